@@ -183,7 +183,7 @@ export const kmsKey: Kind<KmsKey, KeyDoc> = {
 
   transientErrors: [
     { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
-    { code: 'KMSInvalidStateException', message: /Creating/, waitsFor: 'the new key to become Enabled' },
+    { code: 'KMSInvalidStateException', message: /creating/i, waitsFor: 'the new key to become Enabled' },
   ],
 
   auditEvents: keyAuditEvents(

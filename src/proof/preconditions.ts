@@ -261,14 +261,20 @@ function keyUsabilityFindings(
   if (keySpec !== undefined && keySpec !== 'SYMMETRIC_DEFAULT')
     return [createFinding(code, `the key ${arn} has the spec ${keySpec}: S3 requires a symmetric key`)];
   if (state === undefined || state === 'Enabled') return [];
+  // A replica of a multi-Region key is in this state for some seconds, sometimes minutes.
+  if (state === 'Creating') {
+    const message = `KMS is still creating the key ${arn}; run again when its state is Enabled`;
+    return [createFinding(code, message)];
+  }
+  const isScheduled = state === 'PendingDeletion' || state === 'PendingReplicaDeletion';
   const callFix = (operation: string, what: string): Fix => ({
     what,
     call: { service: 'kms', operation, region: regionOfArn(arn), input: { KeyId: arn } },
   });
   // A key whose deletion was cancelled stays disabled until EnableKey.
   const fixes = [
-    ...(state === 'PendingDeletion' ? [callFix('CancelKeyDeletion', 'cancel the deletion of the key')] : []),
-    ...(state === 'Disabled' || state === 'PendingDeletion' ? [callFix('EnableKey', 'enable the key')] : []),
+    ...(isScheduled ? [callFix('CancelKeyDeletion', 'cancel the deletion of the key')] : []),
+    ...(state === 'Disabled' || isScheduled ? [callFix('EnableKey', 'enable the key')] : []),
   ];
   return [createFinding(code, `the key ${arn} is ${state}`, fixes)];
 }

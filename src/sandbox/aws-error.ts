@@ -53,3 +53,7 @@ export const constraintError = (
 /** Returns S3's error for a request that contradicts itself or the state of the resource. */
 export const invalidRequestError = (message: string): AwsError =>
   new AwsError(400, 'InvalidRequest', message);
+
+/** Returns the error for a request that AWS supports and the sandbox does not. It names what the sandbox lacks. */
+export const notImplementedError = (feature: string): AwsError =>
+  new AwsError(501, 'NotImplemented', `The sandbox does not implement ${feature}`);

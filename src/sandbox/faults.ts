@@ -28,6 +28,8 @@ const faultSettingsSchema = z.strictObject({
   rolePropagationMs: millisecondsSchema,
   /** Delay until requests see a new key, in milliseconds. */
   keyPropagationMs: millisecondsSchema,
+  /** Time for which a new replica of a multi-Region key is in the state Creating, in milliseconds. */
+  keyCreationMs: millisecondsSchema,
   /** Delay until requests are authorised by a changed policy of a role, key or bucket, in milliseconds. */
   policyPropagationMs: millisecondsSchema,
   /** Delay between the response to a put and the replication of the object, in milliseconds. */
@@ -59,6 +61,7 @@ export const defaultFaultSettings = (): FaultSettings => ({
   latencyMs: 0,
   rolePropagationMs: 0,
   keyPropagationMs: 0,
+  keyCreationMs: 2000,
   policyPropagationMs: 0,
   replicationDelayMs: 0,
   inFlight: 'atWrite',

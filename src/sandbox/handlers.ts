@@ -4,6 +4,7 @@ import { withIamAuthorization } from './iam/access.ts';
 import { iamAccountHandlers } from './iam/account.ts';
 import { managedPolicyHandlers, rolePolicyHandlers } from './iam/policies.ts';
 import { roleHandlers } from './iam/roles.ts';
+import { withGrantTokens } from './kms/access.ts';
 import { aliasHandlers } from './kms/aliases.ts';
 import { cryptographyHandlers } from './kms/cryptography.ts';
 import { grantHandlers } from './kms/grants.ts';
@@ -47,13 +48,13 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
     ...iamAccountHandlers,
   }),
   /** Protocol: JSON 1.1. */
-  kms: {
+  kms: withGrantTokens({
     ...keyHandlers,
     ...aliasHandlers,
     ...keyPolicyHandlers,
     ...grantHandlers,
     ...cryptographyHandlers,
-  },
+  }),
   /** Protocol: Query. */
   sts: stsHandlers,
   /** Protocol: JSON 1.1. */

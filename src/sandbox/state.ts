@@ -88,7 +88,17 @@ export interface KeyState {
   account: string;
   region: string;
   description: string;
-  state: 'Creating' | 'Enabled' | 'Disabled' | 'PendingDeletion' | 'PendingImport' | 'Unavailable';
+  /** The stored state. `keyStateAt` returns the state at a time. */
+  state:
+    | 'Creating'
+    | 'Enabled'
+    | 'Disabled'
+    | 'PendingDeletion'
+    | 'PendingReplicaDeletion'
+    | 'PendingImport'
+    | 'Unavailable';
+  /** Time until which a replica key is in the state Creating, in milliseconds since the epoch. */
+  creatingUntil?: number;
   usage: string;
   spec: string;
   origin: string;
@@ -96,6 +106,8 @@ export interface KeyState {
   manager: 'CUSTOMER' | 'AWS';
   created: number;
   deletionDate?: number;
+  /** Window of a primary key whose replica keys KMS has to delete first. */
+  pendingWindowInDays?: number;
   /** The key policy as JSON text. */
   policy: string;
   /** Earlier policies that are still in use, oldest first. */
@@ -115,7 +127,8 @@ export interface KeyState {
 
 export interface GrantState {
   id: string;
-  token: string;
+  /** Each CreateGrant request returns another token of the same grant. */
+  tokens: string[];
   name?: string;
   created: number;
   /** The ARN of the grantee, in the stored form of a principal (`AROA…|arn:…` for a role). */
@@ -132,6 +145,8 @@ export interface AliasState {
   name: string;
   targetKeyId: string;
   created: number;
+  /** Time of the last UpdateAlias; absent if there was none. */
+  updated?: number;
 }
 
 export interface BucketState {

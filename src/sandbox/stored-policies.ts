@@ -68,8 +68,8 @@ export function principalExists(store: Store, principal: string, now: number): b
   if (principal === '*' || /^\d{12}$/.test(principal) || /^arn:[^:]+:iam::\d{12}:root$/.test(principal))
     return true;
   if (IAM_ROLE_ARN.test(principal)) return findRole(store, principal, now) !== undefined;
-  // AWS returns the id of a deleted role in a policy, and refuses this id in a new policy.
-  return /^arn:[^:]+:(iam|sts)::\d{12}:/.test(principal);
+  // AWS returns the id of a deleted role in a policy, and refuses this id in a new policy. A group is no principal.
+  return /^arn:[^:]+:(?:iam::\d{12}:user|sts::\d{12}:(?:assumed-role|federated-user))\/./.test(principal);
 }
 
 /**

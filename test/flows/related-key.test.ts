@@ -38,7 +38,7 @@ async function proofOf(env: TestEnv) {
 
 /** Returns an environment with two multi-Region keys, and an applied pair whose destination uses related keys. */
 async function relatedPair() {
-  const env = await testEnv();
+  const env = await testEnv(TAX_SPEC, { faultSettings: { keyCreationMs: 0 } });
   const keys = [await multiRegionKey(env.client), await multiRegionKey(env.client)] as const;
   await env.reconcileWith(related(...keys));
   return { env, keys };
@@ -84,14 +84,14 @@ describe('destination.key: related', () => {
   });
 
   test('doctor: finds that the related key does not exist, as S3 does', async () => {
-    await using env = await testEnv();
+    await using env = await testEnv(TAX_SPEC, { faultSettings: { keyCreationMs: 0 } });
     const arn = await multiRegionKey(env.client, false);
     const { plan } = await env.reconcileWith(related(arn), { dryRun: true });
     expect(plan.blocked.map(({ why }) => why).join()).toContain(inWest(arn));
   });
 
   test('doctor: gives no verdict for objects under a key that is not multi-Region', async () => {
-    await using env = await testEnv();
+    await using env = await testEnv(TAX_SPEC, { faultSettings: { keyCreationMs: 0 } });
     await env.reconcile();
     await changeRules(env.client, ([rule]) => [
       {
@@ -109,6 +109,21 @@ describe('destination.key: related', () => {
     const proof = await proofOf(env);
     expect(proof?.verdict).toBe('unknown');
     expect(proof?.findings.map(({ code }) => code)).toEqual(expect.arrayContaining(['RK1208', 'RK1209']));
+  });
+
+  // AWS KMS Developer Guide, "Create multi-Region replica keys": a replica is Creating at first, and cannot be used.
+  test('reconcile: writes nothing while KMS creates the replica key, and continues when the key is enabled', async () => {
+    let now = Date.now();
+    await using env = await testEnv(TAX_SPEC, { clock: () => now });
+    const yaml = related(await multiRegionKey(env.client));
+    const first = await env.reconcileWith(yaml);
+    expect(first.refusals.map(({ message }) => message).join()).toMatch(
+      /KMS is still creating the key .*; run again when its state is Enabled/,
+    );
+    expect(env.sandbox.store.bucket(SOURCE)).toBeUndefined();
+    now += env.sandbox.faultSettings.keyCreationMs;
+    expect((await env.reconcileWith(yaml)).refusals).toEqual([]);
+    expect((await put(env))?.replication).toMatchObject({ status: 'COMPLETED' });
   });
 
   test('import: declares related, and the plan for the imported spec is empty', async () => {

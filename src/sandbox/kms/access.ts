@@ -1,8 +1,9 @@
 import { accountPolicyOf, grantsOf, keyPolicyOf } from '../authorize.ts';
 import { AwsError, constraintError } from '../aws-error.ts';
-import { authorizeCaller, type Call, callerAccountOf, pageOf } from '../call.ts';
-import type { AliasState, KeyState } from '../state.ts';
+import { authorizeCaller, type Call, callerAccountOf, type Handlers, pageOf } from '../call.ts';
+import type { AliasState, GrantState, KeyState } from '../state.ts';
 import { keyConditionKeysOf, requestConditionKeysOf } from './condition-keys.ts';
+import { DELETION_STATES, rejectKeyStates } from './key-state.ts';
 import {
   buildKmsArn,
   findKey,
@@ -26,9 +27,15 @@ export function getAuthorizedKey(call: Call, name: string, context: Record<strin
 }
 
 /** Returns a key by its id or ARN, for an operation that rejects aliases. */
-export function getKeyWithoutAlias(call: Call, name: string): KeyState {
+export function getKeyWithoutAlias(
+  call: Call,
+  name: string,
+  context: Record<string, string | string[]> = {},
+): KeyState {
   if (/^alias\/|:alias\//.test(name)) throw kmsNotFoundError(`Invalid keyId '${name}'`);
-  return getAuthorizedKey(call, name);
+  const key = findKey(call.store, name, requesterOf(call), call.now);
+  requireKeyAccess(call, `kms:${call.operation}`, key, {}, context);
+  return key;
 }
 
 /** Returns a key of the caller's account. Most operations reject aliases and keys of other accounts. */
@@ -47,6 +54,7 @@ export function requireKeyAccess(
   action: string,
   key: KeyState,
   encryptionContext: Record<string, string> = {},
+  context: Record<string, string | string[]> = {},
 ): void {
   const { allowed, reason } = authorizeCaller(call, {
     action,
@@ -56,6 +64,7 @@ export function requireKeyAccess(
       ...kmsConditionKeysOf(call.caller.account, encryptionContext),
       ...keyConditionKeysOf(call.store, key),
       ...requestConditionKeysOf(call, action),
+      ...context,
     },
     resourcePolicy: keyPolicyOf(call.store, key, call.now),
     grants: grantsOf(call.store, key),
@@ -64,11 +73,20 @@ export function requireKeyAccess(
 }
 
 /** Checks access by identity policies alone, for actions outside a key (`kms:CreateKey`, lists, aliases). */
-export function requireAccountAccess(call: Call, action: string, resource = '*'): void {
+export function requireAccountAccess(
+  call: Call,
+  action: string,
+  resource = '*',
+  context: Record<string, string | string[]> = {},
+): void {
   const { allowed, reason } = authorizeCaller(call, {
     action,
     resource,
-    context: { 'kms:CallerAccount': call.caller.account, ...requestConditionKeysOf(call, action) },
+    context: {
+      'kms:CallerAccount': call.caller.account,
+      ...requestConditionKeysOf(call, action),
+      ...context,
+    },
     resourcePolicy: accountPolicyOf(call.caller.account),
   });
   if (!allowed) throw kmsAccessDeniedError(call.caller.arn, action, resource, reason);
@@ -83,9 +101,8 @@ export function getAlias(call: Call, name: string): AliasState {
   throw kmsNotFoundError(`Alias ${aliasArnOf(call, name)} is not found.`);
 }
 
-export function checkNotPendingDeletion(key: KeyState): void {
-  if (key.state === 'PendingDeletion')
-    throw new AwsError(400, 'KMSInvalidStateException', `${key.arn} is pending deletion.`);
+export function checkNotPendingDeletion(call: Call, key: KeyState): void {
+  rejectKeyStates(call.store, key, call.now, DELETION_STATES);
 }
 
 /** Returns the error of KMS for a value that its model does not allow. */
@@ -99,12 +116,58 @@ export function checkRange(value: number, member: string, [min, max]: [number, n
     throw kmsValidationError(value, member, `Member must have value less than or equal to ${max}`);
 }
 
-/** Returns a page of a list, with the paging members of each KMS list. */
+/**
+ * Returns a page of a list, with the paging members of each KMS list.
+ *
+ * @throws AwsError when the marker is not one of the sandbox, or the limit is out of range.
+ */
 export function kmsPageOf<T>(
   items: readonly T[],
-  input: { Limit?: number; Marker?: string },
-  defaultLimit = 50,
+  { Limit, Marker }: { Limit?: number | undefined; Marker?: string | undefined },
+  { defaultLimit, maxLimit }: { defaultLimit: number; maxLimit: number } = {
+    defaultLimit: 50,
+    maxLimit: 100,
+  },
 ): { items: T[]; Truncated: boolean; NextMarker: string | undefined } {
-  const { items: page, next } = pageOf(items, input.Limit ?? defaultLimit, input.Marker);
+  if (Limit !== undefined) checkRange(Limit, 'limit', [1, maxLimit]);
+  if (Marker !== undefined && !/^\d+$/.test(Buffer.from(Marker, 'base64url').toString()))
+    throw new AwsError(400, 'InvalidMarkerException', 'Could not deserialize marker.');
+  const { items: page, next } = pageOf(items, Limit ?? defaultLimit, Marker);
   return { items: page, Truncated: next !== undefined, NextMarker: next };
+}
+
+/** @throws AwsError that KMS returns for a request with DryRun that would have succeeded. */
+export function checkDryRun({ DryRun }: { DryRun?: boolean | undefined }): void {
+  if (DryRun)
+    throw new AwsError(
+      400,
+      'DryRunOperationException',
+      'The request would have succeeded, but the DryRun option is set.',
+    );
+}
+
+/**
+ * Wraps the handlers of KMS so that each one first checks the grant tokens of the request. A valid token changes nothing
+ * else, because a grant of the sandbox is effective immediately.
+ */
+export const withGrantTokens = (handlers: Handlers): Handlers =>
+  Object.fromEntries(
+    Object.entries(handlers).map(([operation, handler]) => [
+      operation,
+      (call: Call, input: { GrantTokens?: string[] }) => {
+        for (const token of input.GrantTokens ?? []) findGrantByToken(call, token);
+        return handler(call, input);
+      },
+    ]),
+  );
+
+/** @throws AwsError when no grant has the token. */
+export function findGrantByToken({ store }: Call, token: string): { key: KeyState; grant: GrantState } {
+  for (const account of store.accounts()) {
+    for (const key of account.keys.values()) {
+      const grant = key.grants?.find(({ tokens }) => tokens.includes(token));
+      if (grant) return { key, grant };
+    }
+  }
+  throw new AwsError(400, 'InvalidGrantTokenException', 'Invalid grant token.');
 }

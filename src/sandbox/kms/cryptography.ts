@@ -4,8 +4,15 @@ import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
 import { formatMissingMembers } from '../protocol/codec.ts';
 import type { KeyState } from '../state.ts';
-import { checkRange, getAuthorizedKey, kmsValidationError, requesterOf, requireKeyAccess } from './access.ts';
-import { checkKeyState, decryptPayload, encryptToBlob, findKey, materialIdOf } from './keys.ts';
+import {
+  checkDryRun,
+  checkRange,
+  getAuthorizedKey,
+  kmsValidationError,
+  requesterOf,
+  requireKeyAccess,
+} from './access.ts';
+import { checkKeyUsable, decryptPayload, encryptToBlob, findKey, materialIdOf } from './keys.ts';
 
 type EncryptionContext = Record<string, string> | undefined;
 
@@ -27,7 +34,8 @@ export const cryptographyHandlers: Handlers = {
         "1 validation error detected: Value at 'plaintext' failed to satisfy constraint: Member must have length less than or equal to 4096",
       );
     }
-    const key = getUsableKey(call, input.KeyId, input.EncryptionContext);
+    const key = getUsableKey(call, input.KeyId, input.EncryptionContext, input.EncryptionAlgorithm);
+    checkDryRun(input);
     return {
       CiphertextBlob: encryptToBlob(key, plaintext, input.EncryptionContext),
       KeyId: key.arn,
@@ -40,7 +48,9 @@ export const cryptographyHandlers: Handlers = {
       name: input.KeyId,
       context: input.EncryptionContext,
       action: 'kms:Decrypt',
+      algorithm: input.EncryptionAlgorithm,
     });
+    checkDryRun(input);
     return {
       Plaintext: plaintext,
       KeyId: key.arn,
@@ -54,10 +64,12 @@ export const cryptographyHandlers: Handlers = {
       name: input.SourceKeyId,
       context: input.SourceEncryptionContext,
       action: 'kms:ReEncryptFrom',
+      algorithm: input.SourceEncryptionAlgorithm,
     });
     const destinationKey = findKey(call.store, input.DestinationKeyId, requesterOf(call), call.now);
     requireKeyAccess(call, 'kms:ReEncryptTo', destinationKey, input.DestinationEncryptionContext);
-    checkKeyState(destinationKey);
+    checkKeyUsable(call.store, destinationKey, call.now, 'ReEncrypt', input.DestinationEncryptionAlgorithm);
+    checkDryRun(input);
     return {
       CiphertextBlob: encryptToBlob(destinationKey, source.plaintext, input.DestinationEncryptionContext),
       SourceKeyId: source.key.arn,
@@ -84,15 +96,21 @@ export const cryptographyHandlers: Handlers = {
 };
 
 /** Returns a key that the caller may use and whose state allows cryptographic operations. */
-function getUsableKey(call: Call, name: string, context: EncryptionContext): KeyState {
+function getUsableKey(call: Call, name: string, context: EncryptionContext, algorithm?: string): KeyState {
   const key = getAuthorizedKey(call, name, context);
-  checkKeyState(key);
+  checkKeyUsable(call.store, key, call.now, call.operation, algorithm);
   return key;
 }
 
 function createDataKey(
   call: Call,
-  input: { KeyId: string; KeySpec?: string; NumberOfBytes?: number; EncryptionContext?: EncryptionContext },
+  input: {
+    KeyId: string;
+    KeySpec?: string;
+    NumberOfBytes?: number;
+    EncryptionContext?: EncryptionContext;
+    DryRun?: boolean;
+  },
 ): { key: KeyState; plaintext: Buffer; wrapped: Buffer } {
   const { KeySpec, NumberOfBytes } = input;
   if ((KeySpec === undefined) === (NumberOfBytes === undefined)) {
@@ -102,6 +120,7 @@ function createDataKey(
     throw kmsValidationError(KeySpec, 'keySpec', 'Member must satisfy enum value set: [AES_256, AES_128]');
   if (NumberOfBytes !== undefined) checkRange(NumberOfBytes, 'numberOfBytes', [1, 1024]);
   const key = getUsableKey(call, input.KeyId, input.EncryptionContext);
+  checkDryRun(input);
   const plaintext = randomBytes(NumberOfBytes ?? BYTES_BY_KEY_SPEC[KeySpec ?? ''] ?? 32);
   return { key, plaintext, wrapped: encryptToBlob(key, plaintext, input.EncryptionContext) };
 }
@@ -111,7 +130,12 @@ const BYTES_BY_KEY_SPEC: Record<string, number> = { AES_256: 32, AES_128: 16 };
 function decryptBlob(
   call: Call,
   blob: Uint8Array | undefined,
-  { name, context = {}, action }: { name?: string; context?: EncryptionContext; action: string },
+  {
+    name,
+    context = {},
+    action,
+    algorithm,
+  }: { name?: string; context?: EncryptionContext; action: string; algorithm?: string },
 ): { key: KeyState; plaintext: Buffer } {
   if (blob === undefined)
     throw new AwsError(400, 'ValidationException', formatMissingMembers(['ciphertextBlob']));
@@ -126,7 +150,7 @@ function decryptBlob(
       'The key ID in the request does not identify a CMK that can perform this operation.',
     );
   }
-  checkKeyState(key);
+  checkKeyUsable(call.store, key, call.now, call.operation, algorithm);
   return { key, plaintext: decryptPayload(key, ciphertext.payload, context) };
 }
 

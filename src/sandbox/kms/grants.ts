@@ -1,46 +1,49 @@
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import {
-  type CreateGrantRequest,
-  GrantOperation,
-  type ListGrantsRequest,
-  type RetireGrantRequest,
-  type RevokeGrantRequest,
+import type {
+  CreateGrantRequest,
+  GrantConstraints,
+  ListGrantsRequest,
+  ListRetirableGrantsRequest,
+  RetireGrantRequest,
+  RevokeGrantRequest,
 } from '@aws-sdk/client-kms';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
 import type { GrantState, KeyState } from '../state.ts';
 import { principalExists, toReadablePrincipal, toStoredPrincipal } from '../stored-policies.ts';
 import {
-  checkNotPendingDeletion,
-  checkRange,
+  checkDryRun,
+  findGrantByToken,
   getKeyWithoutAlias,
   kmsPageOf,
   kmsValidationError,
   requesterOf,
+  requireAccountAccess,
   requireKeyAccess,
 } from './access.ts';
+import { GRANT_OPERATIONS, grantOperationsOf } from './key-specs.ts';
+import { isKeyVisible, rejectKeyStates, UNUSABLE_STATES } from './key-state.ts';
 import { findKey, kmsNotFoundError } from './keys.ts';
 
 /** Handlers of the operations on grants. They accept keys of other accounts by ARN, and no aliases. */
 export const grantHandlers: Handlers = {
   /** Returns the existing grant for a second request with the same name and the same parameters. */
   CreateGrant(call, input: CreateGrantRequest) {
-    const key = getKeyWithoutAlias(call, input.KeyId ?? '');
-    checkNotPendingDeletion(key);
-    if (key.state === 'Disabled') throw new AwsError(400, 'DisabledException', `${key.arn} is disabled.`);
-    const grant = toGrantState(call, input);
+    const key = getKeyWithoutAlias(call, input.KeyId ?? '', grantConditionKeysOf(input));
+    rejectKeyStates(call.store, key, call.now, UNUSABLE_STATES);
+    const grant = toGrantState(call, key, input);
     checkDryRun(input);
     const existing =
       grant.name === undefined ? undefined : key.grants?.find((other) => isSameGrant(other, grant));
-    if (existing) return { GrantId: existing.id, GrantToken: existing.token };
-    key.grants = [...(key.grants ?? []), grant];
-    return markKeyChanged(call, key, { GrantId: grant.id, GrantToken: grant.token });
+    const GrantToken = grant.tokens[0];
+    if (existing) existing.tokens.push(...grant.tokens);
+    else key.grants = [...(key.grants ?? []), grant];
+    return markKeyChanged(call, key, { GrantId: (existing ?? grant).id, GrantToken });
   },
 
   ListGrants(call, input: ListGrantsRequest) {
     const key = getKeyWithoutAlias(call, input.KeyId ?? '');
-    if (input.Limit !== undefined) checkRange(input.Limit, 'limit', [1, 100]);
     const grants = (key.grants ?? [])
       .map((grant) => toGrantEntry(call, key, grant))
       .filter(
@@ -48,7 +51,21 @@ export const grantHandlers: Handlers = {
           [undefined, GrantId].includes(input.GrantId) &&
           [undefined, GranteePrincipal].includes(input.GranteePrincipal),
       );
-    const { items, ...page } = kmsPageOf(grants, input as { Limit?: number; Marker?: string });
+    const { items, ...page } = kmsPageOf(grants, input);
+    return { Grants: items, ...page };
+  },
+
+  /** Returns the grants of all accounts that a principal of the caller's account may retire. */
+  ListRetirableGrants(call, input: ListRetirableGrantsRequest) {
+    requireAccountAccess(call, 'kms:ListRetirableGrants');
+    const retiring = input.RetiringPrincipal ?? '';
+    if (retiring.split(':')[4] !== call.caller.account) throw invalidPrincipalError(retiring);
+    const grants = [...call.store.accounts()]
+      .flatMap((account) => [...account.keys.values()])
+      .filter((key) => key.region === call.region && isKeyVisible(call.store, key, call.now))
+      .flatMap((key) => (key.grants ?? []).map((grant) => toGrantEntry(call, key, grant)))
+      .filter(({ RetiringPrincipal }) => RetiringPrincipal === retiring);
+    const { items, ...page } = kmsPageOf(grants, input);
     return { Grants: items, ...page };
   },
 
@@ -61,12 +78,7 @@ export const grantHandlers: Handlers = {
 
   /** The retiring principal needs no policy, and neither does a grantee whose grant contains RetireGrant. */
   RetireGrant(call, input: RetireGrantRequest) {
-    const key = findKeyOfGrant(call, input);
-    const grant = requireGrant(
-      key,
-      ({ id, token }) => (input.GrantToken === undefined ? id === input.GrantId : token === input.GrantToken),
-      input.GrantId ?? input.GrantToken,
-    );
+    const { key, grant } = findRetirableGrant(call, input);
     const isRetiring =
       grant.retiring !== undefined && toReadablePrincipal(call.store, grant.retiring) === call.caller.arn;
     if (!isRetiring) requireKeyAccess(call, 'kms:RetireGrant', key);
@@ -75,21 +87,18 @@ export const grantHandlers: Handlers = {
   },
 };
 
-/** @throws AwsError when a principal does not exist, or when an operation is no operation of a grant. */
-function toGrantState(call: Call, input: CreateGrantRequest): GrantState {
+/** @throws AwsError when a principal, an operation, a constraint or the name is not valid for a grant on the key. */
+function toGrantState(call: Call, key: KeyState, input: CreateGrantRequest): GrantState {
   const { GranteePrincipal = '', RetiringPrincipal, Name, Constraints, Operations = [] } = input;
   for (const principal of [GranteePrincipal, RetiringPrincipal ?? GranteePrincipal])
     if (!principal.startsWith('arn:') || !principalExists(call.store, principal, call.now))
-      throw new AwsError(400, 'InvalidArnException', `ARN does not refer to a valid principal: ${principal}`);
-  const operationNames: readonly string[] = Object.values(GrantOperation);
-  const unknownOperation = Operations.find((operation) => !operationNames.includes(operation));
-  if (Operations.length === 0 || unknownOperation !== undefined) {
-    const constraint = `Member must satisfy enum value set: [${operationNames.join(', ')}]`;
-    throw kmsValidationError(`[${Operations.join(', ')}]`, 'operations', constraint);
-  }
+      throw invalidPrincipalError(principal);
+  if (Name !== undefined) checkGrantName(Name);
+  checkGrantOperations(key, Operations);
+  if (Constraints) checkGrantConstraints(key, Constraints);
   return {
     id: randomBytes(32).toString('hex'),
-    token: randomBytes(96).toString('base64'),
+    tokens: [randomBytes(96).toString('base64')],
     ...(Name === undefined ? {} : { name: Name }),
     created: call.now,
     grantee: toStoredPrincipal(call.store, GranteePrincipal, call.now),
@@ -100,6 +109,71 @@ function toGrantState(call: Call, input: CreateGrantRequest): GrantState {
     operations: Operations,
     ...(Constraints && { constraints: Constraints }),
   };
+}
+
+const invalidPrincipalError = (principal: string): AwsError =>
+  new AwsError(400, 'InvalidArnException', `ARN does not refer to a valid principal: ${principal}`);
+
+/** Returns the condition keys of a CreateGrant request (KMS Developer Guide, "Condition keys for AWS KMS"). */
+const grantConditionKeysOf = ({
+  Operations = [],
+  GranteePrincipal,
+  RetiringPrincipal,
+  Constraints = {},
+}: CreateGrantRequest): Record<string, string | string[]> => ({
+  'kms:GrantIsForAWSResource': 'false',
+  'kms:GrantOperations': Operations,
+  ...(GranteePrincipal === undefined ? {} : { 'kms:GranteePrincipal': GranteePrincipal }),
+  ...(RetiringPrincipal === undefined ? {} : { 'kms:RetiringPrincipal': RetiringPrincipal }),
+  ...(Object.keys(Constraints).length === 0 ? {} : { 'kms:GrantConstraintType': Object.keys(Constraints) }),
+});
+
+function checkGrantName(name: string): void {
+  if (name.length > 256)
+    throw kmsValidationError(name, 'name', 'Member must have length less than or equal to 256');
+  if (!/^[a-zA-Z0-9:/_-]+$/.test(name))
+    throw kmsValidationError(
+      name,
+      'name',
+      'Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$',
+    );
+}
+
+function checkGrantOperations({ spec, usage }: KeyState, operations: readonly string[]): void {
+  if (operations.length === 0 || !operations.every((operation) => GRANT_OPERATIONS.includes(operation))) {
+    const constraint = `Member must satisfy constraint: [Member must satisfy enum value set: [${GRANT_OPERATIONS.join(', ')}]]`;
+    throw kmsValidationError(`[${operations.join(', ')}]`, 'operations', constraint);
+  }
+  if (operations.every((operation) => operation === 'CreateGrant'))
+    throw new AwsError(400, 'ValidationException', 'Grants must not contain only the CreateGrant operation.');
+  const supportedOperations = grantOperationsOf(spec, usage);
+  const unsupported = operations.find((operation) => !supportedOperations.includes(operation));
+  if (unsupported !== undefined)
+    throw new AwsError(
+      400,
+      'ValidationException',
+      `The operation ${unsupported} is not supported by a key with the key spec ${spec} and the key usage ${usage}.`,
+    );
+}
+
+/** Largest number of pairs in a constraint (KMS API Reference, GrantConstraints). */
+const MAX_CONSTRAINT_PAIRS = 8;
+
+function checkGrantConstraints({ spec }: KeyState, constraints: GrantConstraints): void {
+  const { EncryptionContextSubset, EncryptionContextEquals } = constraints;
+  const contexts = [EncryptionContextSubset, EncryptionContextEquals].filter((pairs) => pairs !== undefined);
+  if (contexts.length > 0 && spec !== 'SYMMETRIC_DEFAULT')
+    throw new AwsError(
+      400,
+      'ValidationException',
+      'Encryption context constraints are only supported by symmetric encryption keys.',
+    );
+  if (contexts.some((pairs) => Object.keys(pairs).length > MAX_CONSTRAINT_PAIRS))
+    throw new AwsError(
+      400,
+      'ValidationException',
+      `A grant constraint can have at most ${MAX_CONSTRAINT_PAIRS} encryption context pairs.`,
+    );
 }
 
 /** Returns whether two grants have the same parameters. */
@@ -128,15 +202,16 @@ const toGrantEntry = (call: Call, key: KeyState, grant: GrantState) => ({
   ...(grant.constraints && { Constraints: grant.constraints }),
 });
 
-/** Returns the key of a grant that a request names by its token, or by the key and the id. */
-function findKeyOfGrant(call: Call, { KeyId, GrantToken }: RetireGrantRequest): KeyState {
-  if (GrantToken === undefined) return findKey(call.store, KeyId ?? '', requesterOf(call), call.now);
-  const keys = [...call.store.account(call.caller.account).keys.values()];
-  const key = keys.find(
-    ({ grants = [], region }) => region === call.region && grants.some(({ token }) => token === GrantToken),
-  );
-  if (key) return key;
-  throw new AwsError(400, 'InvalidGrantTokenException', 'Invalid grant token.');
+/** Returns the grant that a request names by its token, or by the key and the id. */
+function findRetirableGrant(
+  call: Call,
+  { KeyId, GrantId, GrantToken }: RetireGrantRequest,
+): { key: KeyState; grant: GrantState } {
+  if (GrantToken !== undefined) return findGrantByToken(call, GrantToken);
+  if (KeyId === undefined || GrantId === undefined)
+    throw new AwsError(400, 'ValidationException', 'Grant token OR (grant ID, key ID) must be specified');
+  const key = findKey(call.store, KeyId, requesterOf(call), call.now);
+  return { key, grant: requireGrant(key, ({ id }) => id === GrantId, GrantId) };
 }
 
 function requireGrant(
@@ -157,13 +232,4 @@ function removeGrant(call: Call, key: KeyState, grant: GrantState): object {
 function markKeyChanged<T>(call: Call, key: KeyState, output: T): T {
   call.store.markChanged(call.store.account(key.account));
   return output;
-}
-
-function checkDryRun({ DryRun }: { DryRun?: boolean | undefined }): void {
-  if (DryRun)
-    throw new AwsError(
-      400,
-      'DryRunOperationException',
-      'The request would have succeeded, but the DryRun option is set.',
-    );
 }

@@ -1,4 +1,6 @@
-import { AwsError } from '../aws-error.ts';
+import { KeySpec, KeyUsageType, OriginType } from '@aws-sdk/client-kms';
+import { partitionOfRegion } from '../../util/arn.ts';
+import { AwsError, notImplementedError } from '../aws-error.ts';
 import { type Call, callerAccountOf, type Handlers, markAccountChanged } from '../call.ts';
 import type { KeyState } from '../state.ts';
 import {
@@ -11,6 +13,16 @@ import {
   requireAccountAccess,
 } from './access.ts';
 import { toStoredKeyPolicy } from './key-policies.ts';
+import { algorithmsOf, usagesOfSpec } from './key-specs.ts';
+import {
+  DELETION_STATES,
+  deletionDateOf,
+  isKeyVisible,
+  isPrimaryKey,
+  keyStateAt,
+  rejectKeyStates,
+  replicasOf,
+} from './key-state.ts';
 import { buildKeyArn, createKeyState, defaultKeyPolicy, materialIdOf } from './keys.ts';
 
 type KmsTag = { TagKey: string; TagValue: string };
@@ -18,13 +30,14 @@ type KmsTag = { TagKey: string; TagValue: string };
 /** Handlers of the operations on keys. */
 export const keyHandlers: Handlers = {
   CreateKey(call, input) {
-    requireAccountAccess(call, 'kms:CreateKey');
-    const tags: KmsTag[] = input.Tags ?? [];
-    checkKmsTags(tags);
     const spec: string = input.KeySpec ?? input.CustomerMasterKeySpec ?? 'SYMMETRIC_DEFAULT';
     const origin: string = input.Origin ?? 'AWS_KMS';
-    checkEnum(spec, 'keySpec', KEY_SPECS);
-    checkEnum(origin, 'origin', KEY_ORIGINS);
+    const tags: KmsTag[] = input.Tags ?? [];
+    checkEnum(spec, 'keySpec', Object.values(KeySpec));
+    checkEnum(origin, 'origin', Object.values(OriginType));
+    checkDescription(input.Description);
+    requireCreationAccess(call, tags, call.region);
+    checkKmsTags(tags);
     if (input.KeyUsage === undefined && spec !== 'SYMMETRIC_DEFAULT') {
       throw new AwsError(
         400,
@@ -33,7 +46,16 @@ export const keyHandlers: Handlers = {
       );
     }
     const usage: string = input.KeyUsage ?? 'ENCRYPT_DECRYPT';
-    checkEnum(usage, 'keyUsage', KEY_USAGES);
+    checkEnum(usage, 'keyUsage', Object.values(KeyUsageType));
+    if (!usagesOfSpec(spec).includes(usage)) {
+      throw new AwsError(
+        400,
+        'ValidationException',
+        `KeyUsage ${usage} is not compatible with KeySpec ${spec}`,
+      );
+    }
+    if (input.CustomKeyStoreId !== undefined || input.XksKeyId !== undefined || !LOCAL_ORIGINS.has(origin))
+      throw notImplementedError('custom key stores');
     const account = callerAccountOf(call);
     const key = createKeyState({ account: account.id, region: call.region }, call.now, {
       spec,
@@ -55,23 +77,30 @@ export const keyHandlers: Handlers = {
 
   ReplicateKey(call, input) {
     const primary = getOwnKey(call, input.KeyId);
-    if (!primary.multiRegion)
-      throw new AwsError(400, 'UnsupportedOperationException', `${primary.arn} is not a multi-Region key.`);
-    checkNotPendingDeletion(primary);
+    const region: string = input.ReplicaRegion;
+    checkReplicaRegion(region, primary);
+    if (!primary.multiRegion || !isPrimaryKey(primary)) throw notPrimaryError(primary);
+    rejectKeyStates(call.store, primary, call.now, [...DELETION_STATES, 'Disabled', 'Creating']);
     const tags: KmsTag[] = input.Tags ?? [];
+    checkDescription(input.Description);
+    requireCreationAccess(call, tags, region);
     checkKmsTags(tags);
     const { keys } = callerAccountOf(call);
-    const region: string = input.ReplicaRegion;
     const id = `${region}/${primary.id}`;
-    if (keys.has(id)) {
+    const existing = keys.get(id);
+    if (existing && (deletionDateOf(call.store, existing) ?? Infinity) > call.now) {
       throw new AwsError(
         400,
         'AlreadyExistsException',
-        `Unable to create replica key ${buildKeyArn(primary.account, region, primary.id)}: it already exists.`,
+        'You can create only one replica of each primary key in each AWS Region.',
       );
     }
+    const { deletionDate: _, ...sharedFields } = primary;
     const replica: KeyState = {
-      ...primary,
+      ...sharedFields,
+      // The key material of a replica is imported separately.
+      state: primary.origin === 'EXTERNAL' ? 'PendingImport' : 'Enabled',
+      creatingUntil: call.now + call.faultSettings.keyCreationMs,
       arn: buildKeyArn(primary.account, region, primary.id),
       region,
       description: input.Description ?? '',
@@ -79,7 +108,7 @@ export const keyHandlers: Handlers = {
       policy:
         input.Policy === undefined
           ? defaultKeyPolicy(primary.account, primary.region)
-          : toStoredKeyPolicy(call, input.Policy),
+          : toStoredKeyPolicy(call, input.Policy, undefined, input.BypassPolicyLockoutSafetyCheck),
       tags: new Map(tags.map(({ TagKey, TagValue }) => [TagKey, TagValue])),
       // Grants are not shared by the keys of a multi-Region key.
       grants: [],
@@ -98,43 +127,46 @@ export const keyHandlers: Handlers = {
   ListKeys(call, input) {
     requireAccountAccess(call, 'kms:ListKeys');
     const keys = [...callerAccountOf(call).keys.values()]
-      .filter((key) => key.region === call.region && key.visibleFrom <= call.now)
+      .filter((key) => key.region === call.region && isKeyVisible(call.store, key, call.now))
       .map(({ id, arn }) => ({ KeyId: id, KeyArn: arn }));
-    const { items, ...page } = kmsPageOf(keys, input, 100);
+    const { items, ...page } = kmsPageOf(keys, input, { defaultLimit: 100, maxLimit: 1000 });
     return { Keys: items, ...page };
   },
 
   UpdateKeyDescription(call, input) {
     const key = getOwnKey(call, input.KeyId);
-    checkNotPendingDeletion(key);
+    checkDescription(input.Description);
+    checkNotPendingDeletion(call, key);
     key.description = input.Description;
     return markAccountChanged(call, {});
   },
 
   EnableKey(call, input) {
     const key = getOwnKey(call, input.KeyId);
-    checkNotPendingDeletion(key);
+    rejectKeyStates(call.store, key, call.now, [...DELETION_STATES, 'PendingImport']);
     key.state = 'Enabled';
     return markAccountChanged(call, {});
   },
 
   DisableKey(call, input) {
     const key = getOwnKey(call, input.KeyId);
-    checkNotPendingDeletion(key);
+    rejectKeyStates(call.store, key, call.now, [...DELETION_STATES, 'PendingImport']);
     key.state = 'Disabled';
     return markAccountChanged(call, {});
   },
 
   ScheduleKeyDeletion(call, input) {
     const key = getOwnKey(call, input.KeyId);
-    checkNotPendingDeletion(key);
+    checkNotPendingDeletion(call, key);
     const days: number = input.PendingWindowInDays ?? 30;
     checkRange(days, 'pendingWindowInDays', [7, 30]);
-    key.state = 'PendingDeletion';
-    key.deletionDate = call.now + days * DAY_MS;
+    const hasReplicas = replicasOf(call.store, key, call.now).length > 0;
+    key.state = hasReplicas ? 'PendingReplicaDeletion' : 'PendingDeletion';
+    key.pendingWindowInDays = days;
+    if (!hasReplicas) key.deletionDate = call.now + days * DAY_MS;
     return markAccountChanged(call, {
       KeyId: key.arn,
-      DeletionDate: new Date(key.deletionDate),
+      ...(key.deletionDate === undefined ? {} : { DeletionDate: new Date(key.deletionDate) }),
       KeyState: key.state,
       PendingWindowInDays: days,
     });
@@ -143,9 +175,10 @@ export const keyHandlers: Handlers = {
   /** Leaves the key disabled, as KMS does. The caller must enable it separately. */
   CancelKeyDeletion(call, input) {
     const key = getOwnKey(call, input.KeyId);
-    if (key.state !== 'PendingDeletion')
+    if (!DELETION_STATES.includes(key.state))
       throw new AwsError(400, 'KMSInvalidStateException', `${key.arn} is not pending deletion.`);
-    key.state = 'Disabled';
+    key.state = key.origin === 'EXTERNAL' ? 'PendingImport' : 'Disabled';
+    delete key.pendingWindowInDays;
     delete key.deletionDate;
     return markAccountChanged(call, { KeyId: key.arn });
   },
@@ -174,7 +207,10 @@ export const keyHandlers: Handlers = {
   },
 
   GetKeyRotationStatus(call, input) {
-    const { id, rotation } = getAuthorizedKey(call, input.KeyId);
+    const key = getAuthorizedKey(call, input.KeyId);
+    checkRotatable(key);
+    const { rotation } = primaryKeyOf(call, key);
+    const { id } = key;
     if (!rotation.enabled) return { KeyId: id, KeyRotationEnabled: false };
     return {
       KeyId: id,
@@ -186,7 +222,7 @@ export const keyHandlers: Handlers = {
 
   TagResource(call, input) {
     const key = getOwnKey(call, input.KeyId);
-    checkNotPendingDeletion(key);
+    checkNotPendingDeletion(call, key);
     const tags: KmsTag[] = input.Tags;
     const otherTags = [...key.tags]
       .filter(([name]) => tags.every(({ TagKey }) => TagKey !== name))
@@ -198,70 +234,106 @@ export const keyHandlers: Handlers = {
 
   UntagResource(call, input) {
     const key = getOwnKey(call, input.KeyId);
-    checkNotPendingDeletion(key);
+    checkNotPendingDeletion(call, key);
     for (const name of input.TagKeys) key.tags.delete(name);
     return markAccountChanged(call, {});
   },
 
   ListResourceTags(call, input) {
     const tags = [...getOwnKey(call, input.KeyId).tags].map(([TagKey, TagValue]) => ({ TagKey, TagValue }));
-    const { items, ...page } = kmsPageOf(tags, input);
+    const { items, ...page } = kmsPageOf(tags, input, { defaultLimit: 50, maxLimit: 50 });
     return { Tags: items, ...page };
   },
 };
 
 const DAY_MS = 86_400_000;
 
-const KEY_SPECS = [
-  'SYMMETRIC_DEFAULT',
-  'RSA_2048',
-  'RSA_3072',
-  'RSA_4096',
-  'ECC_NIST_P256',
-  'ECC_NIST_P384',
-  'ECC_NIST_P521',
-  'ECC_SECG_P256K1',
-  'HMAC_224',
-  'HMAC_256',
-  'HMAC_384',
-  'HMAC_512',
-];
-const KEY_USAGES = ['SIGN_VERIFY', 'ENCRYPT_DECRYPT', 'GENERATE_VERIFY_MAC', 'KEY_AGREEMENT'];
-const KEY_ORIGINS = ['AWS_KMS', 'EXTERNAL', 'AWS_CLOUDHSM', 'EXTERNAL_KEY_STORE'];
+/** Origins of key material that need no custom key store. */
+const LOCAL_ORIGINS: ReadonlySet<string> = new Set<OriginType>(['AWS_KMS', 'EXTERNAL']);
 
-function checkEnum(value: string, member: string, values: string[]): void {
+function checkEnum(value: string, member: string, values: readonly string[]): void {
   if (values.includes(value)) return;
   throw kmsValidationError(value, member, `Member must satisfy enum value set: [${values.join(', ')}]`);
 }
 
-/** Returns a key that KMS can rotate: a symmetric key whose material KMS created. */
+function checkDescription(description = ''): void {
+  if (description.length > 8192)
+    throw kmsValidationError(
+      description,
+      'description',
+      'Member must have length less than or equal to 8192',
+    );
+}
+
+/** Checks the permissions to create a key with tags in a Region (KMS Developer Guide, "KMS permissions reference"). */
+function requireCreationAccess(call: Call, tags: readonly KmsTag[], region: string): void {
+  const context = { 'aws:RequestedRegion': region };
+  requireAccountAccess(call, 'kms:CreateKey', '*', context);
+  const keyArn = buildKeyArn(call.caller.account, region, 'new');
+  if (tags.length > 0) requireAccountAccess(call, 'kms:TagResource', keyArn, context);
+}
+
+function checkReplicaRegion(region: string, primary: KeyState): void {
+  if (region.length > 32 || !/^([a-z]+-){2,3}\d+$/.test(region))
+    throw kmsValidationError(
+      region,
+      'replicaRegion',
+      'Member must satisfy regular expression pattern: ^([a-z]+-){2,3}\\d+$',
+    );
+  if (partitionOfRegion(region) !== partitionOfRegion(primary.region))
+    throw new AwsError(400, 'ValidationException', `${region} is not a Region of the partition of the key.`);
+}
+
+const notPrimaryError = ({ arn }: KeyState): AwsError =>
+  new AwsError(400, 'UnsupportedOperationException', `${arn} is not a multi-region primary key.`);
+
+/** Returns the key that holds the rotation of a key: the primary key of a multi-Region key, or the key itself. */
+const primaryKeyOf = (call: Call, key: KeyState): KeyState =>
+  call.store.account(key.account).keys.get(`${key.primaryRegion ?? key.region}/${key.id}`) ?? key;
+
+/** @throws AwsError when KMS does not rotate keys of this origin and spec. */
+function checkRotatable(key: KeyState): void {
+  if (key.origin !== 'AWS_KMS')
+    throw new AwsError(
+      400,
+      'UnsupportedOperationException',
+      `${key.arn} origin is ${key.origin} which is not valid for this operation.`,
+    );
+  if (key.spec !== 'SYMMETRIC_DEFAULT') throw new AwsError(400, 'UnsupportedOperationException', '');
+}
+
+/** Returns a key whose rotation can change: a symmetric key whose material KMS created, and no replica key. */
 function getRotatableKey(call: Call, name: string): KeyState {
   const key = getOwnKey(call, name);
-  checkNotPendingDeletion(key);
-  if (key.state === 'Disabled') throw new AwsError(400, 'DisabledException', `${key.arn} is disabled.`);
-  if (key.spec !== 'SYMMETRIC_DEFAULT' || key.origin !== 'AWS_KMS')
-    throw new AwsError(400, 'UnsupportedOperationException', '');
+  rejectKeyStates(call.store, key, call.now, [...DELETION_STATES, 'Disabled']);
+  checkRotatable(key);
+  if (!isPrimaryKey(key)) throw notPrimaryError(key);
   return key;
 }
 
 function toKeyMetadata(call: Call, key: KeyState): object {
+  const state = keyStateAt(call.store, key, call.now);
+  const deletionDate = deletionDateOf(call.store, key);
   return {
     AWSAccountId: key.account,
     KeyId: key.id,
     Arn: key.arn,
     CreationDate: new Date(key.created),
-    Enabled: key.state === 'Enabled',
+    Enabled: state === 'Enabled',
     Description: key.description,
     KeyUsage: key.usage,
-    KeyState: key.state,
-    ...(key.deletionDate === undefined ? {} : { DeletionDate: new Date(key.deletionDate) }),
+    KeyState: state,
+    ...(state === 'PendingDeletion' && deletionDate !== undefined
+      ? { DeletionDate: new Date(deletionDate) }
+      : {}),
+    ...(state === 'PendingReplicaDeletion' ? { PendingDeletionWindowInDays: key.pendingWindowInDays } : {}),
     Origin: key.origin,
     KeyManager: key.manager,
     CustomerMasterKeySpec: key.spec,
     KeySpec: key.spec,
-    ...(key.spec === 'SYMMETRIC_DEFAULT' ? { EncryptionAlgorithms: ['SYMMETRIC_DEFAULT'] } : {}),
+    ...algorithmsOf(key.spec, key.usage),
     ...(key.spec === 'SYMMETRIC_DEFAULT' && key.origin === 'AWS_KMS'
-      ? { CurrentKeyMaterialId: materialIdOf(key) }
+      ? { CurrentKeyMaterialId: materialIdOf(primaryKeyOf(call, key)) }
       : {}),
     MultiRegion: key.multiRegion,
     ...(key.multiRegion ? { MultiRegionConfiguration: toMultiRegionConfiguration(call, key) } : {}),
@@ -270,13 +342,11 @@ function toKeyMetadata(call: Call, key: KeyState): object {
 
 function toMultiRegionConfiguration(call: Call, key: KeyState): object {
   const primaryRegion = key.primaryRegion ?? key.region;
-  const relatedKeys = [...call.store.account(key.account).keys.values()].filter(({ id }) => id === key.id);
+  const replicas = replicasOf(call.store, primaryKeyOf(call, key), call.now);
   return {
     MultiRegionKeyType: key.region === primaryRegion ? 'PRIMARY' : 'REPLICA',
     PrimaryKey: { Arn: buildKeyArn(key.account, primaryRegion, key.id), Region: primaryRegion },
-    ReplicaKeys: relatedKeys
-      .filter(({ region }) => region !== primaryRegion)
-      .map(({ arn, region }) => ({ Arn: arn, Region: region })),
+    ReplicaKeys: replicas.map(({ arn, region }) => ({ Arn: arn, Region: region })),
   };
 }
 

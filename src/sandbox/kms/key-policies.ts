@@ -8,21 +8,24 @@ import {
   replaceRoleArnsWithIds,
   supersedePolicy,
 } from '../stored-policies.ts';
-import { checkNotPendingDeletion, getOwnKey } from './access.ts';
-import { buildKeyArn, formatKeyPolicy } from './keys.ts';
+import { getOwnKey, kmsPageOf } from './access.ts';
+import { buildKeyArn, formatKeyPolicy, kmsNotFoundError } from './keys.ts';
 
 /** Handlers of the operations on key policies. */
 export const keyPolicyHandlers: Handlers = {
-  GetKeyPolicy: (call, input) => ({
-    Policy: formatKeyPolicy(
-      JSON.parse(replaceIdsWithRoleArns(call.store, getOwnKey(call, input.KeyId).policy)),
-    ),
-    PolicyName: 'default',
-  }),
+  GetKeyPolicy(call, input) {
+    const key = getOwnKey(call, input.KeyId);
+    if ((input.PolicyName ?? 'default') !== 'default') throw kmsNotFoundError('No such policy exists');
+    return {
+      Policy: formatKeyPolicy(JSON.parse(replaceIdsWithRoleArns(call.store, key.policy))),
+      PolicyName: 'default',
+    };
+  },
 
   PutKeyPolicy(call, input) {
     const key = getOwnKey(call, input.KeyId);
-    checkNotPendingDeletion(key);
+    if ((input.PolicyName ?? 'default') !== 'default')
+      throw new AwsError(400, 'UnsupportedOperationException', 'Only default policy is supported');
     const policy = toStoredKeyPolicy(call, input.Policy, key, input.BypassPolicyLockoutSafetyCheck);
     supersedePolicy(key, key.policy, call.now, call.faultSettings.policyPropagationMs);
     key.policy = policy;
@@ -31,7 +34,8 @@ export const keyPolicyHandlers: Handlers = {
 
   ListKeyPolicies(call, input) {
     getOwnKey(call, input.KeyId);
-    return { PolicyNames: ['default'], Truncated: false };
+    const { items, ...page } = kmsPageOf(['default'], input, { defaultLimit: 100, maxLimit: 1000 });
+    return { PolicyNames: items, ...page };
   },
 };
 

@@ -2,10 +2,11 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { accountRootArn, partitionOfRegion } from '../../util/arn.ts';
 import { type AeadCiphertext, decryptAead, encryptAead, packCiphertext, unpackCiphertext } from '../aead.ts';
 import { authorize, formatAccessDenied, grantsOf, keyPolicyOf } from '../authorize.ts';
-import { AwsError } from '../aws-error.ts';
+import { AwsError, notImplementedError } from '../aws-error.ts';
 import type { KeyState } from '../state.ts';
 import type { Store } from '../store.ts';
 import { keyConditionKeysOf } from './condition-keys.ts';
+import { isKeyVisible, rejectKeyStates, UNUSABLE_STATES } from './key-state.ts';
 
 /** Account and Region of a request. The KMS API and the calls of S3 to KMS share the functions of this file. */
 
@@ -37,12 +38,12 @@ export function findKey(store: Store, name: string, { account, region }: Request
       target === undefined
         ? createS3ManagedKey(store, alias, keyAccount, keyRegion, now)
         : owner.keys.get(`${keyRegion}/${target}`);
-    if (key && key.visibleFrom <= now) return key;
+    if (key && isKeyVisible(store, key, now)) return key;
     throw kmsNotFoundError(`Alias ${buildKmsArn(keyAccount, keyRegion, alias)} is not found.`);
   }
   const id = arn?.[4] ?? name;
   const key = keyRegion === region ? owner.keys.get(`${keyRegion}/${id}`) : undefined;
-  if (key && key.visibleFrom <= now) return key;
+  if (key && isKeyVisible(store, key, now)) return key;
   if (arn && keyRegion !== region) throw kmsNotFoundError(`Invalid arn ${keyRegion}`);
   if (!arn && !/^(mrk-[0-9a-f]{32}|[0-9a-f-]{36})$/.test(id)) throw kmsNotFoundError(`Invalid keyId '${id}'`);
   throw kmsNotFoundError(`Key '${buildKeyArn(keyAccount, keyRegion, id)}' does not exist`);
@@ -239,13 +240,7 @@ export function createKeyService(store: Store, clock: () => number): KeyService 
       clock(),
     );
     if (!decision.allowed) throw kmsAccessDeniedError(request.principal, action, key.arn, decision.reason);
-    checkKeyState(key);
-    if (key.spec !== 'SYMMETRIC_DEFAULT')
-      throw new AwsError(
-        400,
-        'InvalidKeyUsageException',
-        `Algorithm SYMMETRIC_DEFAULT is not compatible with key spec ${key.spec}.`,
-      );
+    checkKeyUsable(store, key, clock(), action.slice('kms:'.length));
     return key;
   }
 
@@ -268,19 +263,34 @@ export function createKeyService(store: Store, clock: () => number): KeyService 
   };
 }
 
-export function checkKeyState(key: KeyState): void {
+/**
+ * Checks that KMS can use a key for symmetric encryption.
+ *
+ * @throws AwsError with the message of KMS for the operation: `Encrypt`.
+ */
+export function checkKeyUsable(
+  store: Store,
+  key: KeyState,
+  now: number,
+  operation: string,
+  algorithm = 'SYMMETRIC_DEFAULT',
+): void {
   if (key.usage !== 'ENCRYPT_DECRYPT') {
     throw new AwsError(
       400,
       'InvalidKeyUsageException',
-      `${key.arn} key usage is ${key.usage} which is not valid for this operation.`,
+      `${key.arn} key usage is ${key.usage} which is not valid for ${operation}.`,
     );
   }
-  if (key.state === 'Disabled') throw new AwsError(400, 'DisabledException', `${key.arn} is disabled.`);
-  if (key.state !== 'Enabled') {
-    const state = key.state === 'PendingDeletion' ? 'pending deletion' : key.state.toLowerCase();
-    throw new AwsError(400, 'KMSInvalidStateException', `${key.arn} is ${state}.`);
-  }
+  rejectKeyStates(store, key, now, UNUSABLE_STATES);
+  const isSymmetric = key.spec === 'SYMMETRIC_DEFAULT';
+  if (isSymmetric !== (algorithm === 'SYMMETRIC_DEFAULT'))
+    throw new AwsError(
+      400,
+      'InvalidKeyUsageException',
+      `Algorithm ${algorithm} is not compatible with key spec ${key.spec}.`,
+    );
+  if (!isSymmetric) throw notImplementedError(`encryption under a key of the spec ${key.spec}`);
 }
 
 /** Encrypts under a KMS key. The ciphertext contains the ARN of the key. */
