@@ -45,7 +45,7 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
 
   const isService = !request.principal.startsWith('arn:');
   const isSameAccount = !isService && accountOfArn(request.principal) === request.resourceAccount;
-  const requiresResourceAllow = /^(kms:|sts:AssumeRole)/i.test(request.action);
+  const requiresResourceAllow = /^kms:/i.test(request.action) || TRUST_ACTION.test(request.action);
   const isRoot = ACCOUNT_ROOT_ARN.test(request.principal);
   // The root of an account may do everything in it. A key policy must allow even the root.
   const identityAllows = isRoot ? [ROOT_ALLOW] : identityScan.direct;
@@ -105,6 +105,9 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
   return allowDecision(identityAllows);
 }
 
+/** Actions that a trust policy allows. Its statements have no Resource. */
+const TRUST_ACTION = /^sts:(AssumeRole|TagSession|SetSourceIdentity)/i;
+
 interface PolicyScan {
   denies: StatementRef[];
   /** Statements that allow and name the principal, or are in a policy of the principal. */
@@ -128,7 +131,7 @@ function scanPolicies(
   hasPrincipal: boolean,
   hasBoundary = false,
 ): PolicyScan {
-  const hasResource = !(hasPrincipal && /^sts:AssumeRole/i.test(request.action));
+  const hasResource = !(hasPrincipal && TRUST_ACTION.test(request.action));
   const result: PolicyScan = { denies: [], direct: [], account: [], nearest: undefined };
   for (const { name, policy } of policies) {
     const version = policy.Version;

@@ -4,7 +4,7 @@ import { findGrant, type Grant, withGrant } from '../iam/grants.ts';
 import { ACCOUNT_ROOT_ARN, isPublicPolicy } from '../iam/statement.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies } from '../iam/types.ts';
 import { partitionOfArn } from '../util/arn.ts';
-import type { AccountState, BucketState, KeyState, RoleState } from './state.ts';
+import type { AccountState, BucketState, KeyState, RoleState, SessionState } from './state.ts';
 import type { Store } from './store.ts';
 import {
   findRole,
@@ -16,18 +16,23 @@ import {
 } from './stored-policies.ts';
 
 /**
- * Evaluates a request against the policies of the principal's role and the policy of the resource. A grant of a key
- * allows what no policy denies.
+ * Evaluates a request against the policies of the principal and the policy of the resource. A grant of a key allows what
+ * no policy denies. Session policies and a permissions boundary limit what the others allow.
  */
 export function authorize(
   store: Store,
-  request: AccessRequest & { resourcePolicy?: NamedPolicy; grants?: readonly Grant[] },
+  request: AccessRequest & {
+    resourcePolicy?: NamedPolicy;
+    grants?: readonly Grant[];
+    session?: SessionState;
+  },
   now: number,
 ): Decision {
-  const { resourcePolicy, grants = [], ...accessRequest } = request;
+  const { resourcePolicy, grants = [], session: callerSession, ...accessRequest } = request;
   const role = roleOfPrincipal(store, request.principal, now);
+  const session = callerSession ?? findSession(store, request.principal, now);
   const policies: Policies = {
-    identity: role ? identityPoliciesOf(store, role, now) : [],
+    identity: role ? identityPoliciesOf(store, role, now) : identityPoliciesOfUser(request.principal),
     ...boundaryOf(store, role),
     ...(resourcePolicy === undefined ? {} : { resource: resourcePolicy }),
   };
@@ -39,29 +44,89 @@ export function authorize(
     'aws:PrincipalIsAWSService': 'false',
     'aws:ResourceAccount': accessRequest.resourceAccount,
     'aws:ViaAWSService': 'false',
-    ...(role ? roleContextOf(role, request.principal) : rootContextOf(request.principal)),
+    ...(role ? roleContextOf(role, request.principal, session) : userContextOf(request.principal)),
     ...accessRequest.context,
   };
   const fullRequest = { ...accessRequest, context };
-  const decision = evaluate(fullRequest, policies);
-  if (decision.kind !== 'implicitDeny') return decision;
-  const grant = findGrant(grants, fullRequest);
-  return grant ? evaluate(fullRequest, withGrant(policies, grant, fullRequest)) : decision;
+  const decision = evaluateWithGrants(fullRequest, policies, grants);
+  if (!decision.allowed || session?.policies === undefined) return decision;
+  // Session policies limit the permissions of a session as a permissions boundary limits those of a role.
+  const boundary = session.policies.map(({ name, document }) => ({
+    name,
+    policy: JSON.parse(document) as Policy,
+  }));
+  const limitedDecision = evaluateWithGrants(fullRequest, { ...policies, boundary }, grants);
+  return limitedDecision.missingAllow === 'boundary'
+    ? { ...limitedDecision, reason: `no session policy allows the ${request.action} action` }
+    : limitedDecision;
 }
 
-/** Returns the condition keys of a session of a role. */
-const roleContextOf = (role: RoleState, principal: string): Record<string, string> => ({
+function evaluateWithGrants(request: AccessRequest, policies: Policies, grants: readonly Grant[]): Decision {
+  const decision = evaluate(request, policies);
+  if (decision.kind !== 'implicitDeny') return decision;
+  const grant = findGrant(grants, request);
+  return grant ? evaluate(request, withGrant(policies, grant, request)) : decision;
+}
+
+/** Returns the condition keys of a session of a role. A session tag replaces the role's tag of the same key. */
+const roleContextOf = (
+  role: RoleState,
+  principal: string,
+  session: SessionState | undefined,
+): Record<string, string> => ({
   'aws:PrincipalArn': role.arn,
   'aws:PrincipalType': 'AssumedRole',
   'aws:userId': `${role.id}:${principal.slice(principal.lastIndexOf('/') + 1)}`,
-  ...Object.fromEntries([...role.tags].map(([key, value]) => [`aws:PrincipalTag/${key}`, value])),
+  ...(session?.sourceIdentity === undefined ? {} : { 'aws:SourceIdentity': session.sourceIdentity }),
+  ...Object.fromEntries(
+    [...role.tags, ...Object.entries(session?.tags ?? {})].map(([key, value]) => [
+      `aws:PrincipalTag/${key.toLowerCase()}`,
+      value,
+    ]),
+  ),
 });
 
-/** Returns the condition keys of the root user of an account (IAM User Guide, "aws:PrincipalType", "aws:userid"). */
-const rootContextOf = (principal: string): Record<string, string> =>
-  ACCOUNT_ROOT_ARN.test(principal)
-    ? { 'aws:PrincipalType': 'Account', 'aws:userId': accountOfArn(principal) }
+/** Returns the condition keys of a root user, or of the user `admin` (IAM User Guide, "aws:PrincipalType", "aws:userid"). */
+function userContextOf(principal: string): Record<string, string> {
+  if (ACCOUNT_ROOT_ARN.test(principal))
+    return { 'aws:PrincipalType': 'Account', 'aws:userId': accountOfArn(principal) };
+  return isAdminUser(principal)
+    ? {
+        'aws:PrincipalType': 'User',
+        'aws:userId': adminUserIdOf(accountOfArn(principal)),
+        'aws:username': ADMIN_USER_NAME,
+      }
     : {};
+}
+
+/**
+ * Returns the session of an ARN. A service that acts for a caller, as S3 does when it calls KMS, knows only the ARN. Of
+ * several sessions of one name it is the newest.
+ */
+function findSession(store: Store, principal: string, now: number): SessionState | undefined {
+  const [, account, role, name] =
+    /^arn:[^:]+:sts::(\d{12}):assumed-role\/([^/]+)\/(.+)$/.exec(principal) ?? [];
+  if (account === undefined) return undefined;
+  return [...store.account(account).sessions.values()].findLast(
+    ({ roleName, sessionName, expires }) => roleName === role && sessionName === name && expires >= now,
+  );
+}
+
+/** The user of each account, who has the policy AdministratorAccess. */
+export const ADMIN_USER_NAME = 'admin';
+
+const ADMINISTRATOR_ACCESS: NamedPolicy = {
+  name: 'managed policy "AdministratorAccess"',
+  policy: { Version: '2012-10-17', Statement: { Effect: 'Allow', Action: '*', Resource: '*' } },
+};
+
+const isAdminUser = (principal: string): boolean => principal.endsWith(`:user/${ADMIN_USER_NAME}`);
+
+const identityPoliciesOfUser = (principal: string): NamedPolicy[] =>
+  isAdminUser(principal) ? [ADMINISTRATOR_ACCESS] : [];
+
+/** Returns the unique id of the user `admin` of an account. */
+export const adminUserIdOf = (account: string): string => `AIDA${account}ADMIN`;
 
 /** Evaluates whether a service may assume a role, and returns the ARN of the resulting session. */
 export function assumeRole(

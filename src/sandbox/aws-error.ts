@@ -55,5 +55,5 @@ export const invalidRequestError = (message: string): AwsError =>
   new AwsError(400, 'InvalidRequest', message);
 
 /** Returns the error for a request that AWS supports and the sandbox does not. It names what the sandbox lacks. */
-export const notImplementedError = (feature: string): AwsError =>
+export const missingFeatureError = (feature: string): AwsError =>
   new AwsError(501, 'NotImplemented', `The sandbox does not implement ${feature}`);

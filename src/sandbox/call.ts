@@ -67,6 +67,7 @@ export const authorizeCaller = (
       ...request,
       context: { ...globalConditionKeysOf(call), ...request.context },
       principal: call.caller.arn,
+      ...(call.session === undefined ? {} : { session: call.session }),
     },
     call.now,
   );

@@ -1,11 +1,22 @@
 import type { IncomingMessage } from 'node:http';
 import { accountRootArn, partitionOfRegion } from '../util/arn.ts';
-import { AwsError, toAwsError } from './aws-error.ts';
+import { ADMIN_USER_NAME } from './authorize.ts';
+import { AwsError, missingFeatureError, toAwsError } from './aws-error.ts';
 import { readBody } from './protocol/body.ts';
 import { verifyChecksumHeaders } from './protocol/checksums.ts';
 import { operations, routeS3, type SdkOperation, type ServiceName } from './protocol/operations.ts';
 import { decodeRest } from './protocol/rest-xml.ts';
 import { decodeJson, decodeQuery } from './protocol/rpc.ts';
+import {
+  checkSignatureTime,
+  checkVersion2Region,
+  expiredTokenError,
+  parseSignature,
+  type RequestSignature,
+  unknownAccessKeyError,
+  verifySessionSignature,
+  version2KmsError,
+} from './signature.ts';
 import type { SessionState } from './state.ts';
 import type { Store } from './store.ts';
 
@@ -14,6 +25,8 @@ export interface Caller {
   account: string;
   /** `arn:aws:iam::ACCOUNT:root` or `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`, in the partition of the Region. */
   arn: string;
+  /** UserId of GetCallerIdentity: the id of the account for its root user. Absent for a session, which has its own. */
+  userId?: string;
 }
 
 /** Account and ARN of a caller without credentials. */
@@ -25,6 +38,7 @@ interface Signer {
   region: string;
   service: string;
   session?: SessionState;
+  signature?: RequestSignature;
   /** Error that rejects the request; absent for a valid request. */
   refusal?: AwsError;
 }
@@ -50,7 +64,10 @@ export async function parseRequest(
   const requestHeaders = flattenHeaders(request.headers);
   const signer = signerOf(store, requestHeaders, url.searchParams, now);
   const { body, refusal } = await readBody(request, requestHeaders).then(
-    (body) => ({ body, refusal: signer.refusal }),
+    (body) => ({
+      body,
+      refusal: signer.refusal ?? signatureRefusal(request, requestHeaders, body.bytes, signer),
+    }),
     (error: unknown) => ({
       body: { bytes: Buffer.alloc(0), trailers: {} },
       refusal: signer.refusal ?? toAwsError(error),
@@ -86,7 +103,26 @@ export async function parseRequest(
       decodeQuery(operation, form),
     );
   }
+  if (signer.service !== 's3') {
+    const format = 'x-amz-target' in headers ? 'kms' : url.searchParams.has('Action') ? 'sts' : 's3';
+    const refusal = missingFeatureError(`the service ${signer.service}`);
+    return {
+      ...baseFields,
+      service: format,
+      name: signer.service,
+      operation: undefined,
+      refusal,
+      decode: async () => ({}),
+    };
+  }
   const { bucket, key } = parseBucketAndKey(headers.host ?? '', request.url ?? '/');
+  if (signer.signature?.version === 2) {
+    const region = store.bucket(bucket)?.region ?? signer.region;
+    baseFields.region = region;
+    const refusal =
+      baseFields.refusal ?? version2Refusal(store, { bucket, key, method: request.method, headers });
+    if (refusal) baseFields.refusal = refusal;
+  }
   const isS3Control = url.pathname.startsWith('/v20180820/');
   const operation = isS3Control
     ? undefined
@@ -115,8 +151,9 @@ const flattenHeaders = (headers: IncomingMessage['headers']): Record<string, str
   );
 
 /**
- * Returns the signer of a request. The sandbox does not check signatures, so any secret is valid. A 12-digit access
- * key id is the id of an account, and acts as its root user.
+ * Returns the signer of a request. A 12-digit access key id is the id of an account, and acts as its root user. `AKIA`
+ * and the id of an account acts as its user `admin`. The secrets of both are made up, so any secret is valid. `ASIA…` is
+ * a session, which AssumeRole returned.
  */
 function signerOf(
   store: Store,
@@ -124,11 +161,17 @@ function signerOf(
   query: URLSearchParams,
   now: number,
 ): Signer {
-  const credential =
-    /Credential=([^,\s]+)/.exec(headers.authorization ?? '')?.[1] ??
-    query.get('X-Amz-Credential') ??
-    undefined;
-  if (credential === undefined) {
+  // The caller of a request that is refused before the caller is known.
+  const caller = { account: 'unknown', arn: 'unknown' };
+  let signature: RequestSignature | undefined;
+  try {
+    signature = parseSignature(headers, query);
+    if (signature) checkSignatureTime(signature, headers, query, Date.now());
+  } catch (error) {
+    const { service = 's3', region = 'us-east-1' } = signature ?? {};
+    return { caller, service, region, refusal: toAwsError(error) };
+  }
+  if (!signature) {
     return {
       caller: { account: ANONYMOUS, arn: ANONYMOUS },
       region: 'us-east-1',
@@ -136,24 +179,100 @@ function signerOf(
       refusal: new AwsError(403, 'AccessDenied', 'Access Denied'),
     };
   }
-  const [accessKeyId = '', , region = 'us-east-1', service = 's3'] = credential.split('/');
-  for (const account of accessKeyId.startsWith('ASIA') ? store.accounts() : []) {
-    const session = account.sessions.get(accessKeyId);
-    if (!session) continue;
-    const expiredError = new AwsError(400, 'ExpiredToken', 'The provided token has expired.');
+  const { accessKeyId, region = 'us-east-1', service } = signature;
+  if (accessKeyId.startsWith('ASIA')) {
     return {
-      caller: {
-        account: account.id,
-        arn: `arn:${partitionOfRegion(region)}:sts::${account.id}:assumed-role/${session.roleName}/${session.sessionName}`,
-      },
+      ...(sessionSignerOf(store, signature, now) ?? {
+        caller,
+        refusal: unknownAccessKeyError(signature),
+      }),
+      signature,
       region,
       service,
-      session,
-      ...(session.expires < now ? { refusal: expiredError } : {}),
     };
   }
-  const account = /^\d{12}$/.test(accessKeyId) ? accessKeyId : '000000000000';
-  return { caller: { account, arn: accountRootArn(account, region) }, region, service };
+  const [, user, account = DEFAULT_ACCOUNT] = /^(AKIA)?(\d{12})$/.exec(accessKeyId) ?? [];
+  return {
+    caller:
+      user === undefined
+        ? { account, arn: accountRootArn(account, region), userId: account }
+        : {
+            account,
+            arn: `arn:${partitionOfRegion(region)}:iam::${account}:user/${ADMIN_USER_NAME}`,
+            userId: `AIDA${account}ADMIN`,
+          },
+    signature,
+    region,
+    service,
+  };
+}
+
+/** Account of the access keys that name no account. */
+const DEFAULT_ACCOUNT = '000000000000';
+
+/** Returns the caller of a session; undefined if no session has this access key, or its role is deleted. */
+function sessionSignerOf(
+  store: Store,
+  { accessKeyId, service, region = 'us-east-1' }: RequestSignature,
+  now: number,
+): Pick<Signer, 'caller' | 'session' | 'refusal'> | undefined {
+  for (const account of store.accounts()) {
+    const session = account.sessions.get(accessKeyId);
+    if (!session) continue;
+    if (account.roles.get(session.roleName.toLowerCase())?.id !== session.roleId) return undefined;
+    const { roleName, sessionName, expires } = session;
+    const arn = `arn:${partitionOfRegion(region)}:sts::${account.id}:assumed-role/${roleName}/${sessionName}`;
+    return {
+      caller: { account: account.id, arn },
+      session,
+      ...(expires < now ? { refusal: expiredTokenError(service) } : {}),
+    };
+  }
+  return undefined;
+}
+
+/** Returns the error of a session's request with a wrong token or signature. */
+function signatureRefusal(
+  { method = 'GET', url = '/' }: IncomingMessage,
+  headers: Record<string, string>,
+  body: Buffer,
+  { signature, session }: Signer,
+): AwsError | undefined {
+  if (!signature || !session) return undefined;
+  try {
+    verifySessionSignature(signature, session, { method, url, headers, body });
+    return undefined;
+  } catch (error) {
+    return toAwsError(error);
+  }
+}
+
+/** Returns the error of S3 for a request of Signature Version 2 that needs Version 4. */
+function version2Refusal(
+  store: Store,
+  {
+    bucket,
+    key,
+    method,
+    headers,
+  }: { bucket: string; key: string; method: string | undefined; headers: Record<string, string> },
+): AwsError | undefined {
+  const state = store.bucket(bucket);
+  if (!state) return undefined;
+  const defaultAlgorithm =
+    state.encryption?.Rules?.[0]?.ApplyServerSideEncryptionByDefault?.SSEAlgorithm ?? 'AES256';
+  const algorithm =
+    method === 'PUT'
+      ? (headers['x-amz-server-side-encryption'] ?? defaultAlgorithm)
+      : state.objects.get(key)?.[0]?.encryption.algorithm;
+  if (key !== '' && algorithm?.startsWith('aws:kms'))
+    return version2KmsError(headers.authorization ?? 'null');
+  try {
+    checkVersion2Region(state.region);
+    return undefined;
+  } catch (error) {
+    return toAwsError(error);
+  }
 }
 
 /** Returns bucket and key of an S3 request. The bucket is in the path or in the host name. */

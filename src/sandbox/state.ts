@@ -44,12 +44,23 @@ export interface ManagedPolicyState {
 
 export interface SessionState {
   accessKeyId: string;
+  /** Secret that signs the requests of the session. */
+  secretAccessKey: string;
+  /** Session token, which each request of the session carries. */
+  token: string;
   roleName: string;
+  /** Id of the role. A role of the same name that is created later is another role. */
+  roleId: string;
   sessionName: string;
   /** Expiration in milliseconds since the epoch. */
   expires: number;
+  /** Session tags: those of the request, and those that the session inherits from the session that created it. */
+  tags: Record<string, string>;
   /** Keys of the session tags that derived sessions inherit, in lower case. */
   transitiveTags: string[];
+  sourceIdentity?: string;
+  /** Session policies, which limit the permissions of the role; absent without a limit. */
+  policies?: { name: string; document: string }[];
 }
 
 export interface RoleState {

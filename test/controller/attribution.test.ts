@@ -87,7 +87,8 @@ async function clientsOfJane({ sandbox }: TestEnv) {
     credentials: { accessKeyId, secretAccessKey: 'any', ...credentials },
   });
   const iam = new IAMClient(config(ACCOUNT));
-  const sts = new STSClient(config(ACCOUNT));
+  // The root user of an account cannot assume a role.
+  const sts = new STSClient(config(`AKIA${ACCOUNT}`));
   const trust = { Effect: 'Allow', Principal: { AWS: ACCOUNT }, Action: 'sts:AssumeRole' };
   const allowAll = { Effect: 'Allow', Action: '*', Resource: '*' };
   const { Role } = await iam.send(

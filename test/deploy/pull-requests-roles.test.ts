@@ -58,7 +58,8 @@ async function credentialsOf(role: string, endpoint: string): Promise<Record<str
   const config = {
     endpoint,
     region: 'us-east-1',
-    credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
+    // The root user of an account cannot assume a role.
+    credentials: { accessKeyId: 'AKIA111122223333', secretAccessKey: 'test' },
   };
   const [iam, sts] = [new IAMClient(config), new STSClient(config)];
   const trust = { Effect: 'Allow', Principal: { AWS: '111122223333' }, Action: 'sts:AssumeRole' };

@@ -162,9 +162,13 @@ const STEPS: ((store: Store) => void)[] = [
     const account = store.account('111122223333');
     account.sessions.set('ASIA', {
       accessKeyId: 'ASIA',
+      secretAccessKey: 'secret',
+      token: 'token',
       roleName: 'r',
+      roleId: 'AROA',
       sessionName: 's',
       expires: 1,
+      tags: { team: 'tax' },
       transitiveTags: [],
     });
     store.markChanged(account);

@@ -1,3 +1,5 @@
+import { createHash, createHmac } from 'node:crypto';
+
 /**
  * Requests to the sandbox over plain HTTP. No SDK validates the input, retries or decodes the response, so that a test
  * sees what any client sees.
@@ -111,13 +113,164 @@ export async function callS3(
   }: {
     body?: string;
     headers?: Record<string, string>;
-    /** `undefined` sends no Authorization header. */
-    account?: Account | undefined;
+    account?: Account;
   } = {},
 ): Promise<RawResponse> {
   const response = await fetch(`${endpoint}${path}`, {
     method,
     headers: { ...headersOf('s3', account), ...headers },
+    ...(body === undefined ? {} : { body }),
+  });
+  return toRawResponse(response);
+}
+
+export interface SessionCredentials {
+  accessKeyId: string;
+  secretAccessKey: string;
+  sessionToken: string;
+}
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+const encodeUri = (text: string): string =>
+  encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+
+interface SigningInput {
+  method: string;
+  path: string;
+  parameters: [string, string][];
+  headers: [string, string][];
+  payloadHash: string;
+  service: string;
+  timestamp: string;
+  secretAccessKey: string;
+}
+
+const toQuery = (parameters: [string, string][]): string =>
+  parameters
+    .map(([name, value]) => `${encodeUri(name)}=${encodeUri(value)}`)
+    .sort()
+    .join('&');
+
+/** Signs a request as IAM User Guide, "Create a signed AWS API request", describes. */
+function signatureOf(input: SigningInput): string {
+  const scope = [input.timestamp.slice(0, 8), 'us-east-1', input.service, 'aws4_request'];
+  const canonicalRequest = [
+    input.method,
+    input.path,
+    toQuery(input.parameters),
+    ...input.headers.map(([name, value]) => `${name}:${value}`),
+    '',
+    input.headers.map(([name]) => name).join(';'),
+    input.payloadHash,
+  ].join('\n');
+  const stringToSign = ['AWS4-HMAC-SHA256', input.timestamp, scope.join('/'), sha256(canonicalRequest)].join(
+    '\n',
+  );
+  const key = scope.reduce<Buffer | string>(
+    (secret, part) => createHmac('sha256', secret).update(part).digest(),
+    `AWS4${input.secretAccessKey}`,
+  );
+  return createHmac('sha256', key).update(stringToSign).digest('hex');
+}
+
+export const toTimestamp = (time: number): string => new Date(time).toISOString().replace(/[-:]|\.\d+/g, '');
+
+/** Sends a signed request of a session: ListBuckets of S3, or an operation without input of another service. */
+export async function callAsSession(
+  endpoint: string,
+  service: 's3' | 'sts' | 'kms',
+  { accessKeyId, secretAccessKey, sessionToken }: SessionCredentials,
+  operation = '',
+): Promise<RawResponse> {
+  const body = service === 'sts' ? `Action=${operation}&Version=2011-06-15` : service === 'kms' ? '{}' : '';
+  const timestamp = toTimestamp(Date.now());
+  const method = service === 's3' ? 'GET' : 'POST';
+  const headers: [string, string][] = [
+    ['host', new URL(endpoint).host],
+    ...(service === 's3' ? [['x-amz-content-sha256', sha256(body)] as [string, string]] : []),
+    ['x-amz-date', timestamp],
+    ['x-amz-security-token', sessionToken],
+    ...(service === 'kms' ? [['x-amz-target', `TrentService.${operation}`] as [string, string]] : []),
+  ];
+  const signature = signatureOf({
+    method,
+    path: '/',
+    parameters: [],
+    headers,
+    payloadHash: sha256(body),
+    service,
+    timestamp,
+    secretAccessKey,
+  });
+  const authorization = `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${timestamp.slice(0, 8)}/us-east-1/${service}/aws4_request, SignedHeaders=${headers.map(([name]) => name).join(';')}, Signature=${signature}`;
+  const contentType = service === 'kms' ? 'application/x-amz-json-1.1' : 'application/x-www-form-urlencoded';
+  const response = await fetch(endpoint, {
+    method,
+    headers: { ...Object.fromEntries(headers), authorization, 'content-type': contentType },
+    ...(method === 'GET' ? {} : { body }),
+  });
+  return toRawResponse(response);
+}
+
+/** Returns the path and query of a presigned URL of S3. */
+export function presign(
+  endpoint: string,
+  {
+    method = 'GET',
+    path,
+    credentials,
+    parameters = {},
+    signedAt = Date.now(),
+    expires = 900,
+    headers = {},
+  }: {
+    method?: string;
+    path: string;
+    credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
+    parameters?: Record<string, string>;
+    signedAt?: number;
+    expires?: number | string;
+    headers?: Record<string, string>;
+  },
+): string {
+  const timestamp = toTimestamp(signedAt);
+  const signedHeaders: [string, string][] = Object.entries({
+    host: new URL(endpoint).host,
+    ...headers,
+  }).sort();
+  const query: [string, string][] = Object.entries({
+    ...parameters,
+    'X-Amz-Algorithm': 'AWS4-HMAC-SHA256',
+    'X-Amz-Credential': `${credentials.accessKeyId}/${timestamp.slice(0, 8)}/us-east-1/s3/aws4_request`,
+    'X-Amz-Date': timestamp,
+    'X-Amz-Expires': String(expires),
+    'X-Amz-SignedHeaders': signedHeaders.map(([name]) => name).join(';'),
+    ...(credentials.sessionToken === undefined ? {} : { 'X-Amz-Security-Token': credentials.sessionToken }),
+  });
+  const signature = signatureOf({
+    method,
+    path,
+    parameters: query,
+    headers: signedHeaders,
+    payloadHash: 'UNSIGNED-PAYLOAD',
+    service: 's3',
+    timestamp,
+    secretAccessKey: credentials.secretAccessKey,
+  });
+  return `${path}?${toQuery(query)}&X-Amz-Signature=${signature}`;
+}
+
+/** Sends a request without an Authorization header: anonymous, or with the credentials in its query. */
+export async function callWithoutHeader(
+  endpoint: string,
+  method: string,
+  path: string,
+  { body, headers = {} }: { body?: string; headers?: Record<string, string> } = {},
+): Promise<RawResponse> {
+  const response = await fetch(`${endpoint}${path}`, {
+    method,
+    headers,
     ...(body === undefined ? {} : { body }),
   });
   return toRawResponse(response);

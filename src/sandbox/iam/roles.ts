@@ -206,7 +206,8 @@ function checkIamTags(tags: IamTag[]): void {
   );
 }
 
-function randomBase32(length: number): string {
+/** Returns random text in the alphabet of the ids and access keys of IAM. */
+export function randomBase32(length: number): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
   return [...randomBytes(length)].map((byte) => alphabet[byte % 32]).join('');
 }

@@ -22,7 +22,7 @@ export const aliasHandlers: Handlers = {
     checkNotPendingDeletion(call, key);
     const { aliases } = callerAccountOf(call);
     const id = `${call.region}/${name}`;
-    if (targetOf(call, aliases.get(id))) {
+    if (keyOfAlias(call, aliases.get(id))) {
       throw new AwsError(
         400,
         'AlreadyExistsException',
@@ -46,7 +46,7 @@ export const aliasHandlers: Handlers = {
     const alias = getAlias(call, input.AliasName);
     if (alias.name.startsWith('alias/aws/')) throw new AwsError(400, 'NotAuthorizedException', '');
     requireAccountAccess(call, 'kms:UpdateAlias', aliasArnOf(call, alias.name));
-    const currentKey = targetOf(call, alias);
+    const currentKey = keyOfAlias(call, alias);
     if (currentKey) requireKeyAccess(call, 'kms:UpdateAlias', currentKey);
     const key = getOwnKey(call, input.TargetKeyId);
     checkNotPendingDeletion(call, key);
@@ -61,7 +61,7 @@ export const aliasHandlers: Handlers = {
     const { name } = alias;
     if (name.startsWith('alias/aws/')) throw new AwsError(400, 'NotAuthorizedException', '');
     requireAccountAccess(call, 'kms:DeleteAlias', aliasArnOf(call, name));
-    const key = targetOf(call, alias);
+    const key = keyOfAlias(call, alias);
     if (key) requireKeyAccess(call, 'kms:DeleteAlias', key);
     callerAccountOf(call).aliases.delete(`${call.region}/${name}`);
     return markAccountChanged(call, {});
@@ -74,7 +74,7 @@ export const aliasHandlers: Handlers = {
       .filter(
         ([id, alias]) =>
           id.startsWith(`${call.region}/`) &&
-          targetOf(call, alias) !== undefined &&
+          keyOfAlias(call, alias) !== undefined &&
           (targetKeyId === undefined || alias.targetKeyId === targetKeyId),
       )
       .map(([, alias]) => ({
@@ -94,7 +94,7 @@ export const aliasHandlers: Handlers = {
 const MAX_ALIASES_OF_KEY = 50;
 
 /** Returns the key of an alias; undefined when KMS has deleted the key, and the alias with it. */
-function targetOf(call: Call, alias: AliasState | undefined): KeyState | undefined {
+function keyOfAlias(call: Call, alias: AliasState | undefined): KeyState | undefined {
   const key = alias && callerAccountOf(call).keys.get(`${call.region}/${alias.targetKeyId}`);
   return key && isKeyVisible(call.store, key, call.now) ? key : undefined;
 }

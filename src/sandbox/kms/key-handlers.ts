@@ -1,6 +1,6 @@
 import { KeySpec, KeyUsageType, OriginType } from '@aws-sdk/client-kms';
 import { partitionOfRegion } from '../../util/arn.ts';
-import { AwsError, notImplementedError } from '../aws-error.ts';
+import { AwsError, missingFeatureError } from '../aws-error.ts';
 import { type Call, callerAccountOf, type Handlers, markAccountChanged } from '../call.ts';
 import type { KeyState } from '../state.ts';
 import {
@@ -15,6 +15,7 @@ import {
 import { toStoredKeyPolicy } from './key-policies.ts';
 import { algorithmsOf, usagesOfSpec } from './key-specs.ts';
 import {
+  DAY_MS,
   DELETION_STATES,
   deletionDateOf,
   isKeyVisible,
@@ -35,7 +36,7 @@ export const keyHandlers: Handlers = {
     const tags: KmsTag[] = input.Tags ?? [];
     checkEnum(spec, 'keySpec', Object.values(KeySpec));
     checkEnum(origin, 'origin', Object.values(OriginType));
-    checkDescription(input.Description);
+    checkKeyDescription(input.Description);
     requireCreationAccess(call, tags, call.region);
     checkKmsTags(tags);
     if (input.KeyUsage === undefined && spec !== 'SYMMETRIC_DEFAULT') {
@@ -55,7 +56,7 @@ export const keyHandlers: Handlers = {
       );
     }
     if (input.CustomKeyStoreId !== undefined || input.XksKeyId !== undefined || !LOCAL_ORIGINS.has(origin))
-      throw notImplementedError('custom key stores');
+      throw missingFeatureError('custom key stores');
     const account = callerAccountOf(call);
     const key = createKeyState({ account: account.id, region: call.region }, call.now, {
       spec,
@@ -82,7 +83,7 @@ export const keyHandlers: Handlers = {
     if (!primary.multiRegion || !isPrimaryKey(primary)) throw notPrimaryError(primary);
     rejectKeyStates(call.store, primary, call.now, [...DELETION_STATES, 'Disabled', 'Creating']);
     const tags: KmsTag[] = input.Tags ?? [];
-    checkDescription(input.Description);
+    checkKeyDescription(input.Description);
     requireCreationAccess(call, tags, region);
     checkKmsTags(tags);
     const { keys } = callerAccountOf(call);
@@ -135,7 +136,7 @@ export const keyHandlers: Handlers = {
 
   UpdateKeyDescription(call, input) {
     const key = getOwnKey(call, input.KeyId);
-    checkDescription(input.Description);
+    checkKeyDescription(input.Description);
     checkNotPendingDeletion(call, key);
     key.description = input.Description;
     return markAccountChanged(call, {});
@@ -246,8 +247,6 @@ export const keyHandlers: Handlers = {
   },
 };
 
-const DAY_MS = 86_400_000;
-
 /** Origins of key material that need no custom key store. */
 const LOCAL_ORIGINS: ReadonlySet<string> = new Set<OriginType>(['AWS_KMS', 'EXTERNAL']);
 
@@ -256,7 +255,7 @@ function checkEnum(value: string, member: string, values: readonly string[]): vo
   throw kmsValidationError(value, member, `Member must satisfy enum value set: [${values.join(', ')}]`);
 }
 
-function checkDescription(description = ''): void {
+function checkKeyDescription(description = ''): void {
   if (description.length > 8192)
     throw kmsValidationError(
       description,

@@ -7,7 +7,7 @@ import type { Store } from '../store.ts';
  * state of a key changes with time: a replica key becomes enabled, a scheduled deletion takes place.
  */
 
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 
 /** Returns the state that KMS reports for a key at a time, in milliseconds since the epoch. */
 export function keyStateAt(store: Store, key: KeyState, now: number): KeyState['state'] {

@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { accountRootArn, partitionOfRegion } from '../../util/arn.ts';
 import { type AeadCiphertext, decryptAead, encryptAead, packCiphertext, unpackCiphertext } from '../aead.ts';
 import { authorize, formatAccessDenied, grantsOf, keyPolicyOf } from '../authorize.ts';
-import { AwsError, notImplementedError } from '../aws-error.ts';
+import { AwsError, missingFeatureError } from '../aws-error.ts';
 import type { KeyState } from '../state.ts';
 import type { Store } from '../store.ts';
 import { keyConditionKeysOf } from './condition-keys.ts';
@@ -290,7 +290,7 @@ export function checkKeyUsable(
       'InvalidKeyUsageException',
       `Algorithm ${algorithm} is not compatible with key spec ${key.spec}.`,
     );
-  if (!isSymmetric) throw notImplementedError(`encryption under a key of the spec ${key.spec}`);
+  if (!isSymmetric) throw missingFeatureError(`encryption under a key of the spec ${key.spec}`);
 }
 
 /** Encrypts under a KMS key. The ciphertext contains the ARN of the key. */

@@ -21,7 +21,9 @@ export const sts: Scenarios = {
           Resource: '*',
         }),
       });
-      const { Credentials } = await aws.sts.assumeRole({
+      // The root user of an account cannot assume a role.
+      const user = aws.with({ accessKeyId: `AKIA${aws.account}`, secretAccessKey: 'secret' });
+      const { Credentials } = await user.sts.assumeRole({
         RoleArn: roleArn(aws, first),
         RoleSessionName: 'Session1',
         Tags: [{ Key: 'SessionTag1', Value: 'SessionValue1' }],
