@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-check.ts';
 import { createRequestLog, handleAdminRequest, type RequestEntry, type RequestLog } from './admin-api.ts';
-import { AwsError, toAwsError } from './aws-error.ts';
+import { AwsError, missingFeatureError, toAwsError } from './aws-error.ts';
 import type { Call } from './call.ts';
 import { createEventLog } from './cloudtrail/event-log.ts';
 import { createFaultPicker, defaultFaultSettings, type FaultSettings } from './faults.ts';
@@ -14,6 +14,7 @@ import { parseRequest } from './parse-request.ts';
 import type { SdkOperation, ServiceName } from './protocol/operations.ts';
 import { type EncodedResponse, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
 import { encodeJson, encodeJsonError, encodeQuery, encodeQueryError } from './protocol/rpc.ts';
+import { checkSupportedMembers } from './protocol/supported-members.ts';
 import { originOf } from './request-context.ts';
 import { createReplicator } from './s3/replicator.ts';
 import { createMemoryStore, type Store } from './store.ts';
@@ -124,13 +125,10 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         throw new AwsError(fault.status, fault.code, fault.message ?? fault.code);
       const handler = serviceHandlers[service][parsedRequest.name];
       if (!operation || !handler) {
-        throw new AwsError(
-          501,
-          'NotImplemented',
-          `The sandbox does not implement ${service}:${parsedRequest.name}`,
-        );
+        throw missingFeatureError(`${service}:${parsedRequest.name}`);
       }
       input = await parsedRequest.decode(operation);
+      checkSupportedMembers(service, parsedRequest.name, input);
       const call: Call = {
         service,
         operation: parsedRequest.name,

@@ -38,7 +38,9 @@ export interface ManagedPolicyState {
   name: string;
   /** Document of the default version, as JSON text. */
   document: string;
-  /** Versions; absent while `v1` is the only version, whose document is `document`. */
+  description?: string;
+  tags?: Record<string, string>;
+  /** Versions, oldest first; absent while `v1` is the only version, whose document is `document`. */
   versions?: { id: string; document: string; isDefault: boolean }[];
 }
 

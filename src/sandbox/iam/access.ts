@@ -107,3 +107,52 @@ export function checkIamName(name: string, member: string, limit: number): void 
     `The specified value for ${member} is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-`,
   );
 }
+
+export type IamTag = { Key: string; Value: string };
+
+const MAX_TAGS = 50;
+const TAG_KEY = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]+$/u;
+const TAG_VALUE = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
+
+/** @throws AwsError of IAM for tags that are too many, too long, equal, or have other characters. */
+export function checkIamTags(tags: readonly IamTag[]): void {
+  if (tags.length > MAX_TAGS)
+    throw iamListError('tags', `Member must have length less than or equal to ${MAX_TAGS}`);
+  for (const [index, { Key, Value }] of tags.entries()) {
+    const place = `tags.${index + 1}.member`;
+    if (Key.length > 128)
+      throw iamListError(`${place}.key`, 'Member must have length less than or equal to 128');
+    if (Key === '') throw iamListError(`${place}.key`, 'Member must have length greater than or equal to 1');
+    if (Value.length > 256)
+      throw iamListError(`${place}.value`, 'Member must have length less than or equal to 256');
+    const pattern = '[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]';
+    if (!TAG_KEY.test(Key))
+      throw iamListError(`${place}.key`, `Member must satisfy regular expression pattern: ${pattern}+`);
+    if (!TAG_VALUE.test(Value))
+      throw iamListError(`${place}.value`, `Member must satisfy regular expression pattern: ${pattern}*`);
+  }
+  if (new Set(tags.map(({ Key }) => Key.toLowerCase())).size === tags.length) return;
+  throw new AwsError(
+    400,
+    'InvalidInput',
+    'Duplicate tag keys found. Please note that Tag keys are case insensitive.',
+  );
+}
+
+export function checkIamTagKeys(keys: readonly string[]): void {
+  if (keys.length > MAX_TAGS)
+    throw iamListError('tagKeys', `Member must have length less than or equal to ${MAX_TAGS}`);
+  if (keys.every((key) => key.length <= 128 && TAG_KEY.test(key))) return;
+  throw iamListError(
+    'tagKeys',
+    'Member must satisfy constraint: [Member must have length less than or equal to 128, Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: [\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+, Member must not be null]',
+  );
+}
+
+/** Returns the error of IAM for a list, or for a member of a list. It does not contain the value. */
+const iamListError = (member: string, constraint: string): AwsError =>
+  new AwsError(
+    400,
+    'ValidationError',
+    `1 validation error detected: Value at '${member}' failed to satisfy constraint: ${constraint}`,
+  );

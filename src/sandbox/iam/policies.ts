@@ -4,10 +4,14 @@ import type { ManagedPolicyState, RoleState } from '../state.ts';
 import { managedPolicyDocumentOf, supersedePolicy } from '../stored-policies.ts';
 import {
   checkIamName,
+  checkIamTags,
+  checkMaxLength,
   getMutableRole,
   getRoleByName,
+  type IamTag,
   iamArnOf,
   iamPageOf,
+  iamValidationError,
   limitExceededError,
   noSuchEntityError,
   requireManagedPolicy,
@@ -73,7 +77,9 @@ export const rolePolicyHandlers: Handlers = {
   },
 
   ListAttachedRolePolicies(call, input) {
-    const attachedPolicies = getRoleByName(call, input.RoleName).attached.map(toAttachedPolicy);
+    const attachedPolicies = getRoleByName(call, input.RoleName)
+      .attached.filter((arn) => pathOfPolicy(arn).startsWith(input.PathPrefix ?? '/'))
+      .map(toAttachedPolicy);
     const { items, ...page } = iamPageOf(attachedPolicies, input);
     return { AttachedPolicies: items, ...page };
   },
@@ -113,14 +119,24 @@ export const managedPolicyHandlers: Handlers = {
         `A policy called ${input.PolicyName} already exists. Duplicate names are not allowed.`,
       );
     }
-    policies.set(arn, { arn, name: input.PolicyName, document: input.PolicyDocument });
-    return markAccountChanged(call, { Policy: toPolicyOutput(call, arn) });
+    const tags: IamTag[] = input.Tags ?? [];
+    checkIamTags(tags);
+    checkMaxLength(input.Description, 'description', 1000);
+    policies.set(arn, {
+      arn,
+      name: input.PolicyName,
+      document: input.PolicyDocument,
+      ...(input.Description === undefined ? {} : { description: input.Description }),
+      ...(tags.length === 0 ? {} : { tags: Object.fromEntries(tags.map(({ Key, Value }) => [Key, Value])) }),
+    });
+    const { Description: _, ...output } = toPolicyDetail(call, arn);
+    return markAccountChanged(call, { Policy: output });
   },
 
   GetPolicy(call, input) {
     if (managedPolicyDocumentOf(callerAccountOf(call), input.PolicyArn) === undefined)
       throw noSuchEntityError(`Policy ${input.PolicyArn} was not found.`);
-    return { Policy: toPolicyOutput(call, input.PolicyArn) };
+    return { Policy: toPolicyDetail(call, input.PolicyArn) };
   },
 
   CreatePolicyVersion(call, input) {
@@ -132,7 +148,7 @@ export const managedPolicyHandlers: Handlers = {
     const previousVersions = storedVersionsOf(policy);
     if (previousVersions.length >= 5)
       throw limitExceededError(
-        'A managed policy can have up to 5 versions. Before you create a new version, delete one.',
+        'A managed policy can have up to 5 versions. Before you create a new version, you must delete an existing version.',
       );
     const id = `v${Math.max(...previousVersions.map((version) => Number(version.id.slice(1)))) + 1}`;
     const isDefault = input.SetAsDefault ?? false;
@@ -145,30 +161,60 @@ export const managedPolicyHandlers: Handlers = {
   },
 
   GetPolicyVersion(call, input) {
-    const version = policyVersionsOf(call, input.PolicyArn).find(({ id }) => id === input.VersionId);
-    if (!version)
-      throw noSuchEntityError(
-        `Policy ${input.PolicyArn} version ${input.VersionId} does not exist or is not attachable.`,
-      );
-    const { id, document, isDefault } = version;
+    const { id, document, isDefault } = requirePolicyVersion(call, input);
     return {
       PolicyVersion: { Document: encodeRfc3986(document), VersionId: id, IsDefaultVersion: isDefault },
     };
   },
 
+  SetDefaultPolicyVersion(call, input) {
+    const { id, document } = requirePolicyVersion(call, input);
+    const policy = getCustomerPolicy(call, input.PolicyArn);
+    policy.versions = storedVersionsOf(policy).map((version) => ({
+      ...version,
+      isDefault: version.id === id,
+    }));
+    policy.document = document;
+    return markAccountChanged(call, {});
+  },
+
+  DeletePolicyVersion(call, input) {
+    const { id, isDefault } = requirePolicyVersion(call, input);
+    if (isDefault)
+      throw new AwsError(409, 'DeleteConflict', 'Cannot delete the default version of a policy.');
+    const policy = getCustomerPolicy(call, input.PolicyArn);
+    policy.versions = storedVersionsOf(policy).filter((version) => version.id !== id);
+    return markAccountChanged(call, {});
+  },
+
   ListPolicyVersions(call, input) {
     const versions = policyVersionsOf(call, input.PolicyArn);
     if (versions.length === 0) throw noSuchEntityError(`Policy ${input.PolicyArn} was not found.`);
-    return {
-      Versions: versions.map(({ id, isDefault }) => ({ VersionId: id, IsDefaultVersion: isDefault })),
-      IsTruncated: false,
-    };
+    const entries = versions
+      .toReversed()
+      .map(({ id, isDefault }) => ({ VersionId: id, IsDefaultVersion: isDefault }));
+    const { items, ...page } = iamPageOf(entries, input);
+    return { Versions: items, ...page };
   },
 
+  /** Lists no AWS managed policies: the sandbox has a few documents of them, not their list. */
   ListPolicies(call, input) {
-    const policies = [...callerAccountOf(call).policies.keys()].map((arn) => toPolicyOutput(call, arn));
-    const { items, ...page } = iamPageOf(policies, input);
-    return { Policies: items, ...page };
+    if (input.Scope === undefined || input.Scope === 'All' || input.Scope === 'Local') {
+      const usage: string | undefined = input.PolicyUsageFilter;
+      const policies = [...callerAccountOf(call).policies.keys()]
+        .map((arn) => toPolicyOutput(call, arn))
+        .filter(
+          ({ Path, AttachmentCount, PermissionsBoundaryUsageCount }) =>
+            Path.startsWith(input.PathPrefix ?? '/') &&
+            (input.OnlyAttached !== true || AttachmentCount > 0) &&
+            (usage !== 'PermissionsBoundary' || PermissionsBoundaryUsageCount > 0) &&
+            (usage !== 'PermissionsPolicy' || AttachmentCount > 0),
+        );
+      const { items, ...page } = iamPageOf(policies, input);
+      return { Policies: items, ...page };
+    }
+    if (input.Scope === 'AWS') return { Policies: [], IsTruncated: false };
+    throw iamValidationError(input.Scope, 'scope', 'Member must satisfy enum value set: [All, AWS, Local]');
   },
 
   DeletePolicy(call, input) {
@@ -176,19 +222,56 @@ export const managedPolicyHandlers: Handlers = {
     if (!policies.has(input.PolicyArn)) throw noSuchEntityError(`Policy ${input.PolicyArn} was not found.`);
     if (attachedRolesOf(call, input.PolicyArn).length > 0)
       throw new AwsError(409, 'DeleteConflict', 'Cannot delete a policy attached to entities.');
+    if (policyVersionsOf(call, input.PolicyArn).length > 1)
+      throw new AwsError(
+        409,
+        'DeleteConflict',
+        "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.",
+      );
     policies.delete(input.PolicyArn);
     return markAccountChanged(call, {});
   },
 };
 
+const pathOfPolicy = (arn: string): string =>
+  arn.slice(arn.indexOf(':policy/') + 7, arn.lastIndexOf('/') + 1);
+
 export const toPolicyOutput = (call: Call, arn: string) => ({
   PolicyName: arn.slice(arn.lastIndexOf('/') + 1),
   Arn: arn,
-  Path: arn.slice(arn.indexOf(':policy/') + 7, arn.lastIndexOf('/') + 1),
+  Path: pathOfPolicy(arn),
   DefaultVersionId: policyVersionsOf(call, arn).find(({ isDefault }) => isDefault)?.id ?? 'v1',
-  AttachmentCount: attachedRolesOf(call, arn).length,
+  AttachmentCount: attachedRolesOf(call, arn).filter(({ attached }) => attached.includes(arn)).length,
+  PermissionsBoundaryUsageCount: attachedRolesOf(call, arn).filter(
+    ({ permissionsBoundary }) => permissionsBoundary === arn,
+  ).length,
   IsAttachable: true,
 });
+
+/** Returns a policy with its description and tags, which lists omit. */
+function toPolicyDetail(call: Call, arn: string) {
+  const { description, tags = {} } = callerAccountOf(call).policies.get(arn) ?? {};
+  return {
+    ...toPolicyOutput(call, arn),
+    ...(description === undefined ? {} : { Description: description }),
+    Tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })),
+  };
+}
+
+function getCustomerPolicy(call: Call, arn: string): ManagedPolicyState {
+  const policy = callerAccountOf(call).policies.get(arn);
+  if (policy) return policy;
+  throw noSuchEntityError(`Policy ${arn} was not found.`);
+}
+
+function requirePolicyVersion(
+  call: Call,
+  { PolicyArn, VersionId }: { PolicyArn: string; VersionId: string },
+) {
+  const version = policyVersionsOf(call, PolicyArn).find(({ id }) => id === VersionId);
+  if (version) return version;
+  throw noSuchEntityError(`Policy ${PolicyArn} version ${VersionId} does not exist or is not attachable.`);
+}
 
 /** Returns all versions of a policy; empty for a policy that does not exist. */
 function policyVersionsOf(call: Call, arn: string) {

@@ -1,10 +1,11 @@
 import { toList } from '../../iam/context.ts';
-import type { Policy, Statement } from '../../iam/types.ts';
-import { partitionOfArn, partitionOfRegion } from '../../util/arn.ts';
+import type { Policy } from '../../iam/types.ts';
+import { partitionOfRegion } from '../../util/arn.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call } from '../call.ts';
 import { findUnknownPrincipal, parsePolicyInput, replaceRoleArnsWithIds } from '../stored-policies.ts';
 import { iamValidationError, limitExceededError } from './access.ts';
+import { PolicyGrammarError, parseIdentityPolicy, parseStrictJson } from './policy-grammar.ts';
 
 /**
  * Checks an identity policy as IAM does, in the partition of a Region.
@@ -13,67 +14,13 @@ import { iamValidationError, limitExceededError } from './access.ts';
  */
 export function checkIdentityPolicy(text: string, region: string): void {
   checkPolicyCharacters(text);
-  const policy = parsePolicyInput(text, () => malformedPolicyError('Syntax errors in policy.'));
-  const sids = new Set<string>();
-  for (const statement of toList(policy.Statement)) {
-    const failedCheck = STATEMENT_CHECKS.find(({ isViolated }) => isViolated(statement));
-    if (failedCheck) throw malformedPolicyError(failedCheck.message(statement));
-    const foreignArn = findForeignArn(statement, partitionOfRegion(region));
-    if (foreignArn !== undefined) {
-      throw malformedPolicyError(
-        `Partition "${partitionOfArn(foreignArn)}" is not valid for resource "${foreignArn}".`,
-      );
-    }
-    if (statement.Sid === undefined) continue;
-    if (sids.has(statement.Sid))
-      throw malformedPolicyError('Statement IDs (SID) in a single policy must be unique.');
-    sids.add(statement.Sid);
+  try {
+    parseIdentityPolicy(text, partitionOfRegion(region));
+  } catch (error) {
+    if (error instanceof PolicyGrammarError) throw malformedPolicyError(error.message);
+    throw error;
   }
 }
-
-interface StatementCheck {
-  isViolated(statement: Statement): boolean;
-  message(statement: Statement): string;
-}
-
-/** Checks of a statement of an identity policy, in the order of IAM. */
-const STATEMENT_CHECKS: StatementCheck[] = [
-  {
-    isViolated: ({ Principal, NotPrincipal }) => (Principal ?? NotPrincipal) !== undefined,
-    message: () => 'Policy document should not specify a principal.',
-  },
-  {
-    isViolated: ({ Action, NotAction }) => toList(Action ?? NotAction).length === 0,
-    message: () => 'Policy statement must contain actions.',
-  },
-  {
-    isViolated: ({ Resource, NotResource }) => toList(Resource ?? NotResource).length === 0,
-    message: () => 'Policy statement must contain resources.',
-  },
-  {
-    isViolated: ({ Action, NotAction }) =>
-      toList(Action ?? NotAction).some((action) => action !== '*' && !action.includes(':')),
-    message: () => 'Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.',
-  },
-  {
-    isViolated: (statement) => findNonArn(statement) !== undefined,
-    message: (statement) => `Resource ${findNonArn(statement)} must be in ARN format or "*".`,
-  },
-];
-
-const findNonArn = ({ Resource, NotResource }: Statement): string | undefined =>
-  toList(Resource ?? NotResource).find(
-    (resource) => resource !== '*' && !/^arn:[^:]*:[^:]*:[^:]*:[^:]*:./.test(resource),
-  );
-
-/** Returns the first resource of a statement whose ARN names another partition. */
-const findForeignArn = ({ Resource, NotResource }: Statement, partition: string): string | undefined =>
-  toList(Resource ?? NotResource).find(
-    (resource) =>
-      resource.startsWith('arn:') &&
-      !/[*?]/.test(partitionOfArn(resource)) &&
-      partitionOfArn(resource) !== partition,
-  );
 
 /**
  * Returns a trust policy in the form in which IAM stores it.
@@ -82,6 +29,7 @@ const findForeignArn = ({ Resource, NotResource }: Statement, partition: string)
  */
 export function toStoredTrustPolicy(call: Call, text: string): string {
   checkPolicyCharacters(text);
+  if (parseStrictJson(text) === undefined) throw malformedPolicyError('This policy contains invalid Json');
   const policy = parsePolicyInput(text, () => malformedPolicyError('This policy contains invalid Json'));
   checkTrustPolicy(policy);
   const missingPrincipal = findUnknownPrincipal(call.store, policy, call.now);
@@ -91,18 +39,28 @@ export function toStoredTrustPolicy(call: Call, text: string): string {
   return replaceRoleArnsWithIds(call.store, text, call.now);
 }
 
+/** Domains of service principals: in all partitions most services have the domain of the partition `aws`. */
+const SERVICE_PRINCIPAL = /^[a-z0-9][a-z0-9.-]*\.(amazonaws\.(com(\.cn)?|eu)|amazon\.com|aws\.internal)$/;
+
+/** Actions of STS that a trust policy can contain. */
+const TRUST_ACTION = /^sts:(assumerole|tagsession|setsourceidentity|setcontext|getcalleridentity|\*)/i;
+
 function checkTrustPolicy({ Statement }: Policy): void {
   for (const statement of toList(Statement)) {
     if ((statement.Resource ?? statement.NotResource) !== undefined)
       throw malformedPolicyError('Has prohibited field Resource');
     if ((statement.Principal ?? statement.NotPrincipal) === undefined)
       throw malformedPolicyError('Missing required field Principal');
-    if (
-      !toList(statement.Action ?? statement.NotAction).every((action) =>
-        action.toLowerCase().startsWith('sts:'),
-      )
-    )
+    const actions = toList(statement.Action ?? statement.NotAction);
+    if (actions.length === 0) throw malformedPolicyError('Missing required field Action');
+    if (!actions.every((action) => TRUST_ACTION.test(action)))
       throw malformedPolicyError('AssumeRole policy may only specify STS AssumeRole actions.');
+    const services = [statement.Principal, statement.NotPrincipal].flatMap((principal) =>
+      typeof principal === 'object' ? toList(principal.Service) : [],
+    );
+    const unknownService = services.find((service) => !SERVICE_PRINCIPAL.test(service));
+    if (unknownService !== undefined)
+      throw malformedPolicyError(`Invalid principal in policy: "SERVICE":"${unknownService}"`);
   }
 }
 

@@ -5,9 +5,12 @@ import type { RoleState } from '../state.ts';
 import { replaceIdsWithRoleArns } from '../stored-policies.ts';
 import {
   checkIamName,
+  checkIamTagKeys,
+  checkIamTags,
   checkMaxLength,
   getMutableRole,
   getRoleByName,
+  type IamTag,
   iamArnOf,
   iamPageOf,
   iamValidationError,
@@ -17,8 +20,6 @@ import {
 } from './access.ts';
 import { toAttachedPolicy } from './policies.ts';
 import { encodeRfc3986, toStoredTrustPolicy } from './policy-documents.ts';
-
-type IamTag = { Key: string; Value: string };
 
 /** Handlers of the operations on roles. */
 export const roleHandlers: Handlers = {
@@ -32,8 +33,6 @@ export const roleHandlers: Handlers = {
     if (account.roles.has(name.toLowerCase()))
       throw new AwsError(409, 'EntityAlreadyExists', `Role with name ${name} already exists.`);
     const tags: IamTag[] = input.Tags ?? [];
-    if (tags.length > 50)
-      throw new AwsError(400, 'InvalidInput', 'The number of tags has exceeded the maximum limit.');
     checkIamTags(tags);
     const boundary: string | undefined = input.PermissionsBoundary;
     if (boundary !== undefined) requireManagedPolicy(call, boundary, 'Scope ARN:');
@@ -54,7 +53,9 @@ export const roleHandlers: Handlers = {
   CreateServiceLinkedRole(call, input) {
     const service: string = input.AWSServiceName;
     const label = service.split('.')[0] ?? '';
-    const name = `AWSServiceRoleFor${label.slice(0, 1).toUpperCase()}${label.slice(1)}`;
+    checkMaxLength(input.Description, 'description', 1000);
+    const suffix = input.CustomSuffix === undefined ? '' : `_${input.CustomSuffix}`;
+    const name = `AWSServiceRoleFor${label.slice(0, 1).toUpperCase()}${label.slice(1)}${suffix}`;
     if (callerAccountOf(call).roles.has(name.toLowerCase())) {
       throw new AwsError(
         400,
@@ -69,6 +70,7 @@ export const roleHandlers: Handlers = {
         Version: '2012-10-17',
         Statement: [{ Effect: 'Allow', Principal: { Service: service }, Action: 'sts:AssumeRole' }],
       }),
+      ...(input.Description === undefined ? {} : { description: input.Description }),
     });
     return markAccountChanged(call, { Role: toRoleOutput(call, role) });
   },
@@ -128,6 +130,7 @@ export const roleHandlers: Handlers = {
 
   UntagRole(call, input) {
     const role = getMutableRole(call, input.RoleName);
+    checkIamTagKeys(input.TagKeys);
     for (const key of input.TagKeys as string[]) role.tags.delete(key);
     return markAccountChanged(call, {});
   },
@@ -140,7 +143,8 @@ export const roleHandlers: Handlers = {
   /** Returns an empty list: the sandbox has no instance profiles. Terraform calls it before it deletes a role. */
   ListInstanceProfilesForRole(call, input) {
     getRoleByName(call, input.RoleName);
-    return { InstanceProfiles: [], IsTruncated: false };
+    const { items, ...page } = iamPageOf<never>([], input);
+    return { InstanceProfiles: items, ...page };
   },
 };
 
@@ -191,19 +195,6 @@ function checkRoleSettings({
     );
   if (duration > 43_200)
     throw iamValidationError(String(duration), member, 'Member must have value less than or equal to 43200');
-}
-
-function checkIamTags(tags: IamTag[]): void {
-  for (const [index, { Key, Value }] of tags.entries()) {
-    checkMaxLength(Key, `tags.${index + 1}.member.key`, 128);
-    checkMaxLength(Value, `tags.${index + 1}.member.value`, 256);
-  }
-  if (new Set(tags.map(({ Key }) => Key.toLowerCase())).size === tags.length) return;
-  throw new AwsError(
-    400,
-    'InvalidInput',
-    'Duplicate tag keys found. Please note that Tag keys are case insensitive.',
-  );
 }
 
 /** Returns random text in the alphabet of the ids and access keys of IAM. */

@@ -1,0 +1,414 @@
+import { IAM } from '@aws-sdk/client-iam';
+import { KMS } from '@aws-sdk/client-kms';
+import { S3 } from '@aws-sdk/client-s3';
+import { STS } from '@aws-sdk/client-sts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { serviceHandlers } from '../../src/sandbox/handlers.ts';
+import { normalizeSchema } from '../../src/sandbox/protocol/codec.ts';
+import { ignoredMembers } from '../../src/sandbox/protocol/ignored-members.ts';
+import { operations, type ServiceName } from '../../src/sandbox/protocol/operations.ts';
+import { MEMBERS_WITHOUT_EFFECT } from '../../src/sandbox/protocol/supported-members.ts';
+import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
+import { callKms, callQuery, callS3 } from '../support/raw-aws.ts';
+
+/*
+ * A member that a handler does not read would succeed silently. This test calls every operation, and records which
+ * members its handler reads. `npm run generate` writes the others to src/sandbox/protocol/ignored-members.ts, and the
+ * sandbox refuses a request that sets one of them.
+ */
+
+const SERVICES = ['s3', 'iam', 'kms', 'sts', 'cloudtrail'] as const satisfies ServiceName[];
+const CHECKED_SERVICES = ['iam', 'kms', 'sts'] as const;
+const LINE_WIDTH = 110;
+const ACCOUNT = '111122223333';
+const POLICY = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: { Effect: 'Allow', Action: 's3:ListAllMyBuckets', Resource: '*' },
+});
+const TRUST = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: { Effect: 'Allow', Principal: { AWS: ACCOUNT }, Action: 'sts:AssumeRole' },
+});
+
+let sandbox: Sandbox;
+const readMembers = new Map<string, Set<string>>();
+const originalHandlers = SERVICES.map((service) => ({ ...serviceHandlers[service] }));
+
+/** Returns an input that records the members that a handler reads. A copy of the whole input reads them all. */
+function recordReads(id: string, input: object): object {
+  const reads = readMembers.get(id) ?? new Set();
+  readMembers.set(id, reads);
+  return new Proxy(input, {
+    get(target, member) {
+      if (typeof member === 'string') reads.add(member);
+      return Reflect.get(target, member);
+    },
+    ownKeys(target) {
+      reads.add('*');
+      return Reflect.ownKeys(target);
+    },
+  });
+}
+
+beforeAll(async () => {
+  for (const service of SERVICES) {
+    const handlers = serviceHandlers[service];
+    for (const [name, handler] of Object.entries(handlers))
+      handlers[name] = (call, input) => handler(call, recordReads(`${service}:${name}`, input));
+  }
+  sandbox = await startSandbox({ faultSettings: { keyCreationMs: 0 } });
+  // The list of the last run must not refuse a member that a handler reads by now.
+  const lastRun = { ...ignoredMembers };
+  for (const service of SERVICES) delete ignoredMembers[service];
+  await callEveryOperation();
+  Object.assign(ignoredMembers, lastRun);
+});
+
+afterAll(async () => {
+  for (const [index, service] of SERVICES.entries())
+    Object.assign(serviceHandlers[service], originalHandlers[index]);
+  await sandbox.close();
+});
+
+const config = (accessKeyId: string, region = 'us-east-1') => ({
+  endpoint: sandbox.endpoint,
+  region,
+  credentials: { accessKeyId, secretAccessKey: 'test' },
+  maxAttempts: 1,
+});
+
+async function callEveryOperation(): Promise<void> {
+  const s3 = new S3({ ...config(ACCOUNT), forcePathStyle: true });
+  const iam = new IAM(config(ACCOUNT));
+  const kms = new KMS(config(ACCOUNT));
+  const sts = new STS(config(`AKIA${ACCOUNT}`));
+  await callEveryS3Operation(s3);
+  await callEveryIamOperation(iam);
+  await callEveryKmsOperation(kms);
+  await sts.getCallerIdentity({});
+  await sts.assumeRole({ RoleArn: `arn:aws:iam::${ACCOUNT}:role/assumed`, RoleSessionName: 'session' });
+  for (const client of [s3, iam, kms, sts]) client.destroy();
+}
+
+async function callEveryS3Operation(s3: S3): Promise<void> {
+  const [Bucket, Key] = ['acme-tax', 'Tax/2026.pdf'];
+  const Replica = 'acme-tax-replica';
+  for (const name of [Bucket, Replica]) {
+    await s3.createBucket({ Bucket: name, ObjectLockEnabledForBucket: name === Bucket });
+    await s3.putBucketVersioning({ Bucket: name, VersioningConfiguration: { Status: 'Enabled' } });
+  }
+  await s3.putBucketEncryption({
+    Bucket,
+    ServerSideEncryptionConfiguration: {
+      Rules: [{ ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' } }],
+    },
+  });
+  await s3.putBucketOwnershipControls({
+    Bucket,
+    OwnershipControls: { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] },
+  });
+  await s3.putBucketTagging({ Bucket, Tagging: { TagSet: [{ Key: 'team', Value: 'tax' }] } });
+  await s3.putPublicAccessBlock({ Bucket, PublicAccessBlockConfiguration: { BlockPublicAcls: true } });
+  await s3.putBucketPolicy({
+    Bucket,
+    Policy: JSON.stringify({
+      Version: '2012-10-17',
+      Statement: {
+        Effect: 'Allow',
+        Principal: { AWS: ACCOUNT },
+        Action: 's3:GetObject',
+        Resource: `arn:aws:s3:::${Bucket}/*`,
+      },
+    }),
+  });
+  await s3.putBucketReplication({
+    Bucket,
+    ReplicationConfiguration: {
+      Role: `arn:aws:iam::${ACCOUNT}:role/replication`,
+      Rules: [
+        {
+          ID: 'all',
+          Priority: 1,
+          Status: 'Enabled',
+          Filter: { Prefix: 'none/' },
+          Destination: { Bucket: `arn:aws:s3:::${Replica}` },
+          DeleteMarkerReplication: { Status: 'Disabled' },
+        },
+      ],
+    },
+  });
+  await s3.putObjectLockConfiguration({
+    Bucket,
+    ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' },
+  });
+  await s3.putObject({ Bucket, Key, Body: 'numbers' });
+  await s3.putObject({ Bucket, Key: 'encrypted', Body: 'numbers', ServerSideEncryption: 'aws:kms' });
+  await s3.putObjectTagging({ Bucket, Key, Tagging: { TagSet: [{ Key: 'team', Value: 'tax' }] } });
+  await s3.copyObject({ Bucket, Key: 'copy', CopySource: `${Bucket}/${Key}` });
+  const { UploadId } = await s3.createMultipartUpload({ Bucket, Key: 'upload' });
+  const part = await s3.uploadPart({ Bucket, Key: 'upload', UploadId, PartNumber: 1, Body: 'part' });
+  await s3.uploadPartCopy({
+    Bucket,
+    Key: 'upload',
+    UploadId,
+    PartNumber: 2,
+    CopySource: `${Bucket}/${Key}`,
+  });
+  await s3.listParts({ Bucket, Key: 'upload', UploadId });
+  await s3.listMultipartUploads({ Bucket });
+  await s3.completeMultipartUpload({
+    Bucket,
+    Key: 'upload',
+    UploadId,
+    MultipartUpload: { Parts: [{ PartNumber: 1, ETag: part.ETag }] },
+  });
+  const aborted = await s3.createMultipartUpload({ Bucket, Key: 'aborted' });
+  await s3.abortMultipartUpload({ Bucket, Key: 'aborted', UploadId: aborted.UploadId });
+  await (await s3.getObject({ Bucket, Key })).Body?.transformToString();
+  // Reads without parameters, or which fail because nothing is set: the handler reads its members all the same.
+  const reads = Object.keys(serviceHandlers.s3).filter((name) => /^(Get|Head|List)/.test(name));
+  for (const name of reads) {
+    const method = `${name.slice(0, 1).toLowerCase()}${name.slice(1)}` as 'getObjectAttributes';
+    if (name === 'ListParts') continue;
+    await s3[method]({ Bucket, Key, ObjectAttributes: ['ETag'] }).catch(() => {});
+  }
+  await s3.deleteObjectTagging({ Bucket, Key });
+  await s3.deleteObject({ Bucket, Key });
+  await s3.deleteObjects({ Bucket, Delete: { Objects: [{ Key: 'copy' }] } });
+  await callOtherS3Operations(s3, Bucket);
+  for (const name of Object.keys(serviceHandlers.s3).filter((operation) => /^DeleteBucket./.test(operation)))
+    await s3[`d${name.slice(1)}` as 'deleteBucketPolicy']({ Bucket }).catch(() => {});
+  await s3.deletePublicAccessBlock({ Bucket });
+  await s3.deleteBucket({ Bucket: Replica });
+}
+
+/** Calls each operation that no other call reached, with its required members only. A refusal is no failure. */
+async function callOtherS3Operations(s3: S3, Bucket: string): Promise<void> {
+  const others = Object.keys(serviceHandlers.s3).filter((name) => !readMembers.has(`s3:${name}`));
+  for (const name of others) {
+    const method = `${name.slice(0, 1).toLowerCase()}${name.slice(1)}` as 'putBucketPolicy';
+    await s3[method]({ Bucket, Key: 'copy', Policy: '' } as never).catch(() => {});
+  }
+}
+
+async function callEveryIamOperation(iam: IAM): Promise<void> {
+  const RoleName = 'replikey';
+  await iam.createRole({ RoleName: 'assumed', AssumeRolePolicyDocument: TRUST });
+  await iam.createRole({ RoleName, AssumeRolePolicyDocument: TRUST });
+  const { Policy } = await iam.createPolicy({ PolicyName: 'list', PolicyDocument: POLICY });
+  const PolicyArn = Policy?.Arn;
+  await iam.createPolicyVersion({ PolicyArn, PolicyDocument: POLICY });
+  await iam.getPolicy({ PolicyArn });
+  await iam.getPolicyVersion({ PolicyArn, VersionId: 'v1' });
+  await iam.listPolicies({});
+  await iam.listPolicyVersions({ PolicyArn });
+  await iam.attachRolePolicy({ RoleName, PolicyArn });
+  await iam.listAttachedRolePolicies({ RoleName });
+  await iam.putRolePermissionsBoundary({ RoleName, PermissionsBoundary: PolicyArn });
+  await iam.putRolePolicy({ RoleName, PolicyName: 'inline', PolicyDocument: POLICY });
+  await iam.getRolePolicy({ RoleName, PolicyName: 'inline' });
+  await iam.listRolePolicies({ RoleName });
+  await iam.getRole({ RoleName });
+  await iam.listRoles({});
+  await iam.tagRole({ RoleName, Tags: [{ Key: 'team', Value: 'tax' }] });
+  await iam.listRoleTags({ RoleName });
+  await iam.untagRole({ RoleName, TagKeys: ['team'] });
+  await iam.updateRole({ RoleName });
+  await iam.updateRoleDescription({ RoleName, Description: 'replication' });
+  await iam.updateAssumeRolePolicy({ RoleName, PolicyDocument: TRUST });
+  await iam.listInstanceProfilesForRole({ RoleName });
+  await iam.getAccountAuthorizationDetails({});
+  await iam.getAccountSummary({});
+  await iam.simulatePrincipalPolicy({
+    PolicySourceArn: `arn:aws:iam::${ACCOUNT}:role/${RoleName}`,
+    ActionNames: ['s3:ListBucket'],
+  });
+  await iam.createServiceLinkedRole({ AWSServiceName: 'replication.ecr.amazonaws.com' });
+  await iam.deleteRolePermissionsBoundary({ RoleName });
+  await iam.deleteRolePolicy({ RoleName, PolicyName: 'inline' });
+  await iam.detachRolePolicy({ RoleName, PolicyArn });
+  await iam.deleteRole({ RoleName });
+  await iam.setDefaultPolicyVersion({ PolicyArn, VersionId: 'v2' });
+  await iam.deletePolicyVersion({ PolicyArn, VersionId: 'v1' });
+  await iam.deletePolicy({ PolicyArn });
+  await callOtherOperations('iam', iam);
+}
+
+async function callEveryKmsOperation(kms: KMS): Promise<void> {
+  const statement = { Effect: 'Allow', Principal: { AWS: ACCOUNT }, Action: 'kms:*', Resource: '*' };
+  const keyPolicy = JSON.stringify({ Version: '2012-10-17', Statement: statement });
+  const { KeyMetadata } = await kms.createKey({ MultiRegion: true, Policy: keyPolicy });
+  const KeyId = KeyMetadata?.KeyId ?? '';
+  const key = { KeyId };
+  await kms.replicateKey({ KeyId, ReplicaRegion: 'us-west-2', Policy: keyPolicy });
+  const AliasName = 'alias/acme-tax';
+  await kms.createAlias({ AliasName, TargetKeyId: KeyId });
+  await kms.updateAlias({ AliasName, TargetKeyId: KeyId });
+  const { CiphertextBlob } = await kms.encrypt({ KeyId, Plaintext: Buffer.from('tax') });
+  await kms.decrypt({ CiphertextBlob });
+  await kms.reEncrypt({ CiphertextBlob, DestinationKeyId: KeyId });
+  await kms.generateDataKey({ KeyId, KeySpec: 'AES_256' });
+  await kms.generateDataKeyWithoutPlaintext({ KeyId, KeySpec: 'AES_256' });
+  const grant = {
+    KeyId,
+    GranteePrincipal: `arn:aws:iam::${ACCOUNT}:root`,
+    RetiringPrincipal: `arn:aws:iam::${ACCOUNT}:root`,
+    Operations: ['Decrypt' as const],
+  };
+  const [first, second] = [await kms.createGrant(grant), await kms.createGrant(grant)];
+  await kms.listGrants(key);
+  await kms.listRetirableGrants({ RetiringPrincipal: grant.RetiringPrincipal });
+  await kms.retireGrant({ KeyId, GrantId: first.GrantId });
+  await kms.retireGrant({ GrantToken: second.GrantToken });
+  const third = await kms.createGrant(grant);
+  await kms.revokeGrant({ KeyId, GrantId: third.GrantId });
+  const { Policy } = await kms.getKeyPolicy(key);
+  await kms.putKeyPolicy({ KeyId, Policy });
+  await kms.listKeyPolicies(key);
+  await kms.listKeys({});
+  await kms.listAliases(key);
+  await kms.describeKey(key);
+  await kms.updateKeyDescription({ KeyId, Description: 'replication' });
+  await kms.enableKeyRotation(key);
+  await kms.getKeyRotationStatus(key);
+  await kms.rotateKeyOnDemand(key);
+  await kms.disableKeyRotation(key);
+  await kms.tagResource({ KeyId, Tags: [{ TagKey: 'team', TagValue: 'tax' }] });
+  await kms.listResourceTags(key);
+  await kms.untagResource({ KeyId, TagKeys: ['team'] });
+  await kms.disableKey(key);
+  await kms.enableKey(key);
+  await kms.deleteAlias({ AliasName });
+  await kms.scheduleKeyDeletion(key);
+  await kms.cancelKeyDeletion(key);
+  await callOtherOperations('kms', kms);
+}
+
+async function callOtherOperations(service: 'iam' | 'kms', client: object): Promise<void> {
+  for (const name of Object.keys(serviceHandlers[service])) {
+    if (readMembers.has(`${service}:${name}`)) continue;
+    const method = `${name.slice(0, 1).toLowerCase()}${name.slice(1)}`;
+    const methods = client as Record<string, (input: object) => Promise<object>>;
+    await methods[method]?.({}).catch(() => {});
+  }
+}
+
+/** Returns the members that the handler of an operation ignores. */
+function ignoredMembersOf(service: ServiceName, name: string): string[] {
+  const operation = operations[service].get(name);
+  const schema = operation && normalizeSchema(operation.input);
+  if (!schema || schema.isUnitSchema()) return [];
+  const reads = readMembers.get(`${service}:${name}`) ?? new Set();
+  return [...schema.structIterator()]
+    .map(([member]) => member)
+    .filter((member) => !reads.has(member) && !reads.has('*') && !MEMBERS_WITHOUT_EFFECT.has(member));
+}
+
+const SOURCE_HEADER = `import type { ServiceName } from './operations.ts';
+
+/**
+ * Members of inputs that no handler reads, by operation. The sandbox refuses requests that set them. Generated by
+ * test/sandbox/ignored-members.test.ts: \`npm run generate\`.
+ */
+export const ignoredMembers: Partial<Record<ServiceName, Record<string, string>>> = `;
+
+describe('input members that the sandbox ignores', () => {
+  test('every handler was called', () => {
+    const called = new Set(readMembers.keys());
+    const handlers = SERVICES.flatMap((service) =>
+      Object.keys(serviceHandlers[service]).map((name) => `${service}:${name}`),
+    );
+    expect(handlers.filter((id) => !called.has(id) && !id.startsWith('cloudtrail:'))).toEqual([]);
+  });
+
+  test('src/sandbox/protocol/ignored-members.ts: lists every member that no handler reads', async () => {
+    const services = CHECKED_SERVICES.map((service) => {
+      const rows = Object.keys(serviceHandlers[service])
+        .sort()
+        .map((name) => [name, ignoredMembersOf(service, name)] as const)
+        .filter(([, members]) => members.length > 0)
+        .map(([name, members]) => {
+          const line = `    ${name}: '${members.join(' ')}',\n`;
+          // As the formatter breaks lines.
+          return line.length - 1 <= LINE_WIDTH ? line : line.replace(': ', ':\n      ');
+        });
+      return `  ${service}: {\n${rows.join('')}  },\n`;
+    });
+    await expect(`${SOURCE_HEADER}{\n${services.join('')}};\n`).toMatchFileSnapshot(
+      '../../src/sandbox/protocol/ignored-members.ts',
+    );
+  });
+
+  test('a request that sets one of them: 501 in the format of the protocol', async () => {
+    const recipient = {
+      KeyId: 'alias/x',
+      KeySpec: 'AES_256',
+      Recipient: { KeyEncryptionAlgorithm: 'RSAES_OAEP_SHA_256' },
+    };
+    expect(await callKms(sandbox.endpoint, 'GenerateDataKey', recipient)).toMatchObject({
+      status: 501,
+      code: 'NotImplemented',
+    });
+    const user = { accessKeyId: `AKIA${ACCOUNT}` };
+    const input = {
+      RoleArn: `arn:aws:iam::${ACCOUNT}:role/assumed`,
+      RoleSessionName: 'session',
+      SerialNumber: 'arn:aws:iam::1:mfa/x',
+    };
+    expect(await callQuery(sandbox.endpoint, 'sts', 'AssumeRole', input, user)).toMatchObject({
+      status: 501,
+      code: 'NotImplemented',
+      message: 'The sandbox does not implement SerialNumber of sts:AssumeRole',
+    });
+  });
+});
+
+describe('operations that the sandbox does not implement', () => {
+  test('every operation of the SDK clients: 501, never a success', async () => {
+    const isImplemented = (service: ServiceName, name: string) =>
+      serviceHandlers[service][name] !== undefined;
+    for (const service of ['kms', 'iam', 'sts'] as const) {
+      for (const name of operations[service].keys()) {
+        if (isImplemented(service, name)) continue;
+        const response =
+          service === 'kms'
+            ? await callKms(sandbox.endpoint, name, {})
+            : await callQuery(sandbox.endpoint, service, name, {});
+        expect(response, `${service}:${name}`).toMatchObject({ status: 501, code: 'NotImplemented' });
+      }
+    }
+    for (const [name, { http, input }] of operations.s3) {
+      if (isImplemented('s3', name)) continue;
+      const [method, uri] = http;
+      const members = normalizeSchema(input).getMemberSchemas();
+      // This is GET / at another endpoint, which the directory buckets of S3 have.
+      if (name === 'ListDirectoryBuckets') continue;
+      const [path = '', literalQuery = ''] = uri.split('?');
+      const parameters = new URLSearchParams(literalQuery);
+      for (const [, member] of Object.entries(members)) {
+        const { httpQuery } = member.getMergedTraits();
+        if (httpQuery) parameters.set(httpQuery, 'x');
+      }
+      const target = `${members.Bucket ? '/acme-tax' : ''}${path.replace('{Key+}', 'key').replace(/^\/$/, members.Bucket ? '' : '/')}`;
+      const response = await callS3(sandbox.endpoint, method, `${target}?${parameters}`);
+      expect(response.status, `${name}: ${method} ${target}?${parameters}`).toBe(501);
+    }
+  });
+
+  test('a service that the sandbox does not have: 501 in the format of the request', async () => {
+    const authorization =
+      'AWS4-HMAC-SHA256 Credential=111122223333/20261130/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0';
+    const json = await fetch(sandbox.endpoint, {
+      method: 'POST',
+      headers: { authorization, 'x-amz-target': 'DynamoDB_20120810.ListTables' },
+      body: '{}',
+    });
+    expect(json.status).toBe(501);
+    expect(await json.json()).toMatchObject({ __type: 'NotImplemented' });
+    const listing = await fetch(sandbox.endpoint, { headers: { authorization } });
+    expect([listing.status, await listing.text()]).toEqual([
+      501,
+      expect.stringContaining('<Code>NotImplemented</Code>'),
+    ]);
+  });
+});
