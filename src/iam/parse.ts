@@ -11,7 +11,12 @@ const EXCLUSIVE_ELEMENTS = [
   ['Resource', 'NotResource'],
   ['Principal', 'NotPrincipal'],
 ] as const;
-const STATEMENT_ELEMENTS = new Set<string>(['Sid', 'Effect', 'Condition', ...EXCLUSIVE_ELEMENTS.flat()]);
+export const STATEMENT_ELEMENTS = new Set<string>([
+  'Sid',
+  'Effect',
+  'Condition',
+  ...EXCLUSIVE_ELEMENTS.flat(),
+]);
 const PRINCIPAL_TYPES = new Set(['AWS', 'Service', 'Federated', 'CanonicalUser']);
 
 /** Maximum depth of a policy. The deepest part of a valid policy is a value in the list of a condition. */
@@ -135,7 +140,8 @@ function checkCondition(value: unknown): void {
 const isStringOrStrings = (value: unknown): boolean =>
   toList(value).every((item) => typeof item === 'string');
 
-const isScalar = (value: unknown): boolean => ['string', 'number', 'boolean'].includes(typeof value);
+/** Returns whether a value can be the value of a condition key. */
+export const isScalar = (value: unknown): boolean => ['string', 'number', 'boolean'].includes(typeof value);
 
-const isJsonObject = (value: unknown): value is Record<string, unknown> =>
+export const isJsonObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { accountRootArn, partitionOfRegion } from '../util/arn.ts';
-import { ADMIN_USER_NAME } from './authorize.ts';
+import { ADMIN_USER_NAME, adminUserIdOf } from './authorize.ts';
 import { AwsError, missingFeatureError, toAwsError } from './aws-error.ts';
 import { readBody } from './protocol/body.ts';
 import { verifyChecksumHeaders } from './protocol/checksums.ts';
@@ -9,6 +9,7 @@ import { decodeRest } from './protocol/rest-xml.ts';
 import { decodeJson, decodeQuery } from './protocol/rpc.ts';
 import {
   checkSignatureTime,
+  checkSignedHeaders,
   checkVersion2Region,
   expiredTokenError,
   parseSignature,
@@ -54,15 +55,19 @@ export interface ParsedRequest extends Omit<Signer, 'service'> {
   decode: (operation: SdkOperation) => Promise<Record<string, unknown>>;
 }
 
-/** Parses a request without handling it. Never throws: `refusal` holds the error of an invalid request. */
+/**
+ * Parses a request without handling it. Never throws: `refusal` holds the error of an invalid request. `systemTime` is the
+ * time of the clients, in milliseconds; absent if the sandbox has a clock of its own, which no client shares.
+ */
 export async function parseRequest(
   request: IncomingMessage,
   store: Store,
   now: number,
+  systemTime?: number,
 ): Promise<ParsedRequest> {
   const url = new URL(`http://sandbox${request.url ?? '/'}`);
   const requestHeaders = flattenHeaders(request.headers);
-  const signer = signerOf(store, requestHeaders, url.searchParams, now);
+  const signer = signerOf(store, requestHeaders, url.searchParams, now, systemTime);
   const { body, refusal } = await readBody(request, requestHeaders).then(
     (body) => ({
       body,
@@ -160,13 +165,15 @@ function signerOf(
   headers: Record<string, string>,
   query: URLSearchParams,
   now: number,
+  systemTime?: number,
 ): Signer {
   // The caller of a request that is refused before the caller is known.
   const caller = { account: 'unknown', arn: 'unknown' };
   let signature: RequestSignature | undefined;
   try {
     signature = parseSignature(headers, query);
-    if (signature) checkSignatureTime(signature, headers, query, Date.now());
+    if (signature && systemTime !== undefined) checkSignatureTime(signature, query, systemTime);
+    if (signature) checkSignedHeaders(signature, headers);
   } catch (error) {
     const { service = 's3', region = 'us-east-1' } = signature ?? {};
     return { caller, service, region, refusal: toAwsError(error) };
@@ -199,7 +206,7 @@ function signerOf(
         : {
             account,
             arn: `arn:${partitionOfRegion(region)}:iam::${account}:user/${ADMIN_USER_NAME}`,
-            userId: `AIDA${account}ADMIN`,
+            userId: adminUserIdOf(account),
           },
     signature,
     region,

@@ -101,7 +101,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       return;
     }
     const requestId = randomUUID();
-    const parsedRequest = await parseRequest(request, store, clock());
+    const systemTime = options.clock === undefined ? Date.now() : undefined;
+    const parsedRequest = await parseRequest(request, store, clock(), systemTime);
     const { service, operation } = parsedRequest;
     const entry = log.add({
       service,

@@ -161,13 +161,22 @@ describe('accounts and Regions', () => {
 
   test('the credentials of a role call as the role, and expire', async () => {
     await client.send(EAST, new CreateRoleCommand({ RoleName: 'r', AssumeRolePolicyDocument: TRUST }));
-    const { Credentials } = await client.send(
+    // The root user of an account cannot assume a role.
+    const { Credentials } = await clientOf(sandbox, 'AKIA111122223333', 0).send(
       EAST,
-      new AssumeRoleCommand({ RoleArn: 'arn:aws:iam::111122223333:role/r', RoleSessionName: 's' }),
+      new AssumeRoleCommand({ RoleArn: 'arn:aws:iam::111122223333:role/r', RoleSessionName: 'session' }),
     );
-    const role = clientOf(sandbox, Credentials?.AccessKeyId ?? '', 0);
+    const role = clientOf(
+      sandbox,
+      {
+        accessKeyId: Credentials?.AccessKeyId ?? '',
+        secretAccessKey: Credentials?.SecretAccessKey ?? '',
+        sessionToken: Credentials?.SessionToken ?? '',
+      },
+      0,
+    );
     expect((await role.send(EAST, new GetCallerIdentityCommand({}))).Arn).toBe(
-      'arn:aws:sts::111122223333:assumed-role/r/s',
+      'arn:aws:sts::111122223333:assumed-role/r/session',
     );
     await client.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }));
     await expect(

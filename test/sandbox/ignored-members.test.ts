@@ -184,8 +184,8 @@ async function callEveryS3Operation(s3: S3): Promise<void> {
 
 /** Calls each operation that no other call reached, with its required members only. A refusal is no failure. */
 async function callOtherS3Operations(s3: S3, Bucket: string): Promise<void> {
-  const others = Object.keys(serviceHandlers.s3).filter((name) => !readMembers.has(`s3:${name}`));
-  for (const name of others) {
+  const remaining = Object.keys(serviceHandlers.s3).filter((name) => !readMembers.has(`s3:${name}`));
+  for (const name of remaining) {
     const method = `${name.slice(0, 1).toLowerCase()}${name.slice(1)}` as 'putBucketPolicy';
     await s3[method]({ Bucket, Key: 'copy', Policy: '' } as never).catch(() => {});
   }

@@ -299,7 +299,7 @@ describe('multi-Region keys', () => {
         `${Arn.replace('us-east-1', 'us-west-2')} is not a multi-region primary key.`,
       ),
     );
-    expect(await replicate(KeyId, { ReplicaRegion: 'nowhere' })).toMatchObject({
+    expect(await replicate(KeyId, { ReplicaRegion: 'us_west' })).toMatchObject({
       code: 'ValidationException',
     });
     expect(await replicate(KeyId, { ReplicaRegion: 'cn-north-1' })).toMatchObject({

@@ -19,15 +19,15 @@ export const ROLE = 'replikey-acme-tax';
 export const EAST = { region: 'us-east-1' };
 export const WEST = { region: 'us-west-2' };
 
-/** Returns an AWS client for a sandbox. The access key is the ID of the account. */
+/** Returns an AWS client for a sandbox, for an access key such as the ID of an account, or for other credentials. */
 export function clientOf(
   sandbox: Pick<Sandbox, 'endpoint'>,
-  account: string,
+  account: string | { accessKeyId: string; secretAccessKey: string; sessionToken?: string },
   retryTimeoutMs = 1_000,
 ): AwsClient {
   const clients = createSdkClients([], {
     endpoint: sandbox.endpoint,
-    credentials: { accessKeyId: account, secretAccessKey: 'test' },
+    credentials: typeof account === 'string' ? { accessKeyId: account, secretAccessKey: 'test' } : account,
   });
   return createAwsClient({ clients, accounts: [], region: EAST.region, retryTimeoutMs });
 }

@@ -43,7 +43,7 @@ export function toStoredTrustPolicy(call: Call, text: string): string {
 const SERVICE_PRINCIPAL = /^[a-z0-9][a-z0-9.-]*\.(amazonaws\.(com(\.cn)?|eu)|amazon\.com|aws\.internal)$/;
 
 /** Actions of STS that a trust policy can contain. */
-const TRUST_ACTION = /^sts:(assumerole|tagsession|setsourceidentity|setcontext|getcalleridentity|\*)/i;
+const STS_ACTION = /^sts:(assumerole|tagsession|setsourceidentity|setcontext|getcalleridentity|\*)/i;
 
 function checkTrustPolicy({ Statement }: Policy): void {
   for (const statement of toList(Statement)) {
@@ -53,7 +53,7 @@ function checkTrustPolicy({ Statement }: Policy): void {
       throw malformedPolicyError('Missing required field Principal');
     const actions = toList(statement.Action ?? statement.NotAction);
     if (actions.length === 0) throw malformedPolicyError('Missing required field Action');
-    if (!actions.every((action) => TRUST_ACTION.test(action)))
+    if (!actions.every((action) => STS_ACTION.test(action)))
       throw malformedPolicyError('AssumeRole policy may only specify STS AssumeRole actions.');
     const services = [statement.Principal, statement.NotPrincipal].flatMap((principal) =>
       typeof principal === 'object' ? toList(principal.Service) : [],

@@ -1,6 +1,7 @@
 import { parseDocument } from 'yaml';
 import { isConditionOperator } from '../../iam/conditions.ts';
 import { toList } from '../../iam/context.ts';
+import { isJsonObject, isScalar, STATEMENT_ELEMENTS } from '../../iam/parse.ts';
 import type { Policy, Statement } from '../../iam/types.ts';
 
 /**
@@ -58,22 +59,7 @@ export function parseStrictJson(text: string): unknown {
 
 type JsonObject = Record<string, unknown>;
 
-const isJsonObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 const TOP_ELEMENTS = new Set(['Version', 'Id', 'Statement']);
-const STATEMENT_ELEMENTS = new Set([
-  'Sid',
-  'Effect',
-  'Action',
-  'NotAction',
-  'Resource',
-  'NotResource',
-  'Principal',
-  'NotPrincipal',
-  'Condition',
-]);
-
 function parseSyntax(text: string): Policy {
   const value = parseStrictJson(text);
   if (!isJsonObject(value) || !isPolicyForm(value)) throw new PolicyGrammarError(SYNTAX_ERROR);
@@ -121,8 +107,6 @@ const isConditionForm = (condition: unknown): boolean =>
       (isConditionOperator(operator) || Object.keys(keys).length === 0) &&
       Object.values(keys).every((values) => toList(values as unknown[]).every(isScalar)),
   );
-
-const isScalar = (value: unknown): boolean => ['string', 'number', 'boolean'].includes(typeof value);
 
 /** Returns whether the legacy parser accepts the effect and the dates of a statement. */
 const hasLegacyForm = ({ Effect, Condition = {} }: Statement): boolean =>
@@ -207,9 +191,9 @@ function resourceProblem(resource: string, partition: string): string | undefine
   if (arnPartition === undefined) return `Resource ${resource} must be in ARN format or "*".`;
   if (arnPartition !== '*' && arnPartition !== partition) {
     const [, , ...parts] = resource.split(':');
-    const shown = [0, 1, 2].map((index) => parts[index] ?? '*');
+    const leadingParts = [0, 1, 2].map((index) => parts[index] ?? '*');
     const id = parts.length > 3 ? parts.slice(3).join(':') : '*';
-    return `Partition "${arnPartition}" is not valid for resource "arn:${[arnPartition, ...shown, id].join(':')}".`;
+    return `Partition "${arnPartition}" is not valid for resource "arn:${[arnPartition, ...leadingParts, id].join(':')}".`;
   }
   if (service === undefined) return 'Resource vendor must be fully qualified and cannot contain regexes.';
   const id = rest.join(':');
