@@ -26,7 +26,7 @@ export interface Caller {
   account: string;
   /** `arn:aws:iam::ACCOUNT:root` or `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`, in the partition of the Region. */
   arn: string;
-  /** UserId of GetCallerIdentity: the id of the account for its root user. Absent for a session, which has its own. */
+  /** UserId of GetCallerIdentity: the id of the account for its root user. Absent for a caller without credentials. */
   userId?: string;
 }
 
@@ -226,11 +226,12 @@ function sessionSignerOf(
   for (const account of store.accounts()) {
     const session = account.sessions.get(accessKeyId);
     if (!session) continue;
-    if (account.roles.get(session.roleName.toLowerCase())?.id !== session.roleId) return undefined;
+    const role = account.roles.get(session.roleName.toLowerCase());
+    if (!role || role.id !== (session.roleId ?? role.id)) return undefined;
     const { roleName, sessionName, expires } = session;
     const arn = `arn:${partitionOfRegion(region)}:sts::${account.id}:assumed-role/${roleName}/${sessionName}`;
     return {
-      caller: { account: account.id, arn },
+      caller: { account: account.id, arn, userId: `${role.id}:${sessionName}` },
       session,
       ...(expires < now ? { refusal: expiredTokenError(service) } : {}),
     };

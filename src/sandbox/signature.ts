@@ -258,8 +258,9 @@ export function verifySessionSignature(
   session: SessionState,
   parts: SignedParts,
 ): void {
-  if (signature.token !== session.token) throw invalidTokenError(signature.service);
-  if (signature.version === 2) return;
+  if (session.token !== undefined && signature.token !== session.token)
+    throw invalidTokenError(signature.service);
+  if (signature.version === 2 || session.secretAccessKey === undefined) return;
   const canonicalRequest = canonicalRequestOf(signature, parts);
   const scope = scopeOf(signature);
   const stringToSign = [

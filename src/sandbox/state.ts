@@ -44,20 +44,21 @@ export interface ManagedPolicyState {
   versions?: { id: string; document: string; isDefault: boolean }[];
 }
 
+/** A session of a role. The members that are optional are absent in the state that an earlier version saved. */
 export interface SessionState {
   accessKeyId: string;
   /** Secret that signs the requests of the session. */
-  secretAccessKey: string;
+  secretAccessKey?: string;
   /** Session token, which each request of the session carries. */
-  token: string;
+  token?: string;
   roleName: string;
   /** Id of the role. A role of the same name that is created later is another role. */
-  roleId: string;
+  roleId?: string;
   sessionName: string;
   /** Expiration in milliseconds since the epoch. */
   expires: number;
   /** Session tags: those of the request, and those that the session inherits from the session that created it. */
-  tags: Record<string, string>;
+  tags?: Record<string, string>;
   /** Keys of the session tags that derived sessions inherit, in lower case. */
   transitiveTags: string[];
   sourceIdentity?: string;

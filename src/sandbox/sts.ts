@@ -12,10 +12,10 @@ import { findRole, managedPolicyDocumentOf } from './stored-policies.ts';
 
 /** Handlers of the STS API (Query protocol). */
 export const stsHandlers: Handlers = {
-  GetCallerIdentity: ({ caller, session }) => ({
+  GetCallerIdentity: ({ caller }) => ({
     Account: caller.account,
     Arn: caller.arn,
-    UserId: session ? `${session.roleId}:${session.sessionName}` : caller.userId,
+    UserId: caller.userId,
   }),
 
   AssumeRole(call, input: AssumeRoleRequest) {
@@ -147,7 +147,7 @@ function checkAssumeRoleMembers(input: AssumeRoleRequest): void {
 function sessionTagsOf(
   caller: SessionState | undefined,
   { Tags = [], TransitiveTagKeys = [] }: AssumeRoleRequest,
-): Pick<SessionState, 'tags' | 'transitiveTags'> {
+): { tags: Record<string, string>; transitiveTags: string[] } {
   checkSessionTags(Tags);
   const keys = Tags.map(({ Key = '' }) => Key.toLowerCase());
   const transitiveKeys = TransitiveTagKeys.map((key) => key.toLowerCase());

@@ -114,13 +114,13 @@ const hasLegacyForm = ({ Effect, Condition = {} }: Statement): boolean =>
   Object.entries(Condition)
     .filter(([operator]) => /^(For(Any|All)Values?:)?Date/.test(operator))
     .flatMap(([, keys]) => Object.values(keys).flatMap((values) => toList(values)))
-    .every((value) => isDate(String(value)));
+    .every((value) => isIamDate(String(value)));
 
 const MAX_EPOCH = 9_223_372_036_854_775_807n;
 const YEARS = [-292_275_054, 292_278_993] as const;
 
 /** Returns whether a text is a date of IAM: an ISO 8601 date whose later parts are optional, or seconds of the epoch. */
-function isDate(text: string): boolean {
+function isIamDate(text: string): boolean {
   if (/^\d+$/.test(text)) return BigInt(text) <= MAX_EPOCH;
   const match =
     /^(-?\d+)(?:-(\d{1,2})(?:-(\d{1,2}))?)?(?:T(?:(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?)?(?:Z|[+-](\d\d)(?::?(\d\d))?)?)?$/i.exec(
