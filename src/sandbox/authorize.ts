@@ -53,7 +53,7 @@ export function authorize(
   // Session policies limit the permissions of a session as a permissions boundary limits those of a role.
   const boundary = session.policies.map(({ name, document }) => ({
     name,
-    policy: JSON.parse(document) as Policy,
+    policy: parseDocument(document),
   }));
   const limitedDecision = evaluateWithGrants(fullRequest, { ...policies, boundary }, grants);
   return limitedDecision.missingAllow === 'boundary'

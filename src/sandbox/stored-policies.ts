@@ -63,6 +63,10 @@ export function findUnknownPrincipal(store: Store, policy: Policy, now: number):
   return undefined;
 }
 
+/** Names of service principals: in all partitions most services have the domain of the partition `aws`. */
+export const SERVICE_PRINCIPAL =
+  /^[a-z0-9-]+(\.[a-z0-9-]+)*\.(amazonaws\.(com(\.cn)?|eu)|amazon\.com|aws\.internal)$/;
+
 /** Returns whether AWS stores a policy or grant with this principal. */
 export function principalExists(store: Store, principal: string, now: number): boolean {
   if (principal === '*' || /^\d{12}$/.test(principal) || /^arn:[^:]+:iam::\d{12}:root$/.test(principal))

@@ -3,7 +3,12 @@ import type { Policy } from '../../iam/types.ts';
 import { partitionOfRegion } from '../../util/arn.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call } from '../call.ts';
-import { findUnknownPrincipal, parsePolicyInput, replaceRoleArnsWithIds } from '../stored-policies.ts';
+import {
+  findUnknownPrincipal,
+  parsePolicyInput,
+  replaceRoleArnsWithIds,
+  SERVICE_PRINCIPAL,
+} from '../stored-policies.ts';
 import { iamValidationError, limitExceededError } from './access.ts';
 import { PolicyGrammarError, parseIdentityPolicy, parseStrictJson } from './policy-grammar.ts';
 
@@ -38,9 +43,6 @@ export function toStoredTrustPolicy(call: Call, text: string): string {
   if (policySizeOf(text) > 2048) throw limitExceededError('Cannot exceed quota for ACLSizePerRole: 2048');
   return replaceRoleArnsWithIds(call.store, text, call.now);
 }
-
-/** Domains of service principals: in all partitions most services have the domain of the partition `aws`. */
-const SERVICE_PRINCIPAL = /^[a-z0-9][a-z0-9.-]*\.(amazonaws\.(com(\.cn)?|eu)|amazon\.com|aws\.internal)$/;
 
 /** Actions of STS that a trust policy can contain. */
 const STS_ACTION = /^sts:(assumerole|tagsession|setsourceidentity|setcontext|getcalleridentity|\*)/i;

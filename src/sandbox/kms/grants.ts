@@ -59,7 +59,7 @@ export const grantHandlers: Handlers = {
   ListRetirableGrants(call, input: ListRetirableGrantsRequest) {
     requireAccountAccess(call, 'kms:ListRetirableGrants');
     const retiring = input.RetiringPrincipal ?? '';
-    if (retiring.split(':')[4] !== call.caller.account) throw invalidPrincipalError(retiring);
+    if (retiring.split(':')[4] !== call.caller.account) throw invalidArnError(retiring);
     const grants = [...call.store.accounts()]
       .flatMap((account) => [...account.keys.values()])
       .filter((key) => key.region === call.region && isKeyVisible(call.store, key, call.now))
@@ -92,7 +92,7 @@ function toGrantState(call: Call, key: KeyState, input: CreateGrantRequest): Gra
   const { GranteePrincipal = '', RetiringPrincipal, Name, Constraints, Operations = [] } = input;
   for (const principal of [GranteePrincipal, RetiringPrincipal ?? GranteePrincipal])
     if (!principal.startsWith('arn:') || !principalExists(call.store, principal, call.now))
-      throw invalidPrincipalError(principal);
+      throw invalidArnError(principal);
   if (Name !== undefined) checkGrantName(Name);
   checkGrantOperations(key, Operations);
   if (Constraints) checkGrantConstraints(key, Constraints);
@@ -111,7 +111,7 @@ function toGrantState(call: Call, key: KeyState, input: CreateGrantRequest): Gra
   };
 }
 
-const invalidPrincipalError = (principal: string): AwsError =>
+const invalidArnError = (principal: string): AwsError =>
   new AwsError(400, 'InvalidArnException', `ARN does not refer to a valid principal: ${principal}`);
 
 /** Returns the condition keys of a CreateGrant request (KMS Developer Guide, "Condition keys for AWS KMS"). */

@@ -7,7 +7,7 @@ import { accountRootArn, bucketArn } from '../../util/arn.ts';
 import { AwsError } from '../aws-error.ts';
 import type { BucketState } from '../state.ts';
 import type { Store } from '../store.ts';
-import { findUnknownPrincipal } from '../stored-policies.ts';
+import { findUnknownPrincipal, SERVICE_PRINCIPAL } from '../stored-policies.ts';
 import { BUCKET_POLICY_ACTIONS, COMMON_CONDITION_KEYS, S3_CONDITION_KEYS } from './policy-actions.ts';
 
 /**
@@ -46,8 +46,6 @@ const malformedBucketPolicyError = (message: string, detail?: string): AwsError 
 
 const invalidPrincipalError = (type: string, principal: string): AwsError =>
   malformedBucketPolicyError('Invalid principal in policy', `"${type}" : "${principal}"`);
-
-const SERVICE_PRINCIPAL = /^[a-z0-9-]+(\.[a-z0-9-]+)*\.(amazonaws\.com(\.cn)?|amazon\.com|aws\.internal)$/;
 
 const servicesOf = (principal: Principal | undefined): string[] =>
   typeof principal === 'object' ? toList(principal.Service) : [];
