@@ -170,7 +170,7 @@ async function callEveryS3Operation(s3: S3): Promise<void> {
   for (const name of reads) {
     const method = `${name.slice(0, 1).toLowerCase()}${name.slice(1)}` as 'getObjectAttributes';
     if (name === 'ListParts') continue;
-    await s3[method]({ Bucket, Key, ObjectAttributes: ['ETag'] }).catch(() => {});
+    await s3[method]({ Bucket, Key, ObjectAttributes: ['ETag'], Id: 'one' } as never).catch(() => {});
   }
   await s3.deleteObjectTagging({ Bucket, Key });
   await s3.deleteObject({ Bucket, Key });
@@ -187,7 +187,7 @@ async function callOtherS3Operations(s3: S3, Bucket: string): Promise<void> {
   const remaining = Object.keys(serviceHandlers.s3).filter((name) => !readMembers.has(`s3:${name}`));
   for (const name of remaining) {
     const method = `${name.slice(0, 1).toLowerCase()}${name.slice(1)}` as 'putBucketPolicy';
-    await s3[method]({ Bucket, Key: 'copy', Policy: '' } as never).catch(() => {});
+    await s3[method]({ Bucket, Key: 'copy', Policy: '', Id: 'one' } as never).catch(() => {});
   }
 }
 
