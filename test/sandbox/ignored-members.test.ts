@@ -18,7 +18,7 @@ import { callKms, callQuery, callS3 } from '../support/raw-aws.ts';
  */
 
 const SERVICES = ['s3', 'iam', 'kms', 'sts', 'cloudtrail'] as const satisfies ServiceName[];
-const CHECKED_SERVICES = ['iam', 'kms', 'sts'] as const;
+const CHECKED_SERVICES = ['s3', 'iam', 'kms', 'sts'] as const;
 const LINE_WIDTH = 110;
 const ACCOUNT = '111122223333';
 const POLICY = JSON.stringify({
@@ -145,6 +145,10 @@ async function callEveryS3Operation(s3: S3): Promise<void> {
   await s3.putObject({ Bucket, Key: 'encrypted', Body: 'numbers', ServerSideEncryption: 'aws:kms' });
   await s3.putObjectTagging({ Bucket, Key, Tagging: { TagSet: [{ Key: 'team', Value: 'tax' }] } });
   await s3.copyObject({ Bucket, Key: 'copy', CopySource: `${Bucket}/${Key}` });
+  await s3.putObjectAcl({ Bucket, Key, ACL: 'private' }).catch(() => {});
+  await s3.putObjectLegalHold({ Bucket, Key, LegalHold: { Status: 'OFF' } });
+  const RetainUntilDate = new Date(Date.now() + 86_400_000);
+  await s3.putObjectRetention({ Bucket, Key, Retention: { Mode: 'GOVERNANCE', RetainUntilDate } });
   const { UploadId } = await s3.createMultipartUpload({ Bucket, Key: 'upload' });
   const part = await s3.uploadPart({ Bucket, Key: 'upload', UploadId, PartNumber: 1, Body: 'part' });
   await s3.uploadPartCopy({
@@ -162,6 +166,7 @@ async function callEveryS3Operation(s3: S3): Promise<void> {
     UploadId,
     MultipartUpload: { Parts: [{ PartNumber: 1, ETag: part.ETag }] },
   });
+  await s3.getObjectAttributes({ Bucket, Key: 'upload', ObjectAttributes: ['ObjectParts'] });
   const aborted = await s3.createMultipartUpload({ Bucket, Key: 'aborted' });
   await s3.abortMultipartUpload({ Bucket, Key: 'aborted', UploadId: aborted.UploadId });
   await (await s3.getObject({ Bucket, Key })).Body?.transformToString();
@@ -301,7 +306,13 @@ function ignoredMembersOf(service: ServiceName, name: string): string[] {
   const reads = readMembers.get(`${service}:${name}`) ?? new Set();
   return [...schema.structIterator()]
     .map(([member]) => member)
-    .filter((member) => !reads.has(member) && !reads.has('*') && !MEMBERS_WITHOUT_EFFECT.has(member));
+    .filter(
+      (member) =>
+        !reads.has(member) &&
+        !reads.has('*') &&
+        !MEMBERS_WITHOUT_EFFECT.has(member) &&
+        !MEMBERS_WITHOUT_EFFECT.has(`${name}.${member}`),
+    );
 }
 
 const SOURCE_HEADER = `import type { ServiceName } from './operations.ts';

@@ -5,6 +5,14 @@ import type { ServiceName } from './operations.ts';
  * test/sandbox/ignored-members.test.ts: `npm run generate`.
  */
 export const ignoredMembers: Partial<Record<ServiceName, Record<string, string>>> = {
+  s3: {
+    AbortMultipartUpload: 'IfMatchInitiatedTime',
+    CompleteMultipartUpload: 'ChecksumSHA512 ChecksumMD5 ChecksumXXHASH64 ChecksumXXHASH3 ChecksumXXHASH128',
+    DeleteObject: 'IfMatchLastModifiedTime IfMatchSize',
+    GetObjectAttributes: 'MaxParts PartNumberMarker',
+    UploadPart: 'ChecksumSHA512 ChecksumMD5 ChecksumXXHASH64 ChecksumXXHASH3 ChecksumXXHASH128',
+    UploadPartCopy: 'ExpectedSourceBucketOwner',
+  },
   iam: {
     SimulatePrincipalPolicy:
       'PolicyInputList PermissionsBoundaryPolicyInputList PolicyExclusionList ResourcePolicy ResourceOwner CallerArn ResourceHandlingOption MaxItems Marker',

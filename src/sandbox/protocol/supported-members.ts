@@ -2,7 +2,10 @@ import { missingFeatureError } from '../aws-error.ts';
 import { ignoredMembers } from './ignored-members.ts';
 import type { ServiceName } from './operations.ts';
 
-/** Members that change nothing in the sandbox, or that it applies before a handler receives the input. */
+/**
+ * Members that change nothing in the sandbox, or that it applies before a handler receives the input: of all operations, or
+ * of one (`ListParts.SSECustomerKey`).
+ */
 export const MEMBERS_WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   // The protocol layer checks digests and lengths of bodies, for all operations.
   'ContentLength',
@@ -19,6 +22,21 @@ export const MEMBERS_WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   'MFA',
   // A request for RestoreStatus. No object of the sandbox is archived.
   'OptionalObjectAttributes',
+  // A token that AWS Support gave out. S3 requires none since 2023.
+  'Token',
+  // The sandbox lets a caller lock itself out of a bucket policy.
+  'ConfirmRemoveSelfBucketAccess',
+  // No bucket has an analytics, inventory, metrics or tiering configuration, or a destination of notifications.
+  'Id',
+  'ContinuationToken',
+  'SkipDestinationValidation',
+  // The parts of the upload hold the key of the customer.
+  'CompleteMultipartUpload.SSECustomerAlgorithm',
+  'CompleteMultipartUpload.SSECustomerKey',
+  'CompleteMultipartUpload.SSECustomerKeyMD5',
+  'ListParts.SSECustomerAlgorithm',
+  'ListParts.SSECustomerKey',
+  'ListParts.SSECustomerKeyMD5',
 ]);
 
 /** @throws AwsError when a request sets a member that the handler would ignore. The default of a member is no setting. */
