@@ -149,8 +149,19 @@ async function callEveryS3Operation(s3: S3): Promise<void> {
   await s3.putObjectLegalHold({ Bucket, Key, LegalHold: { Status: 'OFF' } });
   const RetainUntilDate = new Date(Date.now() + 86_400_000);
   await s3.putObjectRetention({ Bucket, Key, Retention: { Mode: 'GOVERNANCE', RetainUntilDate } });
-  const { UploadId } = await s3.createMultipartUpload({ Bucket, Key: 'upload' });
-  const part = await s3.uploadPart({ Bucket, Key: 'upload', UploadId, PartNumber: 1, Body: 'part' });
+  const { UploadId } = await s3.createMultipartUpload({
+    Bucket,
+    Key: 'upload',
+    ChecksumAlgorithm: 'SHA256',
+  });
+  const part = await s3.uploadPart({
+    Bucket,
+    Key: 'upload',
+    UploadId,
+    PartNumber: 1,
+    Body: 'part',
+    ChecksumAlgorithm: 'SHA256',
+  });
   await s3.uploadPartCopy({
     Bucket,
     Key: 'upload',
@@ -164,7 +175,9 @@ async function callEveryS3Operation(s3: S3): Promise<void> {
     Bucket,
     Key: 'upload',
     UploadId,
-    MultipartUpload: { Parts: [{ PartNumber: 1, ETag: part.ETag }] },
+    MultipartUpload: {
+      Parts: [{ PartNumber: 1, ETag: part.ETag, ChecksumSHA256: part.ChecksumSHA256 }],
+    },
   });
   await s3.getObjectAttributes({ Bucket, Key: 'upload', ObjectAttributes: ['ObjectParts'] });
   const aborted = await s3.createMultipartUpload({ Bucket, Key: 'aborted' });

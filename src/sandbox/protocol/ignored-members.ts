@@ -9,7 +9,6 @@ export const ignoredMembers: Partial<Record<ServiceName, Record<string, string>>
     AbortMultipartUpload: 'IfMatchInitiatedTime',
     CompleteMultipartUpload: 'ChecksumSHA512 ChecksumMD5 ChecksumXXHASH64 ChecksumXXHASH3 ChecksumXXHASH128',
     DeleteObject: 'IfMatchLastModifiedTime IfMatchSize',
-    GetObjectAttributes: 'MaxParts PartNumberMarker',
     UploadPart: 'ChecksumSHA512 ChecksumMD5 ChecksumXXHASH64 ChecksumXXHASH3 ChecksumXXHASH128',
     UploadPartCopy: 'ExpectedSourceBucketOwner',
   },
