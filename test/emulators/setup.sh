@@ -33,6 +33,27 @@ install() {
   fi
 }
 
+# Unpacks the tests of moto's source distribution, which the package does not contain. test/conformance/moto-tests runs them
+# against the sandbox.
+unpack_moto_tests() {
+  local home=.cache/python/moto version
+  [ -f "$home/requirements.txt" ] && [ ! -d "$home/source" ] || return 0
+  version=$(sed -n 's/^moto==//p' "$home/requirements.txt")
+  rm -rf "$home/download"
+  if timeout 120 "$home/bin/python" -m pip --disable-pip-version-check --retries 1 --timeout 20 download --quiet --no-deps \
+    --no-binary moto --dest "$home/download" "moto==$version" >"$home/download.log" 2>&1 &&
+    tar -xzf "$home/download/moto-$version.tar.gz" -C "$home/download" "moto-$version/tests"; then
+    mv "$home/download/moto-$version" "$home/source"
+    echo "moto: its tests are in $home/source"
+  else
+    echo "moto: installed without its tests: $(tail -n1 "$home/download.log")"
+  fi
+  rm -rf "$home/download"
+}
+
 for name in "${@:-awscli boto3 moto localstack}"; do
-  for environment in $name; do install "$environment"; done
+  for environment in $name; do
+    install "$environment"
+    [ "$environment" != moto ] || unpack_moto_tests
+  done
 done
