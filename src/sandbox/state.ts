@@ -171,6 +171,8 @@ export interface BucketState {
   created: number;
   versioning?: { Status?: 'Enabled' | 'Suspended'; MFADelete?: 'Enabled' | 'Disabled' };
   encryption?: ServerSideEncryptionConfiguration;
+  /** PutBucketEncryption set `encryption`; otherwise it is the default of S3. */
+  encryptionIsSet?: boolean;
   replication?: ReplicationConfiguration;
   policy?: string;
   /** Earlier policies that are still in use, oldest first. */

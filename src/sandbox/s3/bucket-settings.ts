@@ -45,6 +45,7 @@ export const settingHandlers: Handlers = {
   PutBucketEncryption(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutEncryptionConfiguration');
     bucket.encryption = checkEncryptionConfiguration(input.ServerSideEncryptionConfiguration);
+    bucket.encryptionIsSet = true;
     return markBucketChanged(call, bucket);
   },
 
@@ -60,6 +61,7 @@ export const settingHandlers: Handlers = {
   DeleteBucketEncryption(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutEncryptionConfiguration');
     // The bucket falls back to SSE-S3, the default of every bucket since January 2023.
+    delete bucket.encryptionIsSet;
     bucket.encryption = {
       Rules: [{ ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' }, BucketKeyEnabled: false }],
     };

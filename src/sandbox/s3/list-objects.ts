@@ -226,14 +226,30 @@ export const objectOwnerOf = (bucket: BucketState, { owner }: { owner?: string }
  * @throws AwsError InvalidArgument for a negative number.
  */
 export function pageSizeOf(requested: number | undefined, argumentName: string): number {
-  if (requested !== undefined && requested < 0) {
+  if (requested !== undefined) checkListArgument(requested, argumentName, String(requested));
+  return Math.min(requested ?? 1000, 1000);
+}
+
+/**
+ * Checks a count or a marker of the query (moto's test_multipart_list_parts_invalid_argument).
+ *
+ * @throws AwsError InvalidArgument unless the number is an integer between 0 and 2³¹-1.
+ */
+export function checkListArgument(value: number, argumentName: string, text: string): void {
+  if (!Number.isInteger(value) || Math.abs(value) > 2_147_483_647) {
+    throw invalidArgumentError(
+      `Provided ${argumentName} not an integer or within integer range`,
+      argumentName,
+      text,
+    );
+  }
+  if (value < 0) {
     throw invalidArgumentError(
       `Argument ${argumentName} must be an integer between 0 and 2147483647`,
       argumentName,
-      String(requested),
+      text,
     );
   }
-  return Math.min(requested ?? 1000, 1000);
 }
 
 const encodeContinuationToken = (key: string): string => Buffer.from(key).toString('base64');

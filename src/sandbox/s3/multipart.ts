@@ -29,7 +29,13 @@ import {
   toCustomerKeyOutput,
 } from './customer-keys.ts';
 import { chooseEncryption, type DataKey } from './encryption.ts';
-import { commonPrefixOf, createKeyEncoder, objectOwnerOf, pageSizeOf } from './list-objects.ts';
+import {
+  checkListArgument,
+  commonPrefixOf,
+  createKeyEncoder,
+  objectOwnerOf,
+  pageSizeOf,
+} from './list-objects.ts';
 import { objectLockOfRequest, requireLockChecksum } from './object-lock.ts';
 import { checkWriteConditions, currentObjectOf } from './preconditions.ts';
 import { checkStorageClass } from './storage-classes.ts';
@@ -507,12 +513,8 @@ function uploadsAfterMarker(
 
 /** Parses a marker, which the model of the SDK declares as text. An empty one counts as absent. */
 function parsePartNumberMarker(marker = ''): number {
-  if (/^\d*$/.test(marker)) return Number(marker);
-  throw invalidArgumentError(
-    'Provided part-number-marker not an integer or within integer range',
-    'part-number-marker',
-    marker,
-  );
+  checkListArgument(Number(marker), 'part-number-marker', marker);
+  return Number(marker);
 }
 
 /** Returns the initiator of an upload: an account by its canonical user id, or a session by its ARN. */

@@ -168,6 +168,12 @@ function parseTaggingHeader(header: string | undefined): Map<string, string> {
       header,
     );
   }
+  // Another message than that of PutObjectTagging (moto's test_put_object_with_tagging, verified against AWS).
+  const systemTag = pairs.find(([key]) => key.startsWith('aws:'));
+  if (systemTag)
+    throw new AwsError(400, 'InvalidTag', 'Your TagKey cannot be prefixed with aws:', {
+      TagKey: systemTag[0],
+    });
   checkTagSet(tagSet, 10);
   return new Map(pairs);
 }
@@ -253,26 +259,32 @@ export const copyHandlers: Handlers = {
 };
 
 /**
- * Checks that a copy of the current version to itself changes something. A copy of an older version restores it. The
+ * Checks that a copy of an object to itself changes something. A copy of an older version restores it. The
  * message and the conditions are those of LocalStack's provider, from its recordings of AWS.
  */
 function checkSelfCopy(
   destination: BucketState,
   source: BucketState,
   version: VersionState,
-  input: ObjectRequest & { Key: string; MetadataDirective?: string; SSECustomerAlgorithm?: string },
+  input: ObjectRequest & {
+    Key: string;
+    CopySource: string;
+    MetadataDirective?: string;
+    SSECustomerAlgorithm?: string;
+  },
 ): void {
+  // A source with a version id is no copy to itself, even if it is the newest version (moto's
+  // test_copy_object_in_place_with_versioning, verified against AWS).
   const isSelfCopy =
-    source === destination && version.key === input.Key && source.objects.get(version.key)?.[0] === version;
-  const defaultAlgorithm =
-    destination.encryption?.Rules?.[0]?.ApplyServerSideEncryptionByDefault?.SSEAlgorithm ?? 'AES256';
+    source === destination && version.key === input.Key && !input.CopySource.includes('?versionId=');
   const isChange =
     input.MetadataDirective === 'REPLACE' ||
     input.StorageClass !== undefined ||
     input.ServerSideEncryption !== undefined ||
     input.SSECustomerAlgorithm !== undefined ||
     input.WebsiteRedirectLocation !== undefined ||
-    defaultAlgorithm !== 'AES256' ||
+    // LocalStack's test_s3_copy_object_in_place_with_bucket_encryption, validated against AWS: SSE-S3 counts as well.
+    destination.encryptionIsSet === true ||
     version.encryption.algorithm !== 'AES256';
   if (!isSelfCopy || isChange) return;
   throw invalidRequestError(
