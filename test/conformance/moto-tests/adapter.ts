@@ -3,8 +3,8 @@ import { createServer, request as httpRequest, type IncomingMessage, type Server
 import type { AddressInfo } from 'node:net';
 import { type Sandbox, startSandbox } from '../../../src/sandbox/server.ts';
 
-/** Account of all credentials that moto's tests invent. */
-const ACCOUNT = '123456789012';
+/** Access key id of the administrator of moto's account, for all credentials that its tests invent. */
+const ADMINISTRATOR = 'AKIA123456789012';
 
 export interface Adapter extends AsyncDisposable {
   endpoint: string;
@@ -65,10 +65,10 @@ function forward(sandbox: Sandbox, request: IncomingMessage, response: ServerRes
   const { expect: _, authorization, ...headers } = request.headers;
   const forwarded = httpRequest(sandbox.endpoint, {
     method: request.method,
-    path: withAccount(request.url ?? '/'),
+    path: withAdministrator(request.url ?? '/'),
     headers: {
       ...headers,
-      ...(authorization !== undefined && { authorization: withAccount(authorization) }),
+      ...(authorization !== undefined && { authorization: withAdministrator(authorization) }),
     },
   });
   forwarded.on('response', (answer) => {
@@ -80,9 +80,11 @@ function forward(sandbox: Sandbox, request: IncomingMessage, response: ServerRes
 }
 
 /**
- * Replaces the access key id of a credential, such as `FOOBARKEY`, by the id of the account, which the sandbox takes for the
- * administrator of the account. Keeps the ids of temporary credentials.
+ * Replaces the access key id of a credential, such as `FOOBARKEY`, by that of the administrator: in a header or a presigned URL, of
+ * Signature Version 4 or 2. Keeps the ids of temporary credentials, whose signature the sandbox checks.
  */
-function withAccount(text: string): string {
-  return text.replace(/(Credential=)(?!ASIA)[^/%,\s]+(?=\/|%2F)/i, (_, name: string) => `${name}${ACCOUNT}`);
-}
+const withAdministrator = (text: string): string =>
+  text.replace(
+    /(Credential=|AWSAccessKeyId=)(?!ASIA)[^/%,&\s]+/i,
+    (_, name: string) => `${name}${ADMINISTRATOR}`,
+  );
