@@ -220,6 +220,9 @@ async function callEveryIamOperation(iam: IAM): Promise<void> {
   await iam.getPolicyVersion({ PolicyArn, VersionId: 'v1' });
   await iam.listPolicies({});
   await iam.listPolicyVersions({ PolicyArn });
+  await iam.tagPolicy({ PolicyArn, Tags: [{ Key: 'team', Value: 'tax' }] });
+  await iam.listPolicyTags({ PolicyArn });
+  await iam.untagPolicy({ PolicyArn, TagKeys: ['team'] });
   await iam.attachRolePolicy({ RoleName, PolicyArn });
   await iam.listAttachedRolePolicies({ RoleName });
   await iam.putRolePermissionsBoundary({ RoleName, PermissionsBoundary: PolicyArn });

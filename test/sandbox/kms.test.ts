@@ -413,7 +413,9 @@ describe('aliases', () => {
   test.each([
     ['tax', 'ValidationException'],
     ['alias/aws/s3x', 'NotAuthorizedException'],
-    ['alias/a b', 'InvalidAliasNameException'],
+    // moto's test_kms.py, and terraform-provider-aws#12891 for the colon.
+    ['alias/a b', 'ValidationException'],
+    ['alias/a:b', 'ValidationException'],
   ])('CreateAlias: refuses the name %s', async (AliasName, code) => {
     const { KeyId } = await createKey();
     expect(await kms('CreateAlias', { AliasName, TargetKeyId: KeyId })).toMatchObject({ status: 400, code });

@@ -4,6 +4,7 @@ import type { ManagedPolicyState, RoleState } from '../state.ts';
 import { managedPolicyDocumentOf, supersedePolicy } from '../stored-policies.ts';
 import {
   checkIamName,
+  checkIamTagKeys,
   checkIamTags,
   checkMaxLength,
   getMutableRole,
@@ -129,8 +130,43 @@ export const managedPolicyHandlers: Handlers = {
       ...(input.Description === undefined ? {} : { description: input.Description }),
       ...(tags.length === 0 ? {} : { tags: Object.fromEntries(tags.map(({ Key, Value }) => [Key, Value])) }),
     });
-    const { Description: _, ...output } = toPolicyDetail(call, arn);
-    return markAccountChanged(call, { Policy: output });
+    // Without tags in the request, the response has none; GetPolicy returns an empty list (moto's
+    // test_iam_response_attributes.py, verified against AWS).
+    const { Description: _, Tags, ...output } = toPolicyDetail(call, arn);
+    return markAccountChanged(call, { Policy: { ...output, ...(tags.length > 0 && { Tags }) } });
+  },
+
+  TagPolicy(call, input) {
+    const policy = getCustomerPolicy(call, input.PolicyArn);
+    const tags: IamTag[] = input.Tags;
+    checkIamTags(tags);
+    const mergedTags = {
+      ...policy.tags,
+      ...Object.fromEntries(tags.map(({ Key, Value }) => [Key, Value])),
+    };
+    if (Object.keys(mergedTags).length > 50)
+      throw limitExceededError('The number of tags has reached the maximum limit.');
+    policy.tags = mergedTags;
+    return markAccountChanged(call, {});
+  },
+
+  UntagPolicy(call, input) {
+    const policy = getCustomerPolicy(call, input.PolicyArn);
+    const keys: string[] = input.TagKeys;
+    checkIamTagKeys(keys);
+    policy.tags = Object.fromEntries(
+      Object.entries(policy.tags ?? {}).filter(([key]) => !keys.includes(key)),
+    );
+    return markAccountChanged(call, {});
+  },
+
+  ListPolicyTags(call, input) {
+    const { tags = {} } = getCustomerPolicy(call, input.PolicyArn);
+    const { items, ...page } = iamPageOf(
+      Object.entries(tags).map(([Key, Value]) => ({ Key, Value })),
+      input,
+    );
+    return { Tags: items, ...page };
   },
 
   GetPolicy(call, input) {

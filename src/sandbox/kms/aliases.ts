@@ -1,4 +1,4 @@
-import { AwsError } from '../aws-error.ts';
+import { AwsError, constraintError } from '../aws-error.ts';
 import { type Call, callerAccountOf, type Handlers, markAccountChanged } from '../call.ts';
 import type { AliasState, KeyState } from '../state.ts';
 import {
@@ -120,11 +120,17 @@ function checkKmsAliasName(name: string): void {
     );
   }
   if (name.startsWith('alias/aws/')) throw new AwsError(400, 'NotAuthorizedException', '');
+  // test_kms.py of moto; for a colon also terraform-provider-aws#12891.
   if (name.length > 256 || !/^alias\/[a-zA-Z0-9:/_-]+$/.test(name)) {
-    throw new AwsError(
-      400,
-      'InvalidAliasNameException',
-      'Alias contains invalid characters. Alias must only contain alphanumeric characters, forward slashes, underscores and dashes',
+    throw constraintError(
+      'ValidationException',
+      name,
+      'aliasName',
+      name.length > 256
+        ? 'Member must have length less than or equal to 256'
+        : 'Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$',
     );
   }
+  if (name.includes(':'))
+    throw new AwsError(400, 'ValidationException', `${name} contains invalid characters for an alias`);
 }
