@@ -39,29 +39,6 @@ export const knownFailures: KnownFailures[] = [
   },
   {
     cause: 'not implemented',
-    reason: 'iam:ListPolicyTags',
-    tests: inFile('test_iam/test_iam.py', 'test_create_policy_with_empty_tag_value'),
-  },
-  {
-    cause: 'not implemented',
-    reason: 'iam:TagPolicy',
-    tests: inFile(
-      'test_iam/test_iam.py',
-      'test_get_policy_with_tags',
-      'test_list_policy_tags',
-      'test_updating_existing_tag',
-      'test_updating_existing_tag_with_empty_value',
-      'test_updating_existing_tagged_policy_with_too_many_tags',
-      'test_updating_existing_tagged_policy_with_duplicate_tag',
-      'test_updating_existing_tagged_policy_with_duplicate_tag_different_casing',
-      'test_updating_existing_tagged_policy_with_large_key',
-      'test_updating_existing_tagged_policy_with_large_value',
-      'test_updating_existing_tagged_policy_with_invalid_character',
-      'test_untag_policy',
-    ),
-  },
-  {
-    cause: 'not implemented',
     reason: 'kms:GenerateMac',
     tests: inFile('test_kms/test_kms_mac.py', 'test_generate_fails_for_non_existent_key'),
   },
@@ -504,7 +481,11 @@ export const knownFailures: KnownFailures[] = [
     cause: 'moto differs',
     reason:
       'IAM has another message: The number of tags has exceeded the maximum limit (recorded: iam.create_role/test_role_with_tags).',
-    tests: inFile('test_iam/test_iam.py', 'test_create_policy_with_too_many_tags'),
+    tests: inFile(
+      'test_iam/test_iam.py',
+      'test_create_policy_with_too_many_tags',
+      'test_updating_existing_tagged_policy_with_too_many_tags',
+    ),
   },
   {
     cause: 'moto differs',
@@ -514,6 +495,9 @@ export const knownFailures: KnownFailures[] = [
       'test_iam/test_iam.py',
       'test_create_policy_with_tag_containing_large_key',
       'test_create_policy_with_tag_containing_large_value',
+      'test_updating_existing_tagged_policy_with_large_key',
+      'test_updating_existing_tagged_policy_with_large_value',
+      'test_untag_policy',
     ),
   },
   {
@@ -592,21 +576,6 @@ export const knownFailures: KnownFailures[] = [
   {
     cause: 'sandbox differs',
     reason:
-      'KMS answers ValidationException for other characters in an alias. The sandbox answers InvalidAliasNameException.',
-    tests: inFile('test_kms/test_kms.py', 'test__create_alias__raises_if_alias_has_restricted_characters'),
-  },
-  {
-    cause: 'sandbox differs',
-    reason:
-      'KMS answers ValidationException: alias/my:alias contains invalid characters for an alias (terraform-provider-aws#12891). The sandbox accepts the colon.',
-    tests: inFile(
-      'test_kms/test_kms.py',
-      'test__create_alias__raises_if_alias_has_restricted_characters_semicolon',
-    ),
-  },
-  {
-    cause: 'sandbox differs',
-    reason:
       'The sandbox derives the name of a service-linked role from the name of the service. The services of AWS have names of their own, such as AWSServiceRoleForAutoScaling (IAM User Guide, service-linked roles).',
     tests: inFile(
       'test_iam/test_iam.py',
@@ -621,15 +590,6 @@ export const knownFailures: KnownFailures[] = [
     tests: inFile(
       'test_iam/test_iam_policies.py',
       'test_create_policy_with_valid_policy_document[valid_policy_document41]',
-    ),
-  },
-  {
-    cause: 'sandbox differs',
-    reason:
-      'CreatePolicy returns no Tags without tags in the request (the test, verified against AWS). The sandbox returns an empty list.',
-    tests: inFile(
-      'test_iam/test_iam_response_attributes.py',
-      'test_policy_resource_returns_subset_of_available_attributes[NoOptionalParams]',
     ),
   },
   {
