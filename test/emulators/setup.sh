@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the programs of the optional tests: setup.sh [awscli] [boto3] [moto] [localstack]; all without arguments.
-# Each has its own Python environment under .cache/python, created once per version of its requirements.
+# Installs the programs of the optional tests: setup.sh [awscli] [boto3] [minio] [moto] [localstack] [go-client]; all without
+# arguments. Each has its own Python environment under .cache/python, created once per version of its requirements; go-client is
+# a Go program, built into .cache/go.
 # Skips a program that cannot be installed, with the reason. The tests that need it are then skipped as well.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -51,9 +52,25 @@ unpack_moto_tests() {
   rm -rf "$home/download"
 }
 
-for name in "${@:-awscli boto3 moto localstack}"; do
-  for environment in $name; do
-    install "$environment"
-    [ "$environment" != moto ] || unpack_moto_tests
+# Builds the Go client of test/clients, once per version of its source and modules.
+build_go_client() {
+  local source=test/clients/drivers/go home=$PWD/.cache/go version
+  version=$(cat $source/{go.mod,go.sum,main.go} | cksum)
+  [ "$(cat "$home/s3-client.version" 2>/dev/null)" != "$version" ] || { echo "go-client: already built in .cache/go"; return; }
+  command -v go >/dev/null || { echo "go-client: skipped, it needs Go"; return; }
+  mkdir -p "$home"
+  echo "go-client: building with $(go env GOVERSION)"
+  if timeout 240 go -C $source build -ldflags='-s -w' -o "$home/s3-client" . >"$home/s3-client.log" 2>&1; then
+    echo "$version" >"$home/s3-client.version"
+    echo "go-client: built in .cache/go"
+  else
+    echo "go-client: skipped, Go could not build it: $(tail -n1 "$home/s3-client.log")"
+  fi
+}
+
+for name in "${@:-awscli boto3 minio moto localstack go-client}"; do
+  for program in $name; do
+    if [ "$program" = go-client ]; then build_go_client; else install "$program"; fi
+    [ "$program" != moto ] || unpack_moto_tests
   done
 done

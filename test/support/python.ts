@@ -11,7 +11,9 @@ export interface PythonEnvironment {
 }
 
 /** Returns an environment that test/emulators/setup.sh creates. Prints a notice if it is missing, once per test file. */
-export function pythonEnvironment(name: 'awscli' | 'boto3' | 'moto' | 'localstack'): PythonEnvironment {
+export function pythonEnvironment(
+  name: 'awscli' | 'boto3' | 'minio' | 'moto' | 'localstack',
+): PythonEnvironment {
   const home = path.join(ENVIRONMENTS, name);
   const program = (file: string) => path.join(home, 'bin', file);
   // Written last, so that an incomplete installation does not count.
