@@ -12,6 +12,9 @@ import { type LocalhostProxy, startLocalhostProxy } from './proxy.ts';
 
 /** Every check with every client and in every Region. A check is absent where the client does not have an operation. */
 
+// Each check of a command-line client starts processes, which share the cores with other tests.
+const TIMEOUT_MS = 120_000;
+
 let folder: string;
 let sandbox: Sandbox;
 let proxy: LocalhostProxy;
@@ -36,16 +39,13 @@ beforeAll(async () => {
     const keyArn = await observer.createKey('alias/shared');
     await observer.putInParts(bucket, LARGE_KEY, toParts(await readFile(files.large)), kmsHeaders(keyArn));
   }
-});
+}, TIMEOUT_MS);
 
 afterAll(async () => {
   await proxy?.[Symbol.asyncDispose]();
   await sandbox?.close();
   await rm(folder, { recursive: true, force: true });
 });
-
-// Each check of a command-line client starts processes, which share the cores with other tests.
-const TIMEOUT_MS = 120_000;
 
 describe.each(clients.map((client) => [client.name, client] as const))('%s', (_, client) => {
   const missing = client.missing();
