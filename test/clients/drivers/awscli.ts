@@ -106,7 +106,8 @@ async function startAwscli(folder: string, [program = '', ...programArgs]: strin
         await aws(settings, 's3', 'rm', `s3://${bucket}/${key}`);
       },
       async deleteVersion(settings, { bucket, key, versionId }) {
-        const object = ['--bucket', bucket, '--key', key, '--version-id', versionId];
+        // A version id can begin with a hyphen.
+        const object = ['--bucket', bucket, '--key', key, `--version-id=${versionId}`];
         await s3api(settings, 'delete-object', ...object);
       },
       async presignGet(settings, { bucket, key }) {
