@@ -96,6 +96,21 @@ describe('lists of objects', () => {
     expect(end.elements('IsTruncated')).toEqual(['false']);
   });
 
+  // S3 API Reference, ListObjectVersions, "Sample Response": versions and delete markers are one list, newest first per key.
+  test('ListObjectVersions: lists versions and delete markers in one order', async () => {
+    await send('PUT', '/acme-tax?versioning', {
+      body: '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>',
+    });
+    await put('a');
+    await send('DELETE', '/acme-tax/a');
+    await put('a');
+    await put('b');
+    const { text } = await list('versions');
+    expect(
+      [...text.matchAll(/<(Version|DeleteMarker)>.*?<Key>(.)/gs)].map(([, name, key]) => `${name} ${key}`),
+    ).toEqual(['Version a', 'DeleteMarker a', 'Version a', 'Version b']);
+  });
+
   // S3 API Reference: up to 1,000 keys a page. With max-keys=0 S3 returns an empty page that is not truncated.
   test.each(['list-type=2', '', 'versions'])(
     'max-keys: is at most 1,000, and 0 is an empty page (%s)',

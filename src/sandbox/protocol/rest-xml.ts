@@ -165,8 +165,28 @@ export const malformedXmlError = (): AwsError =>
 /** Success status by operation, if AWS responds with another status than the model of the SDK declares. */
 const SUCCESS_STATUS: Record<string, number> = { PutBucketPolicy: 204, PutBucketTagging: 204 };
 
+/**
+ * Key of the names of the elements of a list, in order, in an output whose list has several kinds of elements. The SDK has
+ * a list for each kind.
+ */
+export const LISTED_ELEMENTS = Symbol('elements of the list in order');
+
+type Output = Record<string | symbol, unknown>;
+
+/** Writes the elements of lists in the order of their names. */
+function inListedOrder(xml: string, names: readonly string[] = []): string {
+  if (names.length === 0) return xml;
+  const pattern = new RegExp(`<(${[...new Set(names)].join('|')})>.*?</\\1>`, 'gs');
+  const elements = [...xml.matchAll(pattern)];
+  const next = Object.fromEntries(
+    names.map((name) => [name, elements.filter(([, other]) => other === name).values()]),
+  );
+  let index = 0;
+  return xml.replace(pattern, () => next[names[index++] ?? '']?.next().value?.[0] ?? '');
+}
+
 /** Encodes an operation's output as status, headers and body. */
-export function encodeRest(operation: SdkOperation, output: Record<string, unknown>): EncodedResponse {
+export function encodeRest(operation: SdkOperation, output: Output): EncodedResponse {
   const headers: Record<string, string> = {};
   const successStatus = SUCCESS_STATUS[operation.name] ?? operation.http[2];
   const schema = normalizeSchema(operation.output);
@@ -192,7 +212,7 @@ export function encodeRest(operation: SdkOperation, output: Record<string, unkno
     return {
       status,
       headers: { ...headers, 'content-type': XML_TYPE },
-      body: writeElements(schema, elements),
+      body: inListedOrder(writeElements(schema, elements), output[LISTED_ELEMENTS] as string[] | undefined),
     };
   if (payload?.value === undefined) return { status, headers, body: '' };
   if (payload.member.isStructSchema())

@@ -1,4 +1,5 @@
 import type { Handlers } from '../call.ts';
+import { LISTED_ELEMENTS } from '../protocol/rest-xml.ts';
 import type { BucketState, VersionState } from '../state.ts';
 import {
   addBucketRegionHeader,
@@ -65,6 +66,8 @@ export const listingHandlers: Handlers = {
     }
     const versions: object[] = [];
     const deleteMarkers: object[] = [];
+    // S3 lists versions and delete markers in one order (S3 API Reference, ListObjectVersions, "Sample Response").
+    const listed: string[] = [];
     const prefixes: string[] = [];
     let count = 0;
     /** Marker of the next page: the last version, or the last common prefix, which has no version. */
@@ -99,6 +102,7 @@ export const listingHandlers: Handlers = {
           LastModified: new Date(version.modified),
           Owner: objectOwnerOf(bucket, version),
         };
+        listed.push(version.deleteMarker ? 'DeleteMarker' : 'Version');
         if (version.deleteMarker) deleteMarkers.push(entry);
         else versions.push({ ...entry, ...toEntryOutput(version, encode) });
       }
@@ -116,6 +120,7 @@ export const listingHandlers: Handlers = {
       NextVersionIdMarker: next?.version,
       Versions: versions,
       DeleteMarkers: deleteMarkers,
+      [LISTED_ELEMENTS]: listed,
       CommonPrefixes: prefixes.map((Prefix) => ({ Prefix: encode(Prefix) })),
     };
   },
