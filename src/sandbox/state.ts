@@ -212,9 +212,17 @@ export interface VersionState {
   checksum?: ObjectChecksum;
   /** Parts of an object that a multipart upload wrote, in their order. */
   parts?: ObjectPart[];
+  /** The multipart upload that wrote the object. */
+  upload?: CompletedUpload;
   replication?: ReplicationState;
   retention?: RetentionState;
   legalHold?: 'ON' | 'OFF';
+}
+
+export interface CompletedUpload {
+  id: string;
+  /** ETags of the parts, in their order. */
+  partEtags: string[];
 }
 
 /** Object Lock retention of a version. */

@@ -373,6 +373,34 @@ describe('multipart uploads', () => {
     ]);
   });
 
+  // A client repeats the request when it lost the response. S3 answers as the first time, also with If-None-Match (moto's
+  // test_idempotent_multipart_upload, verified against AWS).
+  test('CompleteMultipartUpload: returns the same object when it is repeated, and refuses other parts', async () => {
+    await send('PUT', '/acme-tax?versioning', {
+      body: '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>',
+    });
+    const created = await send('POST', '/acme-tax/repeated?uploads');
+    const [uploadId] = elementsOf(created.text, 'UploadId');
+    const { headers } = await send('PUT', `/acme-tax/repeated?partNumber=1&uploadId=${uploadId}`, {
+      body: 'a',
+    });
+    const complete = (etag: string | undefined, more = {}) =>
+      send('POST', `/acme-tax/repeated?uploadId=${uploadId}`, {
+        body: `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part></CompleteMultipartUpload>`,
+        ...more,
+      });
+    const first = await complete(headers.etag);
+    expect(first.status).toBe(200);
+    const second = await complete(headers.etag, { headers: { 'if-none-match': '*' } });
+    expect([second.status, second.text, second.headers['x-amz-version-id']]).toEqual([
+      200,
+      first.text,
+      first.headers['x-amz-version-id'],
+    ]);
+    expect((await complete('"0"')).text).toContain('<Code>NoSuchUpload</Code>');
+    expect(elementsOf((await send('GET', '/acme-tax?versions')).text, 'Version')).toHaveLength(1);
+  });
+
   // S3 API Reference, Object, ETag: MD5 of the bytes under SSE-S3, no MD5 under SSE-KMS; multipart: no MD5, -N
   test('ETag: is no MD5 under SSE-KMS, for objects, parts and uploads', async () => {
     const md5 = createHash('md5').update(DIGITS).digest('hex');

@@ -21,6 +21,19 @@ const XMLNS = 'http://s3.amazonaws.com/doc/2006-03-01/';
 const createBucketIn = (constraint: string) =>
   `<CreateBucketConfiguration xmlns="${XMLNS}"><LocationConstraint>${constraint}</LocationConstraint></CreateBucketConfiguration>`;
 
+// S3 API Reference, "Error responses", MissingRequestBodyError; moto's test_put_object_lock_misconfiguration, verified
+// against AWS.
+test.each(['versioning', 'replication', 'encryption', 'object-lock', 'tagging', 'publicAccessBlock'])(
+  'PUT ?%s: requires a body',
+  async (subresource) => {
+    const { status, text } = await send('PUT', `/acme-tax?${subresource}`);
+    expect([status, text]).toEqual([
+      400,
+      expect.stringContaining('<Code>MissingRequestBodyError</Code><Message>Request Body is empty</Message>'),
+    ]);
+  },
+);
+
 describe('GetBucketLocation', () => {
   // S3 API Reference, GetBucketLocation: one element. boto3 reads a nested one as null, and the Go SDK fails.
   test('GetBucketLocation: returns one LocationConstraint element', async () => {

@@ -57,10 +57,18 @@ export async function decodeRest(
       if (!member.isStructSchema())
         input[name] = member.isBlobSchema() ? request.body : request.body.toString();
       else if (request.body.length > 0) input[name] = await readXml(member, request.body.toString());
+      else if (request.key === '' && requiresBody(operation)) throw missingBodyError();
     }
   }
   return input;
 }
+
+/** Returns whether an operation of a bucket needs a document. An ACL may be in the headers instead. */
+const requiresBody = ({ name }: SdkOperation): boolean => name.startsWith('Put') && !name.endsWith('Acl');
+
+/** S3 API Reference, "Error responses": MissingRequestBodyError. */
+const missingBodyError = (): AwsError =>
+  new AwsError(400, 'MissingRequestBodyError', 'Request Body is empty');
 
 /**
  * Converts a value of the query. S3 takes an empty number for absent.

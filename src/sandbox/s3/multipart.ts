@@ -18,6 +18,7 @@ import type {
   RetentionState,
   UploadPartState,
   UploadState,
+  VersionState,
 } from '../state.ts';
 import { canonicalUserIdOf, getAuthorizedBucket, invalidArgumentError } from './access.ts';
 import { checkObjectAcl } from './acls.ts';
@@ -46,6 +47,7 @@ import {
   type ObjectRequest,
   readCopySource,
   storeObject,
+  toStoredOutput,
 } from './store-object.ts';
 import type { ObjectLock } from './versions.ts';
 
@@ -148,9 +150,11 @@ export const multipartHandlers: Handlers = {
 
   CompleteMultipartUpload(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
+    const requestedParts: RequestedPart[] = input.MultipartUpload?.Parts ?? [];
+    const completed = findCompletedVersion(bucket, input, requestedParts);
+    if (completed) return toCompletionOutput(bucket, completed);
     const upload = getUpload(bucket, input);
     checkWriteConditions(call, bucket, input, upload);
-    const requestedParts: RequestedPart[] = input.MultipartUpload?.Parts ?? [];
     if (requestedParts.length === 0 || !requestedParts.every(({ PartNumber, ETag }) => PartNumber && ETag))
       throw malformedXmlError();
     checkChecksumMode(upload, input.ChecksumType);
@@ -163,7 +167,7 @@ export const multipartHandlers: Handlers = {
     }
     const checksum = computeUploadChecksum(upload, parts, body);
     checkExpectedChecksum(call, checksum, input.ChecksumType);
-    const output = storeObject(call, bucket, upload.key, body, upload.request as ObjectRequest, {
+    storeObject(call, bucket, upload.key, body, upload.request as ObjectRequest, {
       checksum,
       etag: computeUploadEtag(parts),
       parts: parts.map(
@@ -175,20 +179,14 @@ export const multipartHandlers: Handlers = {
             : {}),
         }),
       ),
+      upload: { id: input.UploadId, partEtags: requestedParts.map(({ ETag }) => ETag) },
       customerDataKey: customerDataKeyOfUpload(upload),
       lock: objectLockOfUpload(upload),
     });
     removeUpload(call, bucket, upload);
-    return {
-      ...output,
-      // LocalStack's provider, from its recordings of AWS: under SSE-KMS this response contains no checksum.
-      ...(output.ServerSideEncryption === 'AES256'
-        ? {}
-        : { [`Checksum${checksum.algorithm}`]: undefined, ChecksumType: undefined }),
-      Bucket: bucket.name,
-      Key: upload.key,
-      Location: `https://${bucket.name}.s3.${bucket.region}.amazonaws.com/${encodeURIComponent(upload.key)}`,
-    };
+    const [version] = bucket.objects.get(upload.key) ?? [];
+    if (!version) throw new Error(`${upload.key} was not stored`);
+    return toCompletionOutput(bucket, version);
   },
 
   AbortMultipartUpload(call, input) {
@@ -391,6 +389,39 @@ function checkExpectedChecksum(
   const isSameType = type === (expectedType ?? checksumAlgorithmOf(algorithm).multipartTypes[0]);
   const isSame = expected.algorithm.name === algorithm && expected.value === value.replace(/-\d+$/, '');
   if (!isSameType || !isSame) throw badChecksumError(algorithm.toLowerCase());
+}
+
+/**
+ * Returns the version that an earlier CompleteMultipartUpload with the same parts wrote. S3 answers a repeated request as
+ * the first, because a client repeats it when it lost the response (S3 API Reference, CompleteMultipartUpload: the
+ * operation is idempotent; moto's test_idempotent_multipart_upload, verified against AWS).
+ */
+const findCompletedVersion = (
+  bucket: BucketState,
+  { Key, UploadId }: { Key: string; UploadId: string },
+  requestedParts: readonly RequestedPart[],
+): VersionState | undefined =>
+  bucket.objects
+    .get(Key)
+    ?.find(
+      ({ upload }) =>
+        upload?.id === UploadId &&
+        upload.partEtags.length === requestedParts.length &&
+        upload.partEtags.every((etag, index) => etag === requestedParts[index]?.ETag),
+    );
+
+function toCompletionOutput(bucket: BucketState, version: VersionState) {
+  const output = toStoredOutput(bucket, version);
+  return {
+    ...output,
+    // LocalStack's provider, from its recordings of AWS: under SSE-KMS this response contains no checksum.
+    ...(output.ServerSideEncryption === 'AES256'
+      ? {}
+      : { [`Checksum${version.checksum?.algorithm}`]: undefined, ChecksumType: undefined }),
+    Bucket: bucket.name,
+    Key: version.key,
+    Location: `https://${bucket.name}.s3.${bucket.region}.amazonaws.com/${encodeURIComponent(version.key)}`,
+  };
 }
 
 /** Returns the ETag of a multipart upload: the MD5 of the ETags of its parts, and their number. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { AwsError, invalidRequestError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
 import { checksumAlgorithmOf, checksumOfHeaders, DEFAULT_CHECKSUM_ALGORITHM } from '../protocol/checksums.ts';
-import type { BucketState, ObjectChecksum, ObjectPart, VersionState } from '../state.ts';
+import type { BucketState, CompletedUpload, ObjectChecksum, ObjectPart, VersionState } from '../state.ts';
 import {
   checkBucketAccess,
   getAuthorizedBucket,
@@ -61,6 +61,7 @@ interface StoredContent {
   checksum: ObjectChecksum;
   etag?: string;
   parts?: ObjectPart[];
+  upload?: CompletedUpload;
   /** Data key under a key of the caller, for SSE-C. */
   customerDataKey?: DataKey | undefined;
   /** Retention and legal hold of the request. The default retention of the bucket is added. */
@@ -117,17 +118,21 @@ export function storeObject(
     encryption,
     checksum: content.checksum,
     ...(content.parts === undefined ? {} : { parts: content.parts }),
+    ...(content.upload === undefined ? {} : { upload: content.upload }),
     ...withDefaultRetention(bucket, content.lock ?? {}, call.now),
   };
   addVersion(call.store, bucket, version);
   call.replicator.enqueue(bucket, version);
-  return {
-    ETag: version.etag,
-    ...toChecksumOutput(content.checksum),
-    ...toEncryptionOutput(version),
-    ...(bucket.versioning?.Status === 'Enabled' ? { VersionId: version.versionId } : {}),
-  };
+  return toStoredOutput(bucket, version);
 }
+
+/** Returns the output of a write for the version that it stored. */
+export const toStoredOutput = (bucket: BucketState, version: VersionState) => ({
+  ETag: version.etag,
+  ...(version.checksum && toChecksumOutput(version.checksum)),
+  ...toEncryptionOutput(version),
+  ...(bucket.versioning?.Status === 'Enabled' ? { VersionId: version.versionId } : {}),
+});
 
 const SYSTEM_HEADERS = [
   'CacheControl',

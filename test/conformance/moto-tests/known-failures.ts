@@ -552,18 +552,6 @@ export const knownFailures: KnownFailures[] = [
   {
     cause: 'sandbox differs',
     reason:
-      'S3 answers a request without a body with MissingRequestBodyError (the test, verified against AWS). The sandbox answers MalformedXML.',
-    tests: inFile('test_s3/test_s3_lock.py', 'test_put_object_lock_misconfiguration'),
-  },
-  {
-    cause: 'sandbox differs',
-    reason:
-      'S3 answers a second CompleteMultipartUpload with the same parts as the first (the test, verified against AWS). The sandbox answers NoSuchUpload.',
-    tests: inFile('test_s3/test_s3_multipart.py', 'test_idempotent_multipart_upload'),
-  },
-  {
-    cause: 'sandbox differs',
-    reason:
       'S3 answers SignatureDoesNotMatch for a wrong signature. The sandbox checks only the signatures of temporary credentials, whose secret it knows.',
     tests: inFile('test_s3/test_s3.py', 'test_presigned_put_url_with_approved_headers'),
   },
