@@ -43,7 +43,10 @@ function newestSupported(name) {
 
 /** Returns the newest version of a core package that satisfies the dependencies of all clients. */
 function newestAcceptedByClients(name) {
-  const ranges = clientPackages.map((client) => view(`${client}@${versions[client]}`, 'dependencies')[name]);
+  // lib-storage depends on a core package through its client only.
+  const ranges = clientPackages
+    .map((client) => view(`${client}@${versions[client]}`, 'dependencies')[name])
+    .filter((range) => range !== undefined);
   const accepted = ranges.map((range) => [view(`${name}@${range}`, 'version')].flat());
   const version = releasesOf(accepted[0]).find(
     (candidate) =>
