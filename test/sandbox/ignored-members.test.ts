@@ -205,7 +205,13 @@ async function callOtherS3Operations(s3: S3, Bucket: string): Promise<void> {
   const remaining = Object.keys(serviceHandlers.s3).filter((name) => !readMembers.has(`s3:${name}`));
   for (const name of remaining) {
     const method = `${name.slice(0, 1).toLowerCase()}${name.slice(1)}` as 'putBucketPolicy';
-    await s3[method]({ Bucket, Key: 'copy', Policy: '', Id: 'one' } as never).catch(() => {});
+    // S3 refuses a setting without a document before it reads anything else.
+    const documents = {
+      BucketLoggingStatus: {},
+      NotificationConfiguration: {},
+      RequestPaymentConfiguration: { Payer: 'BucketOwner' },
+    };
+    await s3[method]({ Bucket, Key: 'copy', Policy: '', Id: 'one', ...documents } as never).catch(() => {});
   }
 }
 
