@@ -320,7 +320,8 @@ function cacheReads(send: Aws['send']): Aws['send'] {
   const responses = new Map<string, Promise<unknown>>();
   return <O>(location: Location, command: Command<O>): Promise<O> => {
     const { service, operation, input } = commandInfo(command);
-    if (!isReadOperation(operation)) return send(location, command);
+    // A sample reads many large pages of versions, each once.
+    if (!isReadOperation(operation) || operation === 'ListObjectVersions') return send(location, command);
     const key = JSON.stringify([service, operation, location.account, location.region, input]);
     const response = responses.get(key) ?? send(location, command);
     responses.set(key, response);

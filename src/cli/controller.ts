@@ -40,6 +40,7 @@ export interface RunOptions extends Omit<ReconcileOptions, keyof LockOptions>, L
   /** Seconds. */
   interval: number;
   verifyInterval?: number;
+  samplePages: number;
   grace: number;
   workers: number;
   listen?: ListenAddress;
@@ -129,6 +130,7 @@ async function runUntilStopped(
     loadCloudTrail,
     intervalMs: options.interval * 1000,
     ...(options.verifyInterval === undefined ? {} : { verifyIntervalMs: options.verifyInterval * 1000 }),
+    samplePages: options.samplePages,
     workers: options.workers,
     waitMs: options.wait * 1000,
     allow: options.allow,

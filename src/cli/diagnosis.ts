@@ -3,6 +3,7 @@ import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { emptyFacts, type Facts, factValue, mergeFacts } from '../core/facts.ts';
 import { type Diagnosis, diagnose, diagnoseObject } from '../doctor/diagnose.ts';
+import { DEFAULT_FAILED_SINCE_MS, isRecentFailure } from '../doctor/object-status.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { loadFacts } from '../facts/from-files.ts';
 import { type Locations, locationsOf } from '../facts/locations.ts';
@@ -29,6 +30,9 @@ export interface DoctorOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox
   object?: string;
   observed?: string;
   sample: number;
+  samplePages: number;
+  /** In milliseconds. */
+  failedSince?: number;
   region?: string;
   verbose?: true;
   allowUnproven?: true;
@@ -73,6 +77,8 @@ export async function runDoctor(
     const diagnosis = await diagnose(aws, bucketNames, {
       locations,
       sampleSize: sample,
+      samplePages: options.samplePages,
+      ...(options.failedSince === undefined ? {} : { failedSinceMs: options.failedSince }),
       now: () => aws.now(),
     });
     await aws.verifyAccounts();
@@ -139,7 +145,7 @@ async function reportObject(
 ): Promise<number> {
   if (more.length > 0)
     throw new UserError(EXIT.usage, `--object requires exactly one bucket: add --bucket ${bucket}`);
-  const { proof, facts } = await diagnoseObject(aws, bucket, key, {
+  const { proof, facts, object } = await diagnoseObject(aws, bucket, key, {
     locations,
     now: () => aws.now(),
   }).catch((error: unknown) => {
@@ -158,7 +164,10 @@ async function reportObject(
   };
   io.stdout.write(`${renderers[options.output]()}\n`);
   const hasErrors = proof.findings.some(({ severity }) => severity === 'error');
-  return hasErrors ? EXIT.failed : doctorExitCode(proof.taken, options);
+  const isUnreplicated = proof.findings.some(({ code }) => code === 'RK1401' || code === 'RK1404');
+  const window = { now: new Date(aws.now()), failedSinceMs: options.failedSince ?? DEFAULT_FAILED_SINCE_MS };
+  const hasFailed = isUnreplicated && isRecentFailure(object, window);
+  return hasErrors || hasFailed ? EXIT.failed : doctorExitCode(proof.taken, options);
 }
 
 /** Derives text, JSON, SARIF and the exit code from one value. */
@@ -191,7 +200,8 @@ function reportRules(
     sarif: () => sarifText(rules, specs.pairs),
   };
   io.stdout.write(`${renderers[options.output]()}\n`);
-  return doctorExitCode([...rules, ...(declared?.rules ?? [])], options);
+  const hasFailures = objects.some(({ verdict }) => verdict === 'broken');
+  return hasFailures ? EXIT.failed : doctorExitCode([...rules, ...(declared?.rules ?? [])], options);
 }
 
 /** Returns the commands that apply the fixes of all errors, or of all findings. */

@@ -133,7 +133,7 @@ export const addGuardOptions = (command: Command): Command =>
     .option(
       '--drain <duration>',
       'keep replaced permissions this long for objects in flight, in place of policy.drain of the specs: 15m, 2h',
-      parseDrain,
+      parseDurationMs,
     )
     .option(
       '--propagation-wait <seconds>',
@@ -226,12 +226,18 @@ export function parseInteger(text: string): number {
   return Number(text);
 }
 
+export function parsePages(text: string): number {
+  const pages = parseInteger(text);
+  if (pages < 1) throw new InvalidArgumentError('Expected a whole number, at least 1.');
+  return pages;
+}
+
 function parseMaxChanges(text: string): NonNullable<Thresholds['maxChanges']> {
   const [, percent] = /^(\d{1,3})%$/.exec(text) ?? [];
   return percent === undefined ? { count: parseInteger(text) } : { percent: Number(percent) };
 }
 
-function parseDrain(text: string): number {
+export function parseDurationMs(text: string): number {
   const reason = checkDuration(text);
   if (reason !== undefined) throw new InvalidArgumentError(`Invalid duration: ${reason}.`);
   return parseDuration(text);

@@ -47,6 +47,8 @@ export interface ControllerOptions {
   intervalMs: number;
   /** Milliseconds between canaries; absent: no canaries. */
   verifyIntervalMs?: number;
+  /** Number of pages of 1,000 versions to list under each prefix for the sample of newest objects; default: 1. */
+  samplePages?: number;
   /** Maximum number of pairs reconciled concurrently. */
   workers: number;
   /** How long to wait until AWS returns written values, in milliseconds. */
@@ -292,10 +294,12 @@ export function createController(options: ControllerOptions): Controller {
         }),
       );
       const results = (await Promise.all(canaryRuns)).flat();
-      const objects = await measureReplicationLag(aws, item.pairs).catch((error: Error) => {
-        warnings.add(`sample of newest objects: ${toWarningCause(error.message)}`, key);
-        return undefined;
-      });
+      const objects = await measureReplicationLag(aws, item.pairs, options.samplePages).catch(
+        (error: Error) => {
+          warnings.add(`sample of newest objects: ${toWarningCause(error.message)}`, key);
+          return undefined;
+        },
+      );
       const latest = statuses.get(key);
       // An interrupted run is no evidence about replication. The process may hold the lease again by now.
       if (!latest || options.signal?.aborted || !options.isLeaderFor(item) || isLeaseLost) return;

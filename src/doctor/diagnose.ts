@@ -5,7 +5,13 @@ import type { Aws } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { addKeyFacts, collectReplicationFacts, proveWithGrants } from '../facts/collect.ts';
 import type { Locations } from '../facts/locations.ts';
-import { readSampledObject, type SampledObject, sampleObjects } from '../facts/object-sample.ts';
+import {
+  type ObjectSample,
+  readSampledObject,
+  type SampledObject,
+  type SampleSize,
+  sampleObjects,
+} from '../facts/object-sample.ts';
 import { accountOfArn } from '../iam/context.ts';
 import { explainObject, type ObjectProof, proveRules } from '../proof/prove.ts';
 import {
@@ -16,7 +22,12 @@ import {
   rulePrefixOf,
 } from '../proof/rule-context.ts';
 import type { RuleProof } from '../proof/types.ts';
-import { type ObjectStatusReport, reportObjectStatus, reportUnreadableObjects } from './object-status.ts';
+import {
+  DEFAULT_FAILED_SINCE_MS,
+  type ObjectStatusReport,
+  reportObjectStatus,
+  reportUnreadableObjects,
+} from './object-status.ts';
 import { addRetainedFindings } from './retained-permissions.ts';
 
 /** The result of a diagnosis: the proof of each existing rule, and the status of the sampled objects. */
@@ -31,6 +42,10 @@ export interface DiagnoseOptions {
   locations: Locations;
   /** Number of objects to sample in each bucket; 0 disables sampling. */
   sampleSize: number;
+  /** Number of pages of 1,000 versions to list under each prefix; default: 1. */
+  samplePages?: number;
+  /** Failures of objects written this long ago decide the verdict, in milliseconds; default: 24 hours. */
+  failedSinceMs?: number;
   /** Returns the time of AWS, in milliseconds since 1970. Read after the facts, because a response sets the clock. */
   now: () => number;
 }
@@ -39,13 +54,16 @@ export interface DiagnoseOptions {
 export async function diagnose(
   aws: Aws,
   buckets: readonly string[],
-  { locations, sampleSize, now }: DiagnoseOptions,
+  { locations, sampleSize, samplePages = 1, failedSinceMs = DEFAULT_FAILED_SINCE_MS, now }: DiagnoseOptions,
 ): Promise<Diagnosis> {
   const replicationFacts = await collectReplicationFacts(aws, buckets, locations);
   const samples = await Promise.all(
     buckets.map(async (bucket) => ({
       bucket,
-      ...(await sampleForRules(aws, replicationFacts, bucket, locations, sampleSize)),
+      ...(await sampleForRules(aws, replicationFacts, bucket, locations, {
+        count: sampleSize,
+        pages: samplePages,
+      })),
     })),
   );
   const keys = samples.flatMap(({ bucket, objects }) =>
@@ -68,10 +86,11 @@ export async function diagnose(
   const { result: proofs, facts } = await proveWithGrants(aws, keyFacts, locations, proveSamples);
   return {
     proofs: addRetainedFindings(proofs, facts, new Date(nowMs)),
-    objects: samples.flatMap(({ bucket, objects, reason }) => {
+    objects: samples.flatMap(({ bucket, reason, ...sample }) => {
       if (reason !== undefined) return [reportUnreadableObjects(bucket, reason)];
-      if (objects.length === 0) return [];
-      return [reportObjectStatus(bucket, objects, new Date(nowMs), replicationRulesOf(facts, bucket))];
+      if (sampleSize === 0 || (sample.objects.length === 0 && sample.coverage.complete)) return [];
+      const window = { now: new Date(nowMs), failedSinceMs };
+      return [reportObjectStatus(bucket, sample, window, replicationRulesOf(facts, bucket))];
     }),
     facts,
   };
@@ -83,16 +102,15 @@ async function sampleForRules(
   facts: Facts,
   bucket: string,
   locations: Locations,
-  count: number,
-): Promise<{ objects: SampledObject[]; reason?: string }> {
-  if (count === 0) return { objects: [] };
+  size: SampleSize,
+): Promise<ObjectSample & { reason?: string }> {
   const prefixes = ruleContextsOf(facts, bucket).map(({ rule }) => rulePrefixOf(rule));
   const location = bucketLocationOf(facts, bucket, locations);
   try {
-    return { objects: await sampleObjects(aws, location, bucket, prefixes, count) };
+    return await sampleObjects(aws, location, bucket, prefixes, size);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    return { objects: [], reason: formatAwsError(error) };
+    return { objects: [], coverage: { listed: 0, complete: false }, reason: formatAwsError(error) };
   }
 }
 
@@ -105,8 +123,8 @@ export async function diagnoseObject(
   aws: Aws,
   bucket: string,
   key: string,
-  { locations, now }: Omit<DiagnoseOptions, 'sampleSize'>,
-): Promise<{ proof: ObjectProof; facts: Facts }> {
+  { locations, now }: Pick<DiagnoseOptions, 'locations' | 'now'>,
+): Promise<{ proof: ObjectProof; facts: Facts; object: SampledObject }> {
   const replicationFacts = await collectReplicationFacts(aws, [bucket], locations);
   const object = await readSampledObject(
     aws,
@@ -126,7 +144,7 @@ export async function diagnoseObject(
     const proof = explainObject(contexts, bucket, object);
     return { result: proof, proofs: proof.taken };
   });
-  return { proof: result, facts };
+  return { proof: result, facts, object };
 }
 
 /** Returns the keys of objects, and those of their replicas. */

@@ -21,55 +21,129 @@ export interface SampledObject extends SourceObject {
   status?: string;
 }
 
-/** S3 lists by key and never by time: the sample contains the newest of the first 1,000 versions under each prefix. */
+/** The part of a bucket from which a sample was taken. */
+export interface SampleCoverage {
+  /** Number of versions and delete markers that S3 listed. One under two prefixes may count twice. */
+  listed: number;
+  /** Whether S3 listed every version under the prefixes. */
+  complete: boolean;
+}
+
+/** The newest objects of the listed part of a bucket. */
+export interface ObjectSample {
+  objects: SampledObject[];
+  coverage: SampleCoverage;
+}
+
+/** Limits of a sample. */
+export interface SampleSize {
+  /** Number of objects to read; 0 disables sampling. */
+  count: number;
+  /** Number of pages of 1,000 versions to list under each prefix. */
+  pages: number;
+}
+
+/** Maximum number of versions and delete markers in a response (S3 API Reference, "ListObjectVersions"). */
 const MAX_LISTED_VERSIONS = 1_000;
 
-/** Returns the newest objects under some prefixes of a bucket, each once. Leaves out objects under SSE-C. */
+/**
+ * Returns the newest objects under some prefixes of a bucket, each once. S3 lists by key and never by time: the sample
+ * contains the newest of the listed versions. Leaves out objects under SSE-C, and versions deleted since the listing.
+ *
+ * @throws an AWS error if the objects cannot be listed or read.
+ */
 export async function sampleObjects(
   aws: Aws,
   location: Location,
   bucket: string,
   prefixes: readonly string[],
-  count: number,
-): Promise<SampledObject[]> {
-  if (count === 0) return [];
-  const owner = await aws.accountId(location.account);
-  const versions = new Map<string, ObjectVersion>();
-  for (const Prefix of new Set(prefixes)) {
-    const page = await aws.send(
-      location,
-      new ListObjectVersionsCommand({
-        Bucket: bucket,
-        ExpectedBucketOwner: owner,
-        Prefix,
-        MaxKeys: MAX_LISTED_VERSIONS,
-      }),
-    );
-    for (const version of page.Versions ?? []) versions.set(`${version.Key} ${version.VersionId}`, version);
-  }
-  const newest = [...versions.values()]
-    .sort((a, b) => Number(b.LastModified ?? 0) - Number(a.LastModified ?? 0))
-    .slice(0, count);
+  { count, pages }: SampleSize,
+): Promise<ObjectSample> {
+  if (count === 0) return { objects: [], coverage: { listed: 0, complete: false } };
+  const { newest, coverage } = await listNewestVersions(aws, location, bucket, prefixes, { count, pages });
   const objects = await Promise.all(
     newest.map(({ Key = '', VersionId }) =>
       readSampledObject(aws, location, bucket, Key, VersionId, { mayLackTags: true }).catch(
         (error: unknown) => {
-          if (needsCustomerKey(error)) return undefined;
+          if (isUnsampled(error)) return undefined;
           throw error;
         },
       ),
     ),
   );
-  return objects.filter((object) => object !== undefined);
+  return { objects: objects.filter((object) => object !== undefined), coverage };
+}
+
+/** Lists up to `pages` pages under each prefix. Keeps only the `count` newest versions in memory. */
+async function listNewestVersions(
+  aws: Aws,
+  location: Location,
+  bucket: string,
+  prefixes: readonly string[],
+  { count, pages }: SampleSize,
+): Promise<{ newest: ObjectVersion[]; coverage: SampleCoverage }> {
+  let newest: ObjectVersion[] = [];
+  let listed = 0;
+  const completePrefixes: string[] = [];
+  const sortedPrefixes = [...new Set(prefixes)].sort();
+  const isListed = (prefix: string) => completePrefixes.some((complete) => prefix.startsWith(complete));
+  // A prefix precedes the longer prefixes that begin with it, so that a complete listing covers them.
+  for (const prefix of sortedPrefixes) {
+    if (isListed(prefix)) continue;
+    const listing = listVersionPages(aws, location, bucket, prefix, pages);
+    for await (const { versions, entries, isLast } of listing) {
+      newest = newestVersions([...newest, ...versions], count);
+      listed += entries;
+      if (isLast) completePrefixes.push(prefix);
+    }
+  }
+  return { newest, coverage: { listed, complete: sortedPrefixes.every(isListed) } };
+}
+
+/** Lists the versions under a prefix in order of their keys, page by page. `entries` includes delete markers. */
+async function* listVersionPages(
+  aws: Aws,
+  location: Location,
+  bucket: string,
+  prefix: string,
+  pages: number,
+): AsyncGenerator<{ versions: ObjectVersion[]; entries: number; isLast: boolean }> {
+  const owner = await aws.accountId(location.account);
+  let marker: { KeyMarker?: string; VersionIdMarker?: string } = {};
+  for (let number = 0; number < pages; number++) {
+    const page = await aws.send(
+      location,
+      new ListObjectVersionsCommand({
+        Bucket: bucket,
+        ExpectedBucketOwner: owner,
+        Prefix: prefix,
+        MaxKeys: MAX_LISTED_VERSIONS,
+        ...marker,
+      }),
+    );
+    const { Versions: versions = [], DeleteMarkers: deleteMarkers = [], NextKeyMarker } = page;
+    const isLast = page.IsTruncated !== true;
+    yield { versions, entries: versions.length + deleteMarkers.length, isLast };
+    if (isLast || NextKeyMarker === undefined) return;
+    marker = omitUndefined({ KeyMarker: NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker });
+  }
+}
+
+/** Returns the newest of some versions, each once: a version may be under two prefixes. */
+function newestVersions(versions: readonly ObjectVersion[], count: number): ObjectVersion[] {
+  const distinct = new Map(versions.map((version) => [`${version.Key} ${version.VersionId}`, version]));
+  return [...distinct.values()]
+    .sort((a, b) => Number(b.LastModified ?? 0) - Number(a.LastModified ?? 0))
+    .slice(0, count);
 }
 
 /**
- * Returns whether an object cannot be read because it is under SSE-C: without the key, S3 responds to HEAD with 400 and
- * no code (S3 API Reference, "HeadObject").
+ * Returns whether a listed version is left out of the sample. 404: it was deleted after the listing. 400: it is under
+ * SSE-C, and S3 responds to HEAD without the key with 400 and no code (S3 API Reference, "HeadObject").
  */
-function needsCustomerKey(error: unknown): boolean {
+function isUnsampled(error: unknown): boolean {
   const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
-  return httpStatusCode === 400;
+  return httpStatusCode === 400 || httpStatusCode === 404;
 }
 
 /**
@@ -123,6 +197,8 @@ export interface ReplicationLag {
   byStatus: Record<string, number>;
   /** ISO 8601: last modification of the oldest pending object in the sample. */
   oldestPending?: string;
+  /** Coverage of the sources of all pairs together. */
+  coverage: SampleCoverage;
 }
 
 /** Number of objects that replikey samples for each pair. */
@@ -131,11 +207,13 @@ const OBJECTS_PER_SOURCE = 50;
 /**
  * Counts the newest objects of each pair's source by replication status.
  *
+ * @param pages number of pages of 1,000 versions to list under each prefix
  * @throws an AWS error if the objects cannot be listed or read.
  */
 export async function measureReplicationLag(
   aws: Aws,
   pairs: readonly BucketReplication[],
+  pages = 1,
 ): Promise<ReplicationLag> {
   const samples = await Promise.all(
     pairs
@@ -146,17 +224,21 @@ export async function measureReplicationLag(
           locationOfSide(source),
           source.bucket,
           rules.map(({ prefix }) => prefix),
-          OBJECTS_PER_SOURCE,
+          { count: OBJECTS_PER_SOURCE, pages },
         ),
       ),
   );
   // Replicas of a reverse rule are not replicated again.
-  const objects = samples.flat().filter(({ status }) => status !== 'REPLICA');
+  const objects = samples.flatMap((sample) => sample.objects).filter(({ status }) => status !== 'REPLICA');
   const byStatus: Record<string, number> = {};
   for (const { status = 'none' } of objects) byStatus[status] = (byStatus[status] ?? 0) + 1;
   const [oldest] = objects
     .filter(({ status }) => status === 'PENDING')
     .map(({ lastModified }) => lastModified.toISOString())
     .sort();
-  return { byStatus, ...(oldest === undefined ? {} : { oldestPending: oldest }) };
+  const coverage = {
+    listed: samples.reduce((sum, sample) => sum + sample.coverage.listed, 0),
+    complete: samples.every((sample) => sample.coverage.complete),
+  };
+  return { byStatus, ...(oldest === undefined ? {} : { oldestPending: oldest }), coverage };
 }

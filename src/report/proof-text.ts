@@ -1,4 +1,5 @@
 import type { ObjectStatusReport } from '../doctor/object-status.ts';
+import type { SampleCoverage } from '../facts/object-sample.ts';
 import type { Finding, Fix } from '../proof/findings.ts';
 import type { FixCommand } from '../proof/fix-commands.ts';
 import type { ObjectProof } from '../proof/prove.ts';
@@ -142,9 +143,16 @@ export function doctorText(
     ...(declared ? declaredText(declared, verbose, paint) : []),
     ...fixCommandLines(commands),
     '',
-    proofSummary(rules, paint),
+    [proofSummary(rules, paint), ...objectsSummary(objects, paint)].join(' '),
     basisText(rules),
   ].join('\n');
+}
+
+/** Returns one sentence if recent objects were not replicated. */
+function objectsSummary(objects: readonly ObjectStatusReport[], paint: Paint): string[] {
+  const brokenCount = objects.filter(({ verdict }) => verdict === 'broken').length;
+  if (brokenCount === 0) return [];
+  return [paint.red(`Objects failed or were passed over in ${countText(brokenCount, 'bucket')}.`)];
 }
 
 /** Returns the declared changes that are not yet in AWS. */
@@ -164,16 +172,27 @@ function declaredText(
       ];
 }
 
-function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectStatusReport, paint: Paint): string {
+function objectsText(
+  { bucket, verdict, lookedAt, coverage, byStatus, findings }: ObjectStatusReport,
+  paint: Paint,
+): string {
   const counts = Object.entries(byStatus).map(([status, count]) => `${count} ${escapeUnprintable(status)}`);
   const summary =
     lookedAt === 0
       ? 'no objects checked'
       : `${lookedAt} object${lookedAt > 1 ? 's' : ''} checked: ${counts.join(', ')}`;
+  const mark = verdict === 'broken' ? paint.red('✗') : paint.dim('·');
+  const part = coverage === undefined ? '' : coverageText(coverage, lookedAt);
   return [
-    `${paint.dim('·')} ${escapeUnprintable(bucket)}  ${paint.dim(summary)}`,
+    `${mark} ${escapeUnprintable(bucket)}  ${paint.dim(`${summary}${part}`)}`,
     ...findings.flatMap((finding) => findingLines(finding, true, paint)),
   ].join('\n');
+}
+
+/** Returns the part of a bucket that a sample covers; empty if the sample contains every version. */
+function coverageText({ listed, complete }: SampleCoverage, lookedAt: number): string {
+  if (!complete) return `; the newest of the first ${listed} versions; the bucket has more (--sample-pages)`;
+  return listed > lookedAt ? `; the newest of ${listed} versions` : '';
 }
 
 /** Policies that AWS applies and replikey cannot read. */

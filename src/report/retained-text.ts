@@ -3,6 +3,7 @@ import type { Housekeeping, Plan, RetainedBy } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { hasUntilSid } from '../policy/transitions.ts';
 import type { Outcome } from '../reconcile/pass.ts';
+import { durationText } from '../util/clock.ts';
 import { statementLines } from './change-text.ts';
 import { type PlanStyle, wrapText } from './style.ts';
 
@@ -120,15 +121,3 @@ export function expiryLine(retained: Plan['retained']): string[] {
 
 /** `2026-12-01 10:15 UTC` */
 const instantText = (iso: string): string => `${iso.slice(0, 16).replace('T', ' ')} UTC`;
-
-/** `15 minutes`, `2 hours`, `90 seconds` */
-function durationText(seconds: number): string {
-  const units: [number, string][] = [
-    [3_600, 'hour'],
-    [60, 'minute'],
-    [1, 'second'],
-  ];
-  const [size, unit] = units.find(([candidate]) => seconds % candidate === 0) ?? [1, 'second'];
-  const count = seconds / size;
-  return `${count} ${unit}${count === 1 ? '' : 's'}`;
-}

@@ -25,13 +25,30 @@ const commandsField = listField(
   'Commands that apply the fixes of all errors, one for each document. With `-v` and for one object, those of all findings.',
 );
 
+const coverageSchema = namedObject(
+  'SampleCoverage',
+  'The part of a bucket that was searched for new objects.',
+  {
+    listed: countField(
+      'Number of versions and delete markers that S3 listed under the prefixes of the rules.',
+    ),
+    complete: z.boolean().describe('Whether S3 listed all of them; otherwise raise `--sample-pages`.'),
+  },
+).describe('The part of the bucket that was searched; absent if objects could not be read.');
+
 const diagnosisSchema = namedObject('Diagnosis', 'The findings of the doctor on the existing resources.', {
   format: formatField,
   rules: listField(provenRuleSchema, 'Each existing rule, and each declared rule that does not exist.'),
   objects: listField(
     namedObject('Objects', 'The replication status of the objects of a bucket.', {
       bucket: stringField('The source bucket.'),
+      verdict: z
+        .enum(['healthy', 'broken', 'unknown'])
+        .describe(
+          '`broken`: an object that was written within `--failed-since` failed or was passed over; `unknown`: no object could be read.',
+        ),
       lookedAt: countField('Number of objects that were checked, newest first.'),
+      coverage: coverageSchema.optional(),
       byStatus: z
         .record(z.string(), z.int())
         .describe(
@@ -45,6 +62,12 @@ const diagnosisSchema = namedObject('Diagnosis', 'The findings of the doctor on 
         }),
         'Some of the failed or pending objects, oldest first.',
       ),
+      recent: namedObject('RecentFailures', 'Objects that were written within `--failed-since`.', {
+        failed: countField('Number of objects with the status `FAILED`.'),
+        passedOver: countField(
+          'Number of objects without a status although a rule selects them, at least 15 minutes old.',
+        ),
+      }).describe('The recent objects that decide the verdict.'),
       findings: listField(findingSchema, 'The findings about the objects.'),
     }),
     'The replication status of the checked objects, by bucket.',

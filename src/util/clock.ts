@@ -76,3 +76,15 @@ export const withJitter = (ms: number, random: number): number => Math.round(ms 
 /** Returns the wait after a number of consecutive failures, in milliseconds. `random`: from 0 up to 1. */
 export const backoffMs = (failures: number, random: number): number =>
   withJitter(Math.min(INITIAL_BACKOFF_MS * 2 ** Math.max(failures - 1, 0), MAX_BACKOFF_MS), random);
+
+/** Returns a duration in words: `15 minutes`, `2 hours`, `90 seconds` */
+export function durationText(seconds: number): string {
+  const units: [number, string][] = [
+    [3_600, 'hour'],
+    [60, 'minute'],
+    [1, 'second'],
+  ];
+  const [size, unit] = units.find(([candidate]) => seconds % candidate === 0) ?? [1, 'second'];
+  const count = seconds / size;
+  return `${count} ${unit}${count === 1 ? '' : 's'}`;
+}

@@ -304,7 +304,10 @@ describe('controller', () => {
         reason: 'Replicated',
       }),
     );
-    expect(running.pairOf('tax').objects).toEqual({ byStatus: { COMPLETED: 1 } });
+    expect(running.pairOf('tax').objects).toMatchObject({
+      byStatus: { COMPLETED: 1 },
+      coverage: { complete: true },
+    });
     await running.controller.drain();
   });
 

@@ -85,11 +85,12 @@ describe('pair of the AWS walkthrough, with objects without a Bucket Key', () =>
     await runCommands(env.client, locationsOf(env.specs, 'us-east-1'), EAST, texts);
 
     expect(await put('Tax/2026.pdf')).toBe('COMPLETED');
-    const afterFix = await doctor();
-    expect(afterFix).toMatchObject({ code: 0, stderr: '' });
-    expect(afterFix.stdout).toContain('1 of 1 rules proven');
     // The failed object stays FAILED, because S3 does not retry it.
+    const afterFix = await doctor();
+    expect(afterFix).toMatchObject({ code: 1, stderr: '' });
+    expect(afterFix.stdout).toContain('1 of 1 rules proven');
     expect(afterFix.stdout).toContain('RK1401');
+    expect((await doctor('--failed-since', '0s')).code).toBe(0);
   });
 });
 

@@ -1,6 +1,14 @@
 import type { CommandDefinition } from '../command-model.ts';
 import type { DoctorOptions } from '../diagnosis.ts';
-import { addAwsOptions, addSelectionOptions, collectValues, outputOption, parseInteger } from '../options.ts';
+import {
+  addAwsOptions,
+  addSelectionOptions,
+  collectValues,
+  outputOption,
+  parseDurationMs,
+  parseInteger,
+  parsePages,
+} from '../options.ts';
 
 export const doctorCommand: CommandDefinition = {
   name: 'doctor',
@@ -27,6 +35,17 @@ export const doctorCommand: CommandDefinition = {
         'read a snapshot, or exported policies and configurations, from a file or folder instead of AWS',
       )
       .option('--sample <n>', 'check this many recent objects of each bucket', parseInteger, 20)
+      .option(
+        '--sample-pages <n>',
+        'look for recent objects in this many pages of 1,000 versions under each prefix',
+        parsePages,
+        10,
+      )
+      .option(
+        '--failed-since <duration>',
+        'fail if objects written within this time failed or were passed over: 15m, 12h (default: 24h)',
+        parseDurationMs,
+      )
       .option('--region <region>', 'look up buckets in this Region first')
       .option('--allow-unproven', 'accept rules whose verdict is unknown because settings are unreadable')
       .option('-v, --verbose', 'show all findings and all requests'),

@@ -12,6 +12,7 @@ import {
   addPlanOptions,
   addSelectionOptions,
   parseInteger,
+  parsePages,
   parsePort,
   parseSeconds,
 } from '../options.ts';
@@ -111,6 +112,15 @@ const addControllerOptions = (command: Command): Command =>
     )
     .option('--interval <seconds>', 'reconcile each pair at this interval', parseSeconds, 300)
     .option('--verify-interval <seconds>', 'write canaries at this interval (default: never)', parseSeconds)
+    .addOption(
+      new Option(
+        '--sample-pages <n>',
+        'with --verify-interval, look for recent objects in this many pages of 1,000 versions under each prefix',
+      )
+        .argParser(parsePages)
+        .default(1)
+        .helpGroup('Controller:'),
+    )
     .option('--workers <n>', 'reconcile this many pairs concurrently', parseInteger, 10)
     .option(
       '--listen <address>',

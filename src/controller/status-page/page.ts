@@ -143,7 +143,9 @@ function renderObjects({ objects }: PairStatus): string {
   );
   if (counts.length === 0) return '';
   const since = objects?.oldestPending;
-  return `<p>Newest objects: ${counts.join(', ')}${since === undefined ? '' : `; the oldest has been pending since <time>${escapeHtml(since)}</time>`}.</p>`;
+  const { listed = 0, complete = true } = objects?.coverage ?? {};
+  const part = complete ? '' : `; the newest of the first ${listed} versions; the bucket has more`;
+  return `<p>Newest objects: ${counts.join(', ')}${since === undefined ? '' : `; the oldest has been pending since <time>${escapeHtml(since)}</time>`}${part}.</p>`;
 }
 
 /** Renders a condition as a word and a sign, so that no information depends on colour alone. */

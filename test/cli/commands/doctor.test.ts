@@ -95,9 +95,9 @@ describe('doctor with AWS', () => {
                   "Action": "s3:ReplicateObject",
                   "Resource": "arn:aws:s3:::acme-tax-replica/Tax/*"
                 }
-      · acme-tax  1 object checked: 1 FAILED
+      ✗ acme-tax  1 object checked: 1 FAILED
           warning RK1401 replication failed, and S3 does not retry it
-            1 of 1 sampled objects; the oldest is Tax/2026.pdf, since T
+            1 of 1 sampled objects, 1 of them written within 24 hours; the oldest is Tax/2026.pdf, since T
 
       Commands that apply the fixes. Each writes the whole document, as replikey read it, with the changes.
         policy replikey of the role arn:aws:iam::111122223333:role/replikey-acme-tax: add 1 statement
@@ -109,7 +109,7 @@ describe('doctor with AWS', () => {
           {"Effect":"Allow","Action":"s3:ReplicateObject","Resource":"arn:aws:s3:::acme-tax-replica/Tax/*"}
           ]}'
 
-      0 of 1 rules proven, 1 does not replicate.
+      0 of 1 rules proven, 1 does not replicate. Objects failed or were passed over in 1 bucket.
       Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: control policies, endpoint policies.
       "
     `);

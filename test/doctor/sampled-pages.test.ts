@@ -1,0 +1,122 @@
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Sandbox } from '../../src/sandbox/server.ts';
+import type { VersionState } from '../../src/sandbox/state.ts';
+import { changeRolePolicy } from '../sandbox/support.ts';
+import { runCli } from '../support/cli.ts';
+import { type TestEnv, testEnv } from '../support/env.ts';
+
+/**
+ * S3 API Reference, "ListObjectVersions": a response contains up to 1,000 versions, by key in UTF-8 binary order, never by
+ * time, and no replication status. So the newest objects may be on any page, and only HEAD returns their status.
+ */
+
+const GOOD = 1_010;
+const FAILED = 100;
+const HOUR_MS = 3_600_000;
+
+let env: TestEnv;
+
+beforeAll(async () => {
+  env = await testEnv();
+  await env.reconcile();
+  await putObjects('Tax/a', GOOD);
+  for (const version of versionsOf(env.sandbox)) version.modified -= HOUR_MS;
+  await changeRolePolicy(env.client, (statements) => {
+    delete statements.ReplikeyDestinationObjectsTax;
+  });
+  await putObjects('Tax/b', FAILED);
+  // The rule is proven again. S3 does not retry failed objects.
+  await env.reconcile();
+}, 120_000);
+afterAll(() => env[Symbol.asyncDispose]());
+beforeEach(() => env.sandbox.log.reset());
+
+async function putObjects(prefix: string, count: number): Promise<void> {
+  const keys = Array.from({ length: count }, (_, index) => `${prefix}${String(index).padStart(5, '0')}`);
+  for (let start = 0; start < count; start += 50)
+    await Promise.all(
+      keys
+        .slice(start, start + 50)
+        .map((Key) =>
+          env.client.send(
+            { region: 'us-east-1' },
+            new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: '1' }),
+          ),
+        ),
+    );
+  await env.sandbox.waitForReplication();
+}
+
+const versionsOf = ({ store }: Sandbox): VersionState[] =>
+  [...(store.bucket('acme-tax')?.objects.values() ?? [])].flat();
+
+async function doctor(...args: string[]) {
+  const options = { endpoint: env.sandbox.endpoint };
+  const [text, json] = await Promise.all([
+    runCli(['doctor', '--bucket', 'acme-tax', ...args], options),
+    runCli(['doctor', '--bucket', 'acme-tax', '-o', 'json', ...args], options),
+  ]);
+  expect(json.code).toBe(text.code);
+  return { code: text.code, stdout: text.stdout, report: JSON.parse(json.stdout).objects[0] };
+}
+
+test('doctor: finds 100 failed objects after 1,010 replicated ones, and exits with 1', async () => {
+  const { code, stdout, report } = await doctor('--sample', '1000');
+  expect(code).toBe(1);
+  expect(report).toMatchObject({
+    verdict: 'broken',
+    lookedAt: 1_000,
+    coverage: { listed: GOOD + FAILED, complete: true },
+    byStatus: { COMPLETED: 900, FAILED },
+    recent: { failed: FAILED, passedOver: 0 },
+  });
+  expect(stdout).toMatch(
+    /^✗ acme-tax {2}1000 objects checked: 100 FAILED, 900 COMPLETED; the newest of 1110 versions$/m,
+  );
+  expect(stdout).toMatch(
+    /100 of 1000 sampled objects, 100 of them written within 24 hours; the oldest is Tax\/b/,
+  );
+  expect(stdout).toContain('1 of 1 rules proven. Objects failed or were passed over in 1 bucket.');
+});
+
+test('doctor: finds failed objects with the default sample', async () => {
+  const { code, report } = await doctor();
+  expect(code).toBe(1);
+  expect(report).toMatchObject({ lookedAt: 20, byStatus: { FAILED: 20 } });
+});
+
+test('doctor: reports that the bucket has more versions than --sample-pages covers, with one call for each page', async () => {
+  const { code, stdout, report } = await doctor('--sample-pages', '1');
+  expect(code).toBe(0);
+  expect(report).toMatchObject({
+    verdict: 'healthy',
+    coverage: { listed: 1_000, complete: false },
+    byStatus: { COMPLETED: 20 },
+  });
+  expect(stdout).toContain(
+    '20 objects checked: 20 COMPLETED; the newest of the first 1000 versions; the bucket has more (--sample-pages)\n',
+  );
+  // Text and JSON are two runs.
+  expect(env.sandbox.log.counts()).toMatchObject({ 's3:ListObjectVersions': 2 });
+});
+
+test('doctor: reports objects that failed before --failed-since, and exits with 0', async () => {
+  const { code, stdout, report } = await doctor('--failed-since', '0s');
+  expect(code).toBe(0);
+  expect(report).toMatchObject({ verdict: 'healthy', byStatus: { FAILED: 20 }, recent: { failed: 0 } });
+  expect(stdout).toContain('RK1401');
+  expect(stdout).toMatch(/20 of 20 sampled objects, none of them written within 0 hours; the oldest is/);
+});
+
+test('doctor: exits with 1 for one failed object, and with 0 if it failed before --failed-since', async () => {
+  const args = ['doctor', '--bucket', 'acme-tax', '--object', 'Tax/b00001'];
+  const options = { endpoint: env.sandbox.endpoint };
+  expect(await runCli(args, options)).toMatchObject({ code: 1, stdout: expect.stringContaining('RK1401') });
+  expect((await runCli([...args, '--failed-since', '0s'], options)).code).toBe(0);
+});
+
+test('doctor: rejects --sample-pages 0', async () => {
+  const result = await runCli(['doctor', '--bucket', 'acme-tax', '--sample-pages', '0']);
+  expect(result).toMatchObject({ code: 64, stderr: expect.stringContaining('at least 1') });
+});
