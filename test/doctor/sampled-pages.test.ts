@@ -1,5 +1,6 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { measureReplicationLag } from '../../src/facts/object-sample.ts';
 import type { Sandbox } from '../../src/sandbox/server.ts';
 import type { VersionState } from '../../src/sandbox/state.ts';
 import { changeRolePolicy } from '../sandbox/support.ts';
@@ -119,4 +120,18 @@ test('doctor: exits with 1 for one failed object, and with 0 if it failed before
 test('doctor: rejects --sample-pages 0', async () => {
   const result = await runCli(['doctor', '--bucket', 'acme-tax', '--sample-pages', '0']);
   expect(result).toMatchObject({ code: 64, stderr: expect.stringContaining('at least 1') });
+});
+
+test('measureReplicationLag: lists one page unless more are requested, and returns the coverage', async () => {
+  const { client, specs, sandbox } = env;
+  expect(await measureReplicationLag(client, specs.pairs)).toEqual({
+    byStatus: { COMPLETED: 50 },
+    coverage: { listed: 1_000, complete: false },
+  });
+  expect(sandbox.log.counts()).toMatchObject({ 's3:ListObjectVersions': 1 });
+  expect(await measureReplicationLag(client, specs.pairs, 10)).toEqual({
+    byStatus: { FAILED: 50 },
+    coverage: { listed: GOOD + FAILED, complete: true },
+  });
+  expect(sandbox.log.counts()).toMatchObject({ 's3:ListObjectVersions': 3 });
 });
