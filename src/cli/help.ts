@@ -109,7 +109,7 @@ export type HeadingGroups = readonly (readonly [heading: string, names: readonly
 const OPTION_GROUPS: HeadingGroups = [
   ['Mode:', ['--once', '--dry-run', '--plan-only', '--plan']],
   ['Specs:', ['--only', '--selector', '--var', '--source', '--by-arn']],
-  ['Buckets:', ['--bucket', '--all', '--object', '--sample', '--sample-pages', '--failed-since']],
+  ['Buckets:', ['--bucket', '--all', '--object', '--sample', '--failed-since']],
   ['Plan:', ['--prune', '--out', '--sarif', '--explain', '--detailed-exitcode']],
   [
     'Guards:',

@@ -1,3 +1,4 @@
+import { Option } from 'commander';
 import type { CommandDefinition } from '../command-model.ts';
 import type { DoctorOptions } from '../diagnosis.ts';
 import {
@@ -35,11 +36,14 @@ export const doctorCommand: CommandDefinition = {
         'read a snapshot, or exported policies and configurations, from a file or folder instead of AWS',
       )
       .option('--sample <n>', 'check this many recent objects of each bucket', parseInteger, 20)
-      .option(
-        '--sample-pages <n>',
-        'look for recent objects in this many pages of 1,000 versions under each prefix',
-        parsePages,
-        10,
+      .addOption(
+        new Option(
+          '--sample-pages <n>',
+          'look for recent objects in this many pages of 1,000 versions under each prefix',
+        )
+          .argParser(parsePages)
+          .default(10)
+          .helpGroup('Buckets:'),
       )
       .option(
         '--failed-since <duration>',
