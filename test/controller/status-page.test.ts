@@ -100,6 +100,17 @@ test('page: names the caller of attributed drift', () => {
   expect(page).toContain(` with PutBucketVersioning at ${SINCE}`);
 });
 
+test('page: shows that the sample of newest objects does not cover the bucket', () => {
+  const objects = { byStatus: { COMPLETED: 50 }, coverage: { listed: 1_000, complete: false } };
+  const text = renderStatusPage(
+    { ...STATUS, pairs: [pair('tax', { objects })] },
+    { version: '1.2.3', now: NOW },
+  );
+  expect(text).toContain(
+    '<p>Newest objects: 50 COMPLETED; the newest of the first 1000 versions; the bucket has more.</p>',
+  );
+});
+
 test('page: shows the changes of one set in one line', () => {
   expect(page).toContain('    statements.A.Action: - s3:*, + s3:GetObject</pre>');
 });
