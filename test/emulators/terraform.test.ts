@@ -32,7 +32,7 @@ ${['s3', 'iam', 'sts', 's3control'].map((service) => `    ${service} = "${endpoi
   }
 }
 resource "aws_s3_bucket" "bucket" {
-  bucket = "amzn-s3-demo-bucket"
+  bucket = "acme-demo-bucket"
   tags   = { team = "tax" }
 }
 resource "aws_s3_bucket_versioning" "bucket" {

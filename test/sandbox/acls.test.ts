@@ -4,7 +4,7 @@ import { createRawClient, elementsOf, type SendRequest, type WireResponse } from
 
 const ACCOUNT = '111122223333';
 const OTHER = '444455556666';
-const BUCKET = 'amzn-s3-demo-bucket';
+const BUCKET = 'acme-demo-bucket';
 const EVERYONE = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"';
 
 let sandbox: Sandbox;

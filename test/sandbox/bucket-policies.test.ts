@@ -6,7 +6,7 @@ import { clientOf, EAST } from './support.ts';
 
 const ACCOUNT = '111122223333';
 const OTHER = '444455556666';
-const BUCKET = 'amzn-s3-demo-bucket';
+const BUCKET = 'acme-demo-bucket';
 const ARN = `arn:aws:s3:::${BUCKET}`;
 const ALL_OBJECTS = `${ARN}/*`;
 const OTHER_ROOT = `arn:aws:iam::${OTHER}:root`;

@@ -14,7 +14,7 @@ import { clientOf, EAST } from './support.ts';
  */
 
 const ACCOUNT = '111122223333';
-const BUCKET = 'amzn-s3-demo-bucket';
+const BUCKET = 'acme-demo-bucket';
 const OBJECTS = `arn:aws:s3:::${BUCKET}/*`;
 const NOW = Date.UTC(2026, 10, 30, 12);
 

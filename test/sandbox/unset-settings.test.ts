@@ -7,7 +7,7 @@ import { childrenOf, createRawClient, elementsOf, type SendRequest } from './raw
  * tests/aws/services/s3/test_s3.snapshot.json, and the responses of the S3 API Reference.
  */
 
-const BUCKET = 'amzn-s3-demo-bucket';
+const BUCKET = 'acme-demo-bucket';
 
 let sandbox: Sandbox;
 let send: SendRequest;

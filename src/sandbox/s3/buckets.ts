@@ -1,6 +1,6 @@
 import type { Tag } from '@aws-sdk/client-s3';
 import { bucketArn, isListedRegion, partitionOfRegion } from '../../util/arn.ts';
-import { AwsError } from '../aws-error.ts';
+import { AwsError, missingFeatureError } from '../aws-error.ts';
 import { type Call, type Handlers, pageOf } from '../call.ts';
 import { ANONYMOUS } from '../parse-request.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
@@ -18,6 +18,8 @@ import { checkNewBucketAcl } from './acls.ts';
 export const bucketHandlers: Handlers = {
   CreateBucket(call, input) {
     const name: string = input.Bucket;
+    const { Bucket: directory, Location: zone } = input.CreateBucketConfiguration ?? {};
+    if (directory !== undefined || zone !== undefined) throw missingFeatureError('directory buckets');
     checkNewBucketName(name);
     const region = regionOfConstraint(call, input.CreateBucketConfiguration?.LocationConstraint);
     checkBucketNamespace(call, name, input.BucketNamespace, region);
@@ -199,6 +201,9 @@ function regionOfConstraint(call: Call, constraint: string | undefined): string 
   return constraint;
 }
 
+/** S3 User Guide, "General purpose bucket naming rules". */
+const RESERVED_BUCKET_NAME = /^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3|\.mrap)$/;
+
 function checkNewBucketName(name: string): void {
   const isInvalid =
     name.length < 3 ||
@@ -206,8 +211,7 @@ function checkNewBucketName(name: string): void {
     !/^[a-z0-9][a-z0-9.-]*[a-z0-9]$/.test(name) ||
     name.includes('..') ||
     /^\d+\.\d+\.\d+\.\d+$/.test(name) ||
-    name.startsWith('xn--') ||
-    name.endsWith('-s3alias');
+    RESERVED_BUCKET_NAME.test(name);
   if (isInvalid)
     throw new AwsError(400, 'InvalidBucketName', 'The specified bucket is not valid.', { BucketName: name });
 }

@@ -41,6 +41,7 @@ import { objectLockOfRequest, requireLockChecksum } from './object-lock.ts';
 import { checkWriteConditions, currentObjectOf } from './preconditions.ts';
 import { checkStorageClass } from './storage-classes.ts';
 import {
+  checkMetadataSize,
   checkPartNumber,
   computeChecksum,
   computeEtag,
@@ -56,6 +57,7 @@ export const multipartHandlers: Handlers = {
   CreateMultipartUpload(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
     checkObjectAcl(call, bucket, input.Key, input);
+    checkMetadataSize(input.Metadata);
     checkStorageClass(input.StorageClass);
     objectLockOfRequest(call, bucket, input.Key, input);
     const checksum = chooseUploadChecksum(input);

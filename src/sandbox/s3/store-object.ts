@@ -84,6 +84,7 @@ export function storeObject(
     });
   }
   const tags = parseTaggingHeader(request.Tagging);
+  checkMetadataSize(request.Metadata);
   checkStorageClass(request.StorageClass);
   const encryptionChoice = chooseEncryption(
     request,
@@ -133,6 +134,24 @@ export const toStoredOutput = (bucket: BucketState, version: VersionState) => ({
   ...toEncryptionOutput(version),
   ...(bucket.versioning?.Status === 'Enabled' ? { VersionId: version.versionId } : {}),
 });
+
+const MAX_METADATA_BYTES = 2048;
+
+/**
+ * Checks the size of user metadata (S3 User Guide, "Working with object metadata").
+ *
+ * @throws AwsError when all keys and values together have more than 2 KB in UTF-8.
+ */
+export function checkMetadataSize(metadata: Record<string, string> = {}): void {
+  const size = Buffer.byteLength(Object.entries(metadata).flat().join(''));
+  if (size <= MAX_METADATA_BYTES) return;
+  throw new AwsError(
+    400,
+    'MetadataTooLarge',
+    'Your metadata headers exceed the maximum allowed metadata size',
+    { Size: String(size), MaxSizeAllowed: String(MAX_METADATA_BYTES) },
+  );
+}
 
 const SYSTEM_HEADERS = [
   'CacheControl',
