@@ -26,9 +26,9 @@ export async function handleAdminRequest(
     case 'GET /_sandbox/knobs':
       return void respond(200, faultSettings);
     case 'PUT /_sandbox/knobs': {
-      const parseResult = partialFaultSettingsSchema.safeParse(
-        parseJsonOrUndefined((await readRequestBytes(request)).toString()),
-      );
+      const value = parseJsonOrUndefined((await readRequestBytes(request)).toString());
+      if (value === undefined) return void respond(400, { error: 'invalid JSON: send an object of knobs' });
+      const parseResult = partialFaultSettingsSchema.safeParse(value);
       if (!parseResult.success) return void respond(400, { error: z.prettifyError(parseResult.error) });
       Object.assign(faultSettings, parseResult.data);
       return void respond(200, faultSettings);
@@ -39,9 +39,16 @@ export async function handleAdminRequest(
       log.reset();
       return void respond(200, {});
     case 'GET /_sandbox/replication': {
-      const bucket = store.bucket(url.searchParams.get('bucket') ?? '');
-      const versions = bucket?.objects.get(url.searchParams.get('key') ?? '');
-      if (!versions) return void respond(404, { error: 'the object does not exist' });
+      const bucketName = url.searchParams.get('bucket');
+      const key = url.searchParams.get('key');
+      if (!bucketName || !key) {
+        const missing = bucketName ? 'key' : 'bucket';
+        return void respond(400, { error: `missing parameter ${missing}: use ?bucket=NAME&key=KEY` });
+      }
+      const bucket = store.bucket(bucketName);
+      if (!bucket) return void respond(404, { error: `no bucket ${bucketName}` });
+      const versions = bucket.objects.get(key);
+      if (!versions) return void respond(404, { error: `no object ${key} in the bucket ${bucketName}` });
       const states = versions.map(({ versionId, deleteMarker, replication }) => ({
         versionId,
         deleteMarker,
@@ -52,11 +59,13 @@ export async function handleAdminRequest(
       return void respond(200, states);
     }
     default:
-      return void respond(404, { error: 'known: /_sandbox/health, knobs, log, replication' });
+      return void respond(404, {
+        error: `${request.method} ${url.pathname} is not supported; use GET /_sandbox/health, GET or PUT /_sandbox/knobs, GET or DELETE /_sandbox/log, or GET /_sandbox/replication?bucket=NAME&key=KEY`,
+      });
   }
 }
 
-/** Parses JSON; undefined for invalid JSON, which the schema of the fault settings rejects. */
+/** Parses JSON; undefined for invalid JSON. */
 function parseJsonOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -106,7 +106,7 @@ describe('admin API', () => {
   });
 
   test.each([
-    ['{', /expected object/i],
+    ['{', /^invalid JSON: send an object of knobs$/],
     ['{"latency": 5}', /Unrecognized key: "latency"/],
     ['{"latencyMs": "soon"}', /expected number.*→ at latencyMs/s],
     ['{"latencyMs": -1}', /→ at latencyMs/],
@@ -234,5 +234,38 @@ describe('accounts and Regions', () => {
     await virtual.send(new PutObjectCommand({ Bucket: 'acme-tax', Key: 'a b/ü', Body: 'x' }));
     expect([...(sandbox.store.bucket('acme-tax')?.objects.keys() ?? [])]).toEqual(['a b/ü']);
     virtual.destroy();
+  });
+});
+
+describe('requests to the admin API', () => {
+  test('PUT knobs: keeps the settings that the body omits, and replaces the list of faults', async () => {
+    const fault = { match: '*', nth: 1, what: 'throttle' };
+    const put = async (body: object) =>
+      (await callAdminApi('knobs', { method: 'PUT', body: JSON.stringify(body) })).body;
+    expect(await put({ latencyMs: 1, faults: [fault] })).toMatchObject({ latencyMs: 1, faults: [fault] });
+    expect(await put({ faults: [] })).toMatchObject({ latencyMs: 1, faults: [] });
+  });
+
+  test.each([
+    ['replication', 'missing parameter bucket'],
+    ['replication?bucket=acme-tax', 'missing parameter key'],
+    ['replication?bucket=acme-tax&key=k', 'no bucket acme-tax'],
+  ])('GET %s: names what is missing', async (path, reason) => {
+    const { status, body } = await callAdminApi(path);
+    expect(status).toBe(reason.startsWith('missing') ? 400 : 404);
+    expect(body.error).toContain(reason);
+  });
+
+  test('GET replication: names the missing object of a bucket', async () => {
+    await client.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+    const { status, body } = await callAdminApi('replication?bucket=acme-tax&key=k');
+    expect([status, body.error]).toEqual([404, 'no object k in the bucket acme-tax']);
+  });
+
+  test('another path or method: lists the supported requests', async () => {
+    const { status, body } = await callAdminApi('time');
+    expect(status).toBe(404);
+    expect(body.error).toContain('GET /_sandbox/time is not supported; use ');
+    expect((await callAdminApi('knobs', { method: 'POST' })).status).toBe(404);
   });
 });
