@@ -109,6 +109,20 @@ async function run({ deny, requests }: Case) {
   }
 }
 
+// S3 User Guide, "Access denied message examples": within an account, the message names user, action and reason.
+test.each([
+  ['the user admin', () => `AKIA${ACCOUNT}`, `arn:aws:iam::${ACCOUNT}:user/admin`],
+  ['a session', () => session, `arn:aws:sts::${ACCOUNT}:assumed-role/uploader/alice`],
+])('AccessDenied: names caller and action to %s', async (_, accessKey, arn) => {
+  const statement = { Effect: 'Deny', Principal: '*', Action: 's3:PutObject', Resource: OBJECTS };
+  const policy = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+  expect((await send('PUT', `/${BUCKET}?policy`, { body: policy })).status).toBe(204);
+  const { status, text } = await send('PUT', `/${BUCKET}/object`, { body: 'x', account: accessKey() });
+  await send('DELETE', `/${BUCKET}?policy`);
+  expect([status, ...elementsOf(text, 'Code')]).toEqual([403, 'AccessDenied']);
+  expect(elementsOf(text, 'Message')[0]).toContain(`User: ${arn} is not authorized to perform: s3:PutObject`);
+});
+
 describe('request context: enforcement policy of the documentation', () => {
   test('SSE-KMS is required (UsingKMSEncryption, "Requiring server-side encryption")', () =>
     run({

@@ -175,10 +175,10 @@ export function requireObjectOwner(call: Call, { owner }: VersionState): void {
 export const objectArn = ({ name, region }: Pick<BucketState, 'name' | 'region'>, key: string): string =>
   `${bucketArn(name, region)}/${key}`;
 
-/** Returns AccessDenied. S3 includes the reason only for role sessions, whose policies the reason is about. */
+/** Returns AccessDenied. S3 includes the reason for users and for sessions of roles. */
 const notAuthorizedError = ({ caller }: Call, action: string, resource: string, reason: string): AwsError =>
   accessDeniedError(
-    caller.arn.includes(':assumed-role/')
+    /:(assumed-role|user)\//.test(caller.arn)
       ? `User: ${caller.arn} is not authorized to perform: ${action} on resource: "${resource}" because ${reason}`
       : undefined,
   );
