@@ -1,14 +1,11 @@
-import { CloudTrailClient, type Event, LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
+import { type Event, LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
 import type { Aws, Location } from '../core/resource.ts';
 import { paginate } from './paginate.ts';
 
 /** The module that calls CloudTrail. Only drift attribution needs it, and loads it on demand. */
 export interface CloudTrailModule {
-  CloudTrailClient: typeof CloudTrailClient;
   lookUp: typeof lookUp;
 }
-
-export { CloudTrailClient };
 
 /** Selects the events of one name in a time range, in milliseconds since 1970. */
 export interface EventQuery {

@@ -1,4 +1,4 @@
-export type Service = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail';
+export type Service = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail' | 'cloudwatch' | 'sqs' | 'sns';
 
 /** The schema of an SDK command: type mark, namespace, name, traits, input schema and output schema. */
 export type OperationSchema = readonly [number, string, string, unknown, unknown, unknown];
@@ -30,6 +30,8 @@ const S3_ACTIONS: Record<string, string> = {
   GetBucketReplication: 'GetReplicationConfiguration',
   PutBucketReplication: 'PutReplicationConfiguration',
   DeleteBucketReplication: 'PutReplicationConfiguration',
+  GetBucketNotificationConfiguration: 'GetBucketNotification',
+  PutBucketNotificationConfiguration: 'PutBucketNotification',
   GetBucketEncryption: 'GetEncryptionConfiguration',
   PutBucketEncryption: 'PutEncryptionConfiguration',
   GetPublicAccessBlock: 'GetBucketPublicAccessBlock',

@@ -6,7 +6,6 @@ import type { Endpoint, Location } from '../core/resource.ts';
 import type { Account } from '../spec/types.ts';
 import { dnsSuffixesOf, isListedRegion } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
-import type { CloudTrailModule } from './cloudtrail.ts';
 import type { Service } from './command.ts';
 import { createCredentialProviders } from './credentials.ts';
 import { classifyError, isUnanswered } from './errors.ts';
@@ -48,8 +47,6 @@ export interface Connection {
    * 30,000.
    */
   timeoutMs?: number;
-  /** Loads the CloudTrail module on its first use. Without it, replikey does not call CloudTrail. */
-  loadCloudTrail?: () => Promise<CloudTrailModule>;
 }
 
 /**
@@ -103,12 +100,11 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
         };
       };
       const transport =
-        service === 'cloudtrail'
-          ? lazyTransport(async () => {
-              if (!connection.loadCloudTrail) throw new Error('no CloudTrail client is configured');
-              return openTransport((await connection.loadCloudTrail()).CloudTrailClient);
-            })
-          : openTransport(CLIENT_CLASSES[service]);
+        service in CLIENT_CLASSES
+          ? openTransport(CLIENT_CLASSES[service as keyof typeof CLIENT_CLASSES])
+          : lazyTransport(async () =>
+              openTransport(await LAZY_CLIENT_CLASSES[service as keyof typeof LAZY_CLIENT_CLASSES]()),
+            );
       transports.set(key, transport);
       return transport;
     },
@@ -121,9 +117,17 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
 
 const CLIENT_CLASSES = { s3: S3Client, iam: IAMClient, kms: KMSClient, sts: STSClient };
 
+/** Clients that most runs never use. Each is a chunk of the bundle of its own, which the first call loads. */
+const LAZY_CLIENT_CLASSES = {
+  cloudtrail: async () => (await import('@aws-sdk/client-cloudtrail')).CloudTrailClient,
+  cloudwatch: async () => (await import('@aws-sdk/client-cloudwatch')).CloudWatchClient,
+  sqs: async () => (await import('@aws-sdk/client-sqs')).SQSClient,
+  sns: async () => (await import('@aws-sdk/client-sns')).SNSClient,
+};
+
 type ClientClass =
   | (typeof CLIENT_CLASSES)[keyof typeof CLIENT_CLASSES]
-  | CloudTrailModule['CloudTrailClient'];
+  | Awaited<ReturnType<(typeof LAZY_CLIENT_CLASSES)[keyof typeof LAZY_CLIENT_CLASSES]>>;
 
 /**
  * A clock that follows the `Date` header of the responses, so that the clock of this machine does not decide when a

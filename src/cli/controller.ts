@@ -253,7 +253,6 @@ function openAwsClient(
 ): { aws: AwsClient; close(): void } {
   const { sandbox, timeoutMs, ...rest } = options;
   const clients = createSdkClients(accounts, {
-    loadCloudTrail,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(sandbox && sandboxConnection(sandbox)),
   });

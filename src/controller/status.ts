@@ -1,6 +1,7 @@
 import type { CanaryResult } from '../canary/canary.ts';
 import type { Id, Step } from '../core/resource.ts';
 import type { ReplicationLag } from '../facts/object-sample.ts';
+import type { ReplicationMetrics } from '../facts/replication-metrics.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import type { Position, Problem, Side } from '../spec/types.ts';
@@ -71,6 +72,44 @@ export interface PairStatus {
   retained?: RetainedStatus;
   /** Measured with each canary run. */
   objects?: ReplicationLag;
+  /** The replication of the pair's rules, as CloudWatch measured it; absent: not read yet. */
+  replication?: ReplicationMetrics;
+  /** Bursts of failure events, newest first; absent: none, or `--failures` is not set. */
+  failureBursts?: FailureBurst[];
+  /** The last run of canaries; absent: none yet. */
+  canary?: CanaryStatus;
+}
+
+/** The last run of canaries of a pair. */
+export interface CanaryStatus {
+  /** ISO 8601 */
+  at: string;
+  /** The worst result of the pair's rules. */
+  result: CanaryResult['result'];
+  /** Milliseconds until the slowest replica arrived; absent: none arrived. */
+  latencyMs?: number;
+}
+
+/** Consecutive failures of one rule with one reason. Delete markers are a burst of their own. */
+export interface FailureBurst {
+  rule: string;
+  /** S3's failure reason: `SrcGetObjectNotPermitted`. */
+  reason: string;
+  /** S3's operation: `OBJECT_PUT`, `OBJECT_DELETE`, … */
+  operation: string;
+  /** Number of failed operations. */
+  count: number;
+  /** ISO 8601: the first and the last failure. */
+  since: string;
+  until: string;
+  /** The last keys, newest first, at most 20. */
+  keys: string[];
+  /** The cause, as the doctor explains it: the missing statement. */
+  cause?: string;
+  /** The change of AWS that caused it. */
+  lastChange?: LastChange;
+  /** The correction: an instruction or a command. */
+  fix?: string;
 }
 
 /** Replaced permissions that stay for objects in flight. */

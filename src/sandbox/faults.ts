@@ -71,24 +71,27 @@ export const defaultFaultSettings = (): FaultSettings => ({
   faults: [],
 });
 
+const UNRECOGNIZED_CLIENT = {
+  status: 400,
+  code: 'UnrecognizedClientException',
+  message: 'The security token included in the request is invalid.',
+};
+
+const INVALID_CLIENT_TOKEN = {
+  status: 403,
+  code: 'InvalidClientTokenId',
+  message: 'The security token included in the request is invalid',
+};
+
 /** Errors for valid credentials in a Region that is not enabled. */
 const DISABLED_REGION_ERRORS = {
   s3: { status: 400, code: 'InvalidToken', message: 'The provided token is malformed or otherwise invalid.' },
-  sts: {
-    status: 403,
-    code: 'InvalidClientTokenId',
-    message: 'The security token included in the request is invalid',
-  },
-  kms: {
-    status: 400,
-    code: 'UnrecognizedClientException',
-    message: 'The security token included in the request is invalid.',
-  },
-  cloudtrail: {
-    status: 400,
-    code: 'UnrecognizedClientException',
-    message: 'The security token included in the request is invalid.',
-  },
+  sts: INVALID_CLIENT_TOKEN,
+  kms: UNRECOGNIZED_CLIENT,
+  cloudtrail: UNRECOGNIZED_CLIENT,
+  cloudwatch: UNRECOGNIZED_CLIENT,
+  sqs: UNRECOGNIZED_CLIENT,
+  sns: INVALID_CLIENT_TOKEN,
 };
 
 const THROTTLING_ERRORS = {
@@ -97,6 +100,9 @@ const THROTTLING_ERRORS = {
   sts: { status: 400, code: 'Throttling', message: 'Rate exceeded' },
   kms: { status: 400, code: 'ThrottlingException', message: 'Rate exceeded' },
   cloudtrail: { status: 400, code: 'ThrottlingException', message: 'Rate exceeded' },
+  cloudwatch: { status: 400, code: 'ThrottlingException', message: 'Rate exceeded' },
+  sqs: { status: 403, code: 'RequestThrottled', message: 'Request is throttled.' },
+  sns: { status: 400, code: 'Throttling', message: 'Rate exceeded' },
 };
 
 /** Returns a function that counts the matching calls of each fault and returns the effect on the current call. */

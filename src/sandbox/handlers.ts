@@ -59,4 +59,10 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
   sts: stsHandlers,
   /** Protocol: JSON 1.1. */
   cloudtrail: cloudTrailHandlers,
+  /** Protocol: JSON 1.0, and Query for older clients. */
+  cloudwatch: {},
+  /** Protocol: JSON 1.0. */
+  sqs: {},
+  /** Protocol: Query. */
+  sns: {},
 };

@@ -6,7 +6,7 @@ import { readBody } from './protocol/body.ts';
 import { verifyChecksumHeaders } from './protocol/checksums.ts';
 import { operations, routeS3, type SdkOperation, type ServiceName } from './protocol/operations.ts';
 import { decodeRest } from './protocol/rest-xml.ts';
-import { decodeJson, decodeQuery } from './protocol/rpc.ts';
+import { decodeJson, decodeQuery, type Protocol } from './protocol/rpc.ts';
 import {
   checkSignatureTime,
   checkSignedHeaders,
@@ -47,6 +47,7 @@ interface Signer {
 /** Parsed request: signer, service, operation, and a function that decodes the input. */
 export interface ParsedRequest extends Omit<Signer, 'service'> {
   service: ServiceName;
+  protocol: Protocol;
   /** Name of the operation for the log; `operation` is absent if the service has no operation of this name. */
   name: string;
   operation: SdkOperation | undefined;
@@ -88,32 +89,39 @@ export async function parseRequest(
 
   const toRpcRequest = (
     service: Exclude<ServiceName, 's3'>,
+    protocol: Protocol,
     name: string,
     decode: ParsedRequest['decode'],
   ): ParsedRequest => ({
     ...baseFields,
     service,
+    protocol,
     name,
     operation: operations[service].get(name),
     decode,
   });
-  if (signer.service === 'kms' || signer.service === 'cloudtrail') {
+  const rpcService = RPC_SERVICES[signer.service];
+  const protocol = rpcService?.protocols.find((name) => (name === 'query') === !('x-amz-target' in headers));
+  if (rpcService && protocol !== 'query') {
     const name = headers['x-amz-target']?.split('.').at(-1) ?? 'Unknown';
-    return toRpcRequest(signer.service, name, (operation) => decodeJson(operation, body.bytes));
+    return toRpcRequest(rpcService.name, protocol ?? rpcService.protocols[0], name, (operation) =>
+      decodeJson(operation, body.bytes),
+    );
   }
-  if (signer.service === 'iam' || signer.service === 'sts') {
+  if (rpcService) {
     const form = new URLSearchParams(body.bytes.toString());
     for (const [name, value] of url.searchParams) if (!form.has(name)) form.set(name, value);
-    return toRpcRequest(signer.service, form.get('Action') ?? 'Unknown', async (operation) =>
+    return toRpcRequest(rpcService.name, 'query', form.get('Action') ?? 'Unknown', async (operation) =>
       decodeQuery(operation, form),
     );
   }
   if (signer.service !== 's3') {
-    const format = 'x-amz-target' in headers ? 'kms' : url.searchParams.has('Action') ? 'sts' : 's3';
+    const format = 'x-amz-target' in headers ? 'json1.1' : url.searchParams.has('Action') ? 'query' : 'rest';
     const refusal = missingFeatureError(`the service ${signer.service}`);
     return {
       ...baseFields,
-      service: format,
+      service: 's3',
+      protocol: format,
       name: signer.service,
       operation: undefined,
       refusal,
@@ -137,6 +145,7 @@ export async function parseRequest(
   return {
     ...baseFields,
     service: 's3',
+    protocol: 'rest',
     name: operation?.name ?? (isS3Control ? 'S3Control' : `${request.method} ${url.pathname}`),
     operation,
     decode: async (s3Operation) => {
@@ -146,6 +155,20 @@ export async function parseRequest(
     },
   };
 }
+
+/** Services of the RPC protocols, by their signing name. The first protocol is that of the current SDKs. */
+const RPC_SERVICES: Record<
+  string,
+  { name: Exclude<ServiceName, 's3'>; protocols: [Protocol, ...Protocol[]] } | undefined
+> = {
+  iam: { name: 'iam', protocols: ['query'] },
+  sts: { name: 'sts', protocols: ['query'] },
+  sns: { name: 'sns', protocols: ['query'] },
+  kms: { name: 'kms', protocols: ['json1.1'] },
+  cloudtrail: { name: 'cloudtrail', protocols: ['json1.1'] },
+  sqs: { name: 'sqs', protocols: ['json1.0'] },
+  monitoring: { name: 'cloudwatch', protocols: ['json1.0', 'query'] },
+};
 
 const flattenHeaders = (headers: IncomingMessage['headers']): Record<string, string> =>
   Object.fromEntries(

@@ -10,10 +10,16 @@ import { createFaultPicker, defaultFaultSettings, type FaultSettings } from './f
 import { createFolderStore, type FolderStoreOptions } from './folder-store.ts';
 import { serviceHandlers } from './handlers.ts';
 import { createKeyService } from './kms/keys.ts';
-import { parseRequest } from './parse-request.ts';
-import type { SdkOperation, ServiceName } from './protocol/operations.ts';
+import { type ParsedRequest, parseRequest } from './parse-request.ts';
+import type { SdkOperation } from './protocol/operations.ts';
 import { type EncodedResponse, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
-import { encodeJson, encodeJsonError, encodeQuery, encodeQueryError } from './protocol/rpc.ts';
+import {
+  encodeJson,
+  encodeJsonError,
+  encodeQuery,
+  encodeQueryError,
+  type QueryService,
+} from './protocol/rpc.ts';
 import { checkSupportedMembers } from './protocol/supported-members.ts';
 import { originOf } from './request-context.ts';
 import { createReplicator } from './s3/replicator.ts';
@@ -61,7 +67,7 @@ const sleepWithTimer = (ms: number): Promise<void> => new Promise((resolve) => s
 const AWS_HOSTNAMES = /\.amazonaws\.com(?:\.cn)?$/;
 
 /**
- * Starts the sandbox: an HTTP server that emulates S3, IAM, STS, KMS and CloudTrail for any AWS client.
+ * Starts the sandbox: an HTTP server that emulates S3, IAM, STS, KMS, CloudTrail, CloudWatch, SQS and SNS for any AWS client.
  *
  * @throws Error when the port or the folder is in use.
  */
@@ -149,13 +155,13 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         ...(parsedRequest.session === undefined ? {} : { session: parsedRequest.session }),
       };
       const output = ((await handler(call, input)) ?? {}) as Record<string, unknown>;
-      encodedResponse = RESPONSE_ENCODERS[service](operation, output, requestId);
+      encodedResponse = encodeResponse(parsedRequest, operation, output, requestId);
     } catch (error) {
-      encodedResponse = encodeErrorResponse(service, toAwsError(error), requestId);
+      encodedResponse = encodeErrorResponse(parsedRequest, toAwsError(error), requestId);
       entry.code = error instanceof AwsError ? error.code : 'InternalError';
     }
     await store.flush().catch((error: unknown) => {
-      encodedResponse = encodeErrorResponse(service, toAwsError(error), requestId);
+      encodedResponse = encodeErrorResponse(parsedRequest, toAwsError(error), requestId);
       entry.code = 'InternalError';
     });
     eventLog.add({ ...parsedRequest, input, at: clock(), requestId, code: entry.code });
@@ -167,7 +173,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     }
     Object.assign(encodedResponse.headers, responseHeaders);
     sendResponse(response, encodedResponse, {
-      requestId: requestIdHeaders(service, requestId),
+      requestId: requestIdHeaders(parsedRequest, requestId),
       headOnly: request.method === 'HEAD',
       now: clock(),
     });
@@ -216,27 +222,34 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   };
 }
 
-const RESPONSE_ENCODERS: Record<
-  ServiceName,
-  (operation: SdkOperation, output: Record<string, unknown>, id: string) => EncodedResponse
-> = {
-  s3: encodeRest,
-  iam: (operation, output, id) => encodeQuery('iam', operation, output, id),
-  sts: (operation, output, id) => encodeQuery('sts', operation, output, id),
-  kms: encodeJson,
-  cloudtrail: encodeJson,
-};
+type RequestFormat = Pick<ParsedRequest, 'service' | 'protocol'>;
 
-function encodeErrorResponse(service: ServiceName, error: AwsError, id: string): EncodedResponse {
-  if (service === 's3') return encodeRestError(error, id);
-  return service === 'iam' || service === 'sts'
-    ? encodeQueryError(service, error, id)
-    : encodeJsonError(error);
+function encodeResponse(
+  { service, protocol }: RequestFormat,
+  operation: SdkOperation,
+  output: Record<string, unknown>,
+  id: string,
+): EncodedResponse {
+  if (protocol === 'rest') return encodeRest(operation, output);
+  if (protocol === 'query') return encodeQuery(service as QueryService, operation, output, id);
+  return encodeJson(protocol, operation, output);
+}
+
+function encodeErrorResponse(
+  { service, protocol }: RequestFormat,
+  error: AwsError,
+  id: string,
+): EncodedResponse {
+  if (protocol === 'rest') return encodeRestError(error, id);
+  // A service that the sandbox does not have responds as STS does.
+  if (protocol === 'query')
+    return encodeQueryError(service === 's3' ? 'sts' : (service as QueryService), error, id);
+  return encodeJsonError(protocol, error);
 }
 
 /** Returns the headers that contain the id of a request: S3 has others than the services of the other protocols. */
-const requestIdHeaders = (service: ServiceName, requestId: string): Record<string, string> =>
-  service === 's3'
+const requestIdHeaders = ({ protocol }: RequestFormat, requestId: string): Record<string, string> =>
+  protocol === 'rest'
     ? { 'x-amz-request-id': requestId, 'x-amz-id-2': HOST_ID }
     : { 'x-amzn-requestid': requestId };
 

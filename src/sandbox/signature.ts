@@ -216,7 +216,10 @@ function skewedError(service: string, timestamp: string, systemTime: number): Aw
     : new AwsError(403, 'SignatureDoesNotMatch', message);
 }
 
-const isJsonService = (service: string): boolean => service === 'kms' || service === 'cloudtrail';
+const isJsonService = (service: string): boolean => JSON_SERVICES.has(service);
+
+/** Services of the JSON protocols, by their signing name. */
+const JSON_SERVICES: ReadonlySet<string> = new Set(['kms', 'cloudtrail', 'monitoring', 'sqs']);
 
 /** Returns the error of a service for an access key that does not exist. */
 export function unknownAccessKeyError({ service, accessKeyId }: RequestSignature): AwsError {

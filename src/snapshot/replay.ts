@@ -91,6 +91,9 @@ const LISTINGS_BY_SERVICE: Record<Service, Listing | undefined> = {
   },
   sts: undefined,
   cloudtrail: undefined,
+  cloudwatch: undefined,
+  sqs: undefined,
+  sns: undefined,
 };
 
 const pluck = (items: unknown, field: string): unknown[] =>

@@ -1,7 +1,10 @@
 import { CloudTrailClient, LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
+import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
+import { SNSClient } from '@aws-sdk/client-sns';
+import { SQSClient } from '@aws-sdk/client-sqs';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { describe, expect, test } from 'vitest';
 import type { Service } from '../../src/aws/command.ts';
@@ -171,6 +174,9 @@ const COMMANDS: Record<Service, (() => object)[]> = {
     () => new kms.UpdateKeyDescriptionCommand({ KeyId, Description: 'Übergröße' }),
   ],
   sts: [() => new GetCallerIdentityCommand({})],
+  cloudwatch: [],
+  sqs: [],
+  sns: [],
   cloudtrail: [
     () =>
       new LookupEventsCommand({
@@ -204,6 +210,9 @@ const CLIENT_CLASSES = {
   kms: kms.KMSClient,
   sts: STSClient,
   cloudtrail: CloudTrailClient,
+  cloudwatch: CloudWatchClient,
+  sqs: SQSClient,
+  sns: SNSClient,
 };
 
 const NOT_SENT = new Error('recorded, not sent');

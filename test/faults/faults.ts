@@ -30,7 +30,16 @@ export type FaultEffect =
 
 const sameForAll = (status: number, code: string, message: string): Record<Service, ErrorResponse> => {
   const error = { status, code, message };
-  return { s3: error, iam: error, sts: error, kms: error, cloudtrail: error };
+  return {
+    s3: error,
+    iam: error,
+    sts: error,
+    kms: error,
+    cloudtrail: error,
+    cloudwatch: error,
+    sqs: error,
+    sns: error,
+  };
 };
 
 const INTERNAL_ERROR: FaultEffect = {
@@ -45,6 +54,9 @@ const INTERNAL_ERROR: FaultEffect = {
     sts: { status: 500, code: 'InternalFailure', message: 'The request processing has failed.' },
     kms: { status: 500, code: 'KMSInternalException', message: 'An internal error occurred.' },
     cloudtrail: { status: 500, code: 'InternalFailure', message: 'The request processing has failed.' },
+    cloudwatch: { status: 500, code: 'InternalServiceFault', message: 'The request processing has failed.' },
+    sqs: { status: 500, code: 'InternalFailure', message: 'The request processing has failed.' },
+    sns: { status: 500, code: 'InternalError', message: 'The request processing has failed.' },
   },
 };
 

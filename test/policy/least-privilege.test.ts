@@ -66,7 +66,6 @@ async function clientWithPolicy(
   sts.destroy();
   const clients = createSdkClients([], {
     endpoint: sandbox.endpoint,
-    loadCloudTrail: () => import('../../src/aws/cloudtrail.ts'),
     credentials: {
       accessKeyId: Credentials?.AccessKeyId ?? '',
       secretAccessKey: Credentials?.SecretAccessKey ?? '',

@@ -17,7 +17,16 @@ import { callKms, callQuery, callS3 } from '../support/raw-aws.ts';
  * sandbox refuses a request that sets one of them.
  */
 
-const SERVICES = ['s3', 'iam', 'kms', 'sts', 'cloudtrail'] as const satisfies ServiceName[];
+const SERVICES = [
+  's3',
+  'iam',
+  'kms',
+  'sts',
+  'cloudtrail',
+  'cloudwatch',
+  'sqs',
+  'sns',
+] as const satisfies ServiceName[];
 const CHECKED_SERVICES = ['s3', 'iam', 'kms', 'sts'] as const;
 const LINE_WIDTH = 110;
 const ACCOUNT = '111122223333';

@@ -59,7 +59,6 @@ export async function testEnv(yaml: string = TAX_SPEC, options: SandboxOptions =
   const clients = createSdkClients(specs.accounts, {
     endpoint: sandbox.endpoint,
     credentials: { accessKeyId: '111122223333', secretAccessKey: TEST_SECRET },
-    loadCloudTrail: () => import('../../src/aws/cloudtrail.ts'),
   });
   const client = createAwsClient({ clients, accounts: specs.accounts, region: 'us-east-1' });
   const defaults = { kinds, aws: client, allowedRisks: [], dryRun: false, propagationTimeoutMs: 5_000 };

@@ -46,17 +46,21 @@ export const XML_NAMESPACES = {
   s3: 'http://s3.amazonaws.com/doc/2006-03-01/',
   iam: 'https://iam.amazonaws.com/doc/2010-05-08/',
   sts: 'https://sts.amazonaws.com/doc/2011-06-15/',
+  sns: 'http://sns.amazonaws.com/doc/2010-03-31/',
+  cloudwatch: 'http://monitoring.amazonaws.com/doc/2010-08-01/',
 };
 
 export const xmlCodecs = {
   s3: createXmlCodec(XML_NAMESPACES.s3, true, 'com.amazonaws.s3'),
   iam: createXmlCodec(XML_NAMESPACES.iam, false, 'com.amazonaws.iam'),
   sts: createXmlCodec(XML_NAMESPACES.sts, false, 'com.amazonaws.sts'),
+  sns: createXmlCodec(XML_NAMESPACES.sns, false, 'com.amazonaws.sns'),
+  cloudwatch: createXmlCodec(XML_NAMESPACES.cloudwatch, false, 'com.amazonaws.cloudwatch'),
 };
 
 /**
  * Returns a serializer that writes times as the service does, of a whole second: `2026-11-30T12:00:00.000Z` in S3, so that
- * a time in a list equals the Last-Modified of a HEAD, and `2026-11-30T12:00:00Z` in IAM and STS.
+ * a time in a list equals the Last-Modified of a HEAD, and `2026-11-30T12:00:00Z` in the Query services.
  */
 export function createXmlSerializer(service: keyof typeof xmlCodecs): XmlShapeSerializer {
   const serializer = xmlCodecs[service].createSerializer();

@@ -1,11 +1,14 @@
 import { LookupEvents$ } from '@aws-sdk/client-cloudtrail';
+import * as cloudwatch from '@aws-sdk/client-cloudwatch';
 import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
+import * as sns from '@aws-sdk/client-sns';
+import * as sqs from '@aws-sdk/client-sqs';
 import * as sts from '@aws-sdk/client-sts';
 import { normalizeSchema, type SdkSchema } from './codec.ts';
 
-export type ServiceName = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail';
+export type ServiceName = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail' | 'cloudwatch' | 'sqs' | 'sns';
 
 /** An operation, from the schema of an SDK client. */
 export interface SdkOperation {
@@ -42,6 +45,9 @@ export const operations: Record<ServiceName, Map<string, SdkOperation>> = {
   sts: operationsOfClient(sts),
   // LookupEvents is the only CloudTrail operation of the sandbox.
   cloudtrail: operationsOfClient({ LookupEvents$ }),
+  cloudwatch: operationsOfClient(cloudwatch),
+  sqs: operationsOfClient(sqs),
+  sns: operationsOfClient(sns),
 };
 
 interface S3Route {

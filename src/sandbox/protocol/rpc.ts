@@ -13,8 +13,12 @@ import {
 import type { SdkOperation } from './operations.ts';
 import type { EncodedResponse } from './rest-xml.ts';
 
+/** Protocols of the services. The versions of JSON differ in the content type only. */
+export type Protocol = 'rest' | 'query' | JsonProtocol;
+export type JsonProtocol = 'json1.0' | 'json1.1';
+
 /**
- * Decodes a request of the Query protocol of IAM and STS. Requests are form values (`Tags.member.1.Key=…`), responses
+ * Decodes a request of the Query protocol of IAM, STS, SNS and CloudWatch. Requests are form values (`Tags.member.1.Key=…`), responses
  * are XML.
  *
  * @throws AwsError when a member has a wrong type, or a required member is missing.
@@ -72,8 +76,11 @@ function decodeFormTree(schema: NormalizedSchema, tree: FormTree): unknown {
   return coerceText(schema, tree.text ?? '');
 }
 
+/** Services with the Query protocol. */
+export type QueryService = 'iam' | 'sts' | 'sns' | 'cloudwatch';
+
 export function encodeQuery(
-  service: 'iam' | 'sts',
+  service: QueryService,
   operation: SdkOperation,
   output: Record<string, unknown>,
   requestId: string,
@@ -94,11 +101,7 @@ export function encodeQuery(
   };
 }
 
-export function encodeQueryError(
-  service: 'iam' | 'sts',
-  error: AwsError,
-  requestId: string,
-): EncodedResponse {
+export function encodeQueryError(service: QueryService, error: AwsError, requestId: string): EncodedResponse {
   const type = error.status >= 500 ? 'Receiver' : 'Sender';
   return {
     status: error.status,
@@ -107,10 +110,12 @@ export function encodeQueryError(
   };
 }
 
-const JSON_CONTENT_TYPE = 'application/x-amz-json-1.1';
+const jsonHeaders = (protocol: JsonProtocol) => ({
+  'content-type': `application/x-amz-json-${protocol.replace('json', '')}`,
+});
 
 /**
- * Decodes a request of the JSON 1.1 protocol of KMS and CloudTrail.
+ * Decodes a request of the JSON protocol of KMS, CloudTrail, CloudWatch and SQS.
  *
  * @throws AwsError when the body is not valid JSON, a member has a wrong type, or a required member is missing.
  */
@@ -134,19 +139,22 @@ async function deserializeJson(schema: NormalizedSchema, text: string): Promise<
 
 const serializationError = (reason: string): AwsError => new AwsError(400, 'SerializationException', reason);
 
-export function encodeJson(operation: SdkOperation, output: Record<string, unknown>): EncodedResponse {
+export function encodeJson(
+  protocol: JsonProtocol,
+  operation: SdkOperation,
+  output: Record<string, unknown>,
+): EncodedResponse {
   const schema = normalizeSchema(operation.output);
-  if (schema.isUnitSchema())
-    return { status: 200, headers: { 'content-type': JSON_CONTENT_TYPE }, body: '{}' };
+  if (schema.isUnitSchema()) return { status: 200, headers: jsonHeaders(protocol), body: '{}' };
   const serializer = jsonCodec.createSerializer();
   serializer.write(schema, output);
-  return { status: 200, headers: { 'content-type': JSON_CONTENT_TYPE }, body: String(serializer.flush()) };
+  return { status: 200, headers: jsonHeaders(protocol), body: String(serializer.flush()) };
 }
 
-export function encodeJsonError(error: AwsError): EncodedResponse {
+export function encodeJsonError(protocol: JsonProtocol, error: AwsError): EncodedResponse {
   return {
     status: error.status,
-    headers: { 'content-type': JSON_CONTENT_TYPE },
+    headers: jsonHeaders(protocol),
     body: JSON.stringify({ __type: error.code, message: error.message, ...error.fields }),
   };
 }
