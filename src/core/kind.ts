@@ -146,11 +146,14 @@ export interface Check {
   follows?: Id[] | undefined;
 }
 
-/** The bucket, role or key that a document belongs to. */
+/** The bucket, role, key, queue, topic or alarm that a document belongs to. */
 export interface Scope<Doc = unknown> {
-  type: 'bucket' | 'role' | 'key';
-  /** `rules` use `permissions`: prune removes orphaned rules first. */
-  stage: 'permissions' | 'rules';
+  type: 'bucket' | 'role' | 'key' | 'queue' | 'topic' | 'alarm';
+  /**
+   * `rules` use `permissions`: prune removes orphaned rules first. `monitoring` observes rules: replication does not
+   * depend on it.
+   */
+  stage: 'permissions' | 'rules' | 'monitoring';
   /** Returns whether S3 treats every object the same before and after a step; absent: it may not. */
   keepsReplication?(step: Pick<Step, 'patch' | 'before'>): boolean;
   /** Id of the bucket, role or key itself. */
