@@ -129,4 +129,7 @@ export const FACT_ACTIONS = {
   bucket: ['s3:GetBucketObjectLockConfiguration', 's3:ListBucket'],
   role: ['iam:ListAttachedRolePolicies', 'iam:ListRolePolicies', 'iam:GetPolicy', 'iam:GetPolicyVersion'],
   key: ['kms:ListGrants'],
+  queue: [],
+  topic: [],
+  alarm: [],
 } as const;
