@@ -363,7 +363,11 @@ export function createController(options: ControllerOptions): Controller {
     for (const [key, item] of assignedItems) {
       const previous = previousItems.get(key);
       const status = statuses.get(key);
-      statuses.set(key, status ? { ...status, ...declaredFields(item) } : initialStatus(item, nowIso()));
+      const canaries = options.verifyIntervalMs !== undefined;
+      statuses.set(
+        key,
+        status ? { ...status, ...declaredFields(item) } : initialStatus(item, nowIso(), { canaries }),
+      );
       if (previous?.generation === item.generation) continue;
       queue.add(key);
       if (options.verifyIntervalMs !== undefined && !previous)

@@ -158,21 +158,22 @@ const MAX_CHANGES = 10;
 const MAX_HISTORY_STEPS = 100;
 const MAX_HISTORY_LENGTH = 8 * 1024;
 
-const PENDING_MESSAGE = 'not checked yet';
-
-/** Returns the status of a pair before its first pass. */
-export function initialStatus(item: WorkItem, now: string): PairStatus {
+/** Returns the status of a pair before its first pass. `canaries`: whether the controller writes canaries. */
+export function initialStatus(item: WorkItem, now: string, { canaries }: { canaries: boolean }): PairStatus {
   const { key, generation } = item;
-  const unknown = (): Condition => ({
+  const unknown = (reason = 'Pending', message = 'not checked yet'): Condition => ({
     status: 'Unknown',
-    reason: 'Pending',
-    message: PENDING_MESSAGE,
+    reason,
+    message,
     since: now,
   });
+  const verified = canaries
+    ? unknown()
+    : unknown('NotEnabled', 'canaries are not enabled: set --verify-interval');
   return {
     name: key,
     ...declaredFields(item),
-    conditions: { Ready: unknown(), Proven: unknown(), Verified: unknown(), Drifted: unknown() },
+    conditions: { Ready: unknown(), Proven: unknown(), Verified: verified, Drifted: unknown() },
     generation,
     failures: 0,
     retry: 'none',

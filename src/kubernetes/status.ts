@@ -86,8 +86,8 @@ function mergeConditions(
 }
 
 /**
- * Converts a condition. Keeps the stored condition of another process while this process has no result (`Pending`).
- * Keeps the transition time if the status is unchanged.
+ * Converts a condition. Keeps the stored result of another process while this process has none (`Pending`,
+ * `NotEnabled`). Keeps the transition time if the status is unchanged.
  */
 function toResourceCondition(
   type: ConditionType,
@@ -95,7 +95,8 @@ function toResourceCondition(
   stored: ResourceCondition | undefined,
   observedGeneration: number,
 ): ResourceCondition {
-  if (reason === 'Pending' && stored) return stored;
+  const hasResult = reason !== 'Pending' && reason !== 'NotEnabled';
+  if (!hasResult && stored && stored.reason !== 'Pending') return stored;
   const lastTransitionTime = stored?.status === status ? stored.lastTransitionTime : truncateToSeconds(since);
   return {
     type,
