@@ -91,12 +91,14 @@ async function runUntilStopped(
   const api = options.source === 'kubernetes' ? await openClusterApi(paths, io) : undefined;
   const isSelected = selectionFilter(options);
   const metrics = createMetrics({ version: manifest.version, name: LEASE_NAME, workers: options.workers });
+  const leases = new Map<string, boolean>();
   const leadership = await leadershipFromOptions(
     options,
     io,
     log,
     sandbox,
     ({ name, isLeader: leads, transitions }) => {
+      leases.set(name, leads);
       metrics.setLeader(name, leads);
       log.info({ lease: name, transitions }, leads ? 'became leader' : 'lost leadership');
       controller.resync();
@@ -105,6 +107,7 @@ async function runUntilStopped(
   );
   for (const name of leadership?.leaseNames ?? [LEASE_NAME])
     metrics.setLeader(name, leadership === undefined);
+  for (const name of leadership?.leaseNames ?? []) leases.set(name, false);
   let cluster: Cluster | undefined;
   const controllerOptions: ControllerOptions = {
     kinds,
@@ -139,6 +142,16 @@ async function runUntilStopped(
     ...(options.drain === undefined ? {} : { drainMs: options.drain }),
     propagationWaitMs: propagationWaitMs(options, io),
     canaryFirst: options.canaryFirst ?? false,
+    role: () => ({
+      role: options.planOnly
+        ? 'planOnly'
+        : leadership === undefined
+          ? 'single'
+          : [...leases.values()].includes(true)
+            ? 'leader'
+            : 'standby',
+      leases: options.planOnly ? {} : Object.fromEntries(leases),
+    }),
     isLeaderFor: (item) => leadership?.isLeaderFor(sourceBucketOf(item)) ?? true,
     selection: {
       only: options.only,

@@ -3,7 +3,7 @@ import type { CloudTrailModule } from '../aws/cloudtrail.ts';
 import { runCanaries } from '../canary/canary.ts';
 import type { Thresholds } from '../core/guard.ts';
 import type { Kind } from '../core/kind.ts';
-import type { Id } from '../core/resource.ts';
+import type { Id, PlanTarget } from '../core/resource.ts';
 import { measureReplicationLag } from '../facts/object-sample.ts';
 import { createDedupedLog, type Log } from '../log.ts';
 import type { Outcome } from '../reconcile/pass.ts';
@@ -30,6 +30,7 @@ import {
   formatLastChange,
   initialStatus,
   type PairStatus,
+  type ProcessStatus,
 } from './status.ts';
 import { sharedResources, toWorkItems, type WorkItem } from './work-items.ts';
 
@@ -67,6 +68,8 @@ export interface ControllerOptions {
    * writes.
    */
   isLeaderFor(item: WorkItem): boolean;
+  /** Returns the role of this process in leader election; default: `single`. */
+  role?(): Pick<ProcessStatus, 'role' | 'leases'>;
   /** Loads the CloudTrail client when the first drift needs it; absent: drift is not attributed. */
   loadCloudTrail?(): Promise<Pick<CloudTrailModule, 'lookUp'>>;
   /** Whether this process handles this pair at all. */
@@ -129,6 +132,9 @@ export function createController(options: ControllerOptions): Controller {
   let items = new Map<string, WorkItem>();
   let sharedIds = new Map<string, Id[]>();
   let connection: { aws: AwsClient; close(): void; accounts: string } | undefined;
+  /** What the passes on this connection have verified. */
+  let target: Pick<PlanTarget, 'accounts' | 'endpoint'> | undefined;
+  const startedAt = nowIso();
   let lastActivity = clock.now();
   let isSynced = false;
   let lastUpdate = Promise.resolve();
@@ -167,12 +173,12 @@ export function createController(options: ControllerOptions): Controller {
     const before = statuses.get(key);
     if (!item || !before) return;
     const startedMonotonic = clock.monotonicNow();
-    const startedAt = clock.now();
+    const passStartedAt = clock.now();
     const after = await runPass(item, before);
     lastActivity = clock.now();
     // The pair may have been removed meanwhile. A changed pair is queued again anyway.
     if (!items.has(key)) return;
-    if (after.retry === 'none') lastConvergedAt.set(key, startedAt);
+    if (after.retry === 'none') lastConvergedAt.set(key, passStartedAt);
     const intervalMs = withJitter(options.intervalMs, random());
     const delayMs =
       after.retry === 'recoverable'
@@ -248,9 +254,9 @@ export function createController(options: ControllerOptions): Controller {
     }
   }
 
-  function reconcileOnce(item: WorkItem, dryRun: boolean): Promise<Outcome> {
+  async function reconcileOnce(item: WorkItem, dryRun: boolean): Promise<Outcome> {
     const specs = currentSpecs();
-    return reconcile(
+    const outcome = await reconcile(
       { ...specs, pairs: item.pairs },
       {
         kinds,
@@ -270,6 +276,9 @@ export function createController(options: ControllerOptions): Controller {
         ...(options.signal && { signal: options.signal }),
       },
     );
+    const { accounts, endpoint } = outcome.plan.target;
+    target = { endpoint, accounts: { ...target?.accounts, ...accounts } };
+    return outcome;
   }
 
   async function verifyItem(key: string): Promise<void> {
@@ -387,6 +396,7 @@ export function createController(options: ControllerOptions): Controller {
     if (connection?.accounts === accounts) return connection.aws;
     // Calls in flight finish on the old connection.
     connection = { ...options.connect(specs), accounts };
+    target = undefined;
     return connection.aws;
   }
 
@@ -437,8 +447,15 @@ export function createController(options: ControllerOptions): Controller {
       connection?.close();
     },
     status() {
+      const declaredAccounts = knownGood?.specs.accounts.map(({ name, id }) => [name, id]) ?? [];
       const { reads = 0, writes = 0, byOperation = new Map<string, number>() } = connection?.aws.calls ?? {};
       return {
+        process: {
+          startedAt,
+          ...(target && { endpoint: target.endpoint }),
+          accounts: { ...Object.fromEntries(declaredAccounts), ...target?.accounts },
+          ...(options.role?.() ?? { role: 'single', leases: {} }),
+        },
         pairs: [...statuses.values()],
         problems,
         queue: {

@@ -1,5 +1,5 @@
 import type { CanaryResult } from '../canary/canary.ts';
-import type { Id, Step } from '../core/resource.ts';
+import type { Endpoint, Id, Step } from '../core/resource.ts';
 import type { ReplicationLag } from '../facts/object-sample.ts';
 import type { ReplicationMetrics } from '../facts/replication-metrics.ts';
 import type { RuleVerdict } from '../proof/types.ts';
@@ -52,6 +52,7 @@ export interface PairStatus {
   /** The directions of replication: one, or two. */
   sides: { source: StatusBucket; destination: StatusBucket }[];
   from?: Position;
+  labels: Record<string, string>;
   conditions: Record<ConditionType, Condition>;
   /** Digests of the spec of the last pass, and of the spec that AWS last matched. */
   generation: string;
@@ -134,8 +135,29 @@ export interface QueueStatus {
   longestMs: number;
 }
 
+/** The process, and the endpoint and accounts that it works on. */
+export interface ProcessStatus {
+  /** ISO 8601 */
+  startedAt: string;
+  /** The endpoint of AWS calls; absent: no pass is complete yet. */
+  endpoint?: Endpoint;
+  /**
+   * Account ids, twelve digits, by the names of their Account documents; `''` for the ambient credentials. Declared, or
+   * verified by a pass.
+   */
+  accounts: Record<string, string>;
+  /**
+   * Whether the process may write: `leader` of at least one lease, `standby`, `planOnly`, or `single` without leader
+   * election.
+   */
+  role: 'leader' | 'standby' | 'planOnly' | 'single';
+  /** Whether this process holds a lease, by its name; empty without leader election. */
+  leases: Record<string, boolean>;
+}
+
 /** The status of all pairs and of the control loop. */
 export interface ControllerStatus {
+  process: ProcessStatus;
   pairs: PairStatus[];
   /** Problems of the current files that are not in effect. */
   problems: Problem[];
@@ -186,7 +208,7 @@ export function initialStatus(item: WorkItem, now: string, { canaries }: { canar
 export function declaredFields({
   pairs,
   generation,
-}: WorkItem): Pick<PairStatus, 'sides' | 'from' | 'declaredGeneration'> {
+}: WorkItem): Pick<PairStatus, 'sides' | 'from' | 'labels' | 'declaredGeneration'> {
   const toStatusBucket = ({ bucket, region, account }: Side): StatusBucket => ({
     bucket,
     region,
@@ -199,6 +221,7 @@ export function declaredFields({
       destination: toStatusBucket(destination),
     })),
     ...(from === undefined ? {} : { from }),
+    labels: pairs[0]?.labels ?? {},
     declaredGeneration: generation,
   };
 }

@@ -66,6 +66,35 @@ describe('controller', () => {
     expect(running.clock.pending).toBe(0);
   });
 
+  test('status: contains labels, and the accounts and the endpoint that a pass has verified', async () => {
+    await using env = await testEnv();
+    const running = startTestController(env);
+    await running.controller.update(
+      specFiles(TAX_SPEC.replace('name: tax', 'name: tax, labels: { team: finance }')),
+    );
+    const { startedAt } = running.controller.status().process;
+    expect(running.controller.status().process).toEqual({
+      startedAt: expect.stringMatching(/^2026-/),
+      accounts: {},
+      role: 'single',
+      leases: {},
+    });
+    expect(running.pairOf('tax').labels).toEqual({ team: 'finance' });
+    await running.idle();
+    await round(running);
+    expect(running.controller.status().process).toEqual({
+      startedAt,
+      endpoint: env.sandbox.endpoint,
+      accounts: { '': '111122223333' },
+      role: 'single',
+      leases: {},
+    });
+    // A removed label disappears from the status.
+    await running.controller.update(specFiles(TAX_SPEC));
+    expect(running.pairOf('tax').labels).toEqual({});
+    await running.controller.drain();
+  });
+
   test('a selected spec is removed while the controller runs: reports it until the spec returns', async () => {
     await using env = await testEnv();
     const running = startTestController(env, {

@@ -11,6 +11,7 @@ const pairOf = (name: string, length = 0): PairStatus =>
   ({
     name,
     sides: [],
+    labels: {},
     conditions: { Ready: condition, Proven: condition, Verified: condition, Drifted: condition },
     generation: 'g',
     declaredGeneration: 'g',
@@ -27,6 +28,7 @@ const pairsOf = (count: number, length?: number) =>
 /** Returns a function that requests a path from a controller with this status. */
 function routesOf(pairs: PairStatus[], problems: Problem[] = []) {
   const status: ControllerStatus = {
+    process: { startedAt: '2026-01-01T00:00:00.000Z', accounts: {}, role: 'single', leases: {} },
     pairs,
     problems,
     queue: { depth: 0, active: 0, adds: 0, unfinishedMs: 0, longestMs: 0 },

@@ -23,6 +23,7 @@ const pair = (name: string, overrides: Partial<PairStatus> = {}): PairStatus => 
     },
   ],
   from: { file: 'specs/a.yaml', line: 3, column: 1 },
+  labels: {},
   conditions: {
     Ready: condition('True'),
     Proven: condition('True'),
@@ -41,6 +42,7 @@ const pair = (name: string, overrides: Partial<PairStatus> = {}): PairStatus => 
 const HOSTILE_TEXT = '<img src=x onerror=alert(1)> "quoted" \u202e\u001b[31m';
 
 const STATUS: ControllerStatus = {
+  process: { startedAt: '2026-01-01T00:00:00.000Z', accounts: {}, role: 'single', leases: {} },
   pairs: [
     pair('fine', {
       lastSuccess: '2026-01-01T03:19:00.000Z',

@@ -17,6 +17,7 @@ const converged = condition('True', 'Converged');
 const pair = (ready: PairStatus['conditions']['Ready'], overrides: Partial<PairStatus> = {}): PairStatus => ({
   name: 'tax',
   sides: [],
+  labels: {},
   conditions: {
     Ready: ready,
     Proven: condition('True', 'X'),
