@@ -243,6 +243,27 @@ const storedTextCheck = (subject: string, ...lengths: [TextRule, ...TextRule[]])
     lengths.every((rule) => isMet(rule, text)) ? explainXmlCharacter(text) : undefined,
   );
 
+/** The ARN of a queue or topic: partition, service, Region, account and name. */
+const TARGET_ARN_FORMAT =
+  /^arn:(aws[a-z-]*):(sqs|sns):([a-z0-9-]+):(\d{12}):([a-zA-Z0-9_-]{1,256}(?:\.fifo)?)$/;
+
+/** Returns the parts of the ARN of a queue or topic. All are empty for another text. */
+export function parseTargetArn(arn: string) {
+  const [, partition = '', service = '', region = '', account = '', name = ''] =
+    TARGET_ARN_FORMAT.exec(arn) ?? [];
+  return { partition, service, region, account, name };
+}
+
+export const checkFailureTarget = textCheck('queue or topic ARN', [
+  {
+    matches: TARGET_ARN_FORMAT,
+    message: 'use arn:aws:sqs:REGION:ACCOUNT:QUEUE or arn:aws:sns:REGION:ACCOUNT:TOPIC',
+  },
+  // https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
+  { excludes: /\.fifo$/, message: 'S3 sends no events to FIFO queues and topics; use a standard one' },
+  MAX_ARN_LENGTH,
+]);
+
 export const checkDescription = storedTextCheck('description', {
   maxLength: 8_192,
   message: 'use at most 8,192 characters',

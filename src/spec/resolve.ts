@@ -1,10 +1,19 @@
 import { partitionOfRegion, relatedKeyArn } from '../util/arn.ts';
-import { omitUndefined } from '../util/canonical-json.ts';
+import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { positionsByPath } from './document.ts';
-import { defaultRoleName, KEY_ID_FORMAT, parseDuration, RELATED_KEY } from './patterns.ts';
+import { defaultRoleName, KEY_ID_FORMAT, parseDuration, parseTargetArn, RELATED_KEY } from './patterns.ts';
 import { prefixOfDeclaration, type RuleDeclaration, resolveRule } from './rule-fields.ts';
 import type { KeyDeclaration, ReplicationDocument } from './schema.ts';
-import type { Account, BucketReplication, KeyChoice, KeySettings, RoleChoice, Side, Specs } from './types.ts';
+import type {
+  Account,
+  BucketReplication,
+  FailureEvent,
+  KeyChoice,
+  KeySettings,
+  RoleChoice,
+  Side,
+  Specs,
+} from './types.ts';
 import type { CheckedAccount, CheckedDocument, CheckedReplication } from './validate.ts';
 
 /** Resolves checked documents into specs: expands short forms and fills in every default. */
@@ -65,9 +74,38 @@ function resolveReplication(
     rules: spec.rules.map((rule, index) => resolveRule(rule, names[index] ?? `rule-${index + 1}`)),
     rollout: spec.rollout,
     policy: resolvePolicy(spec.policy),
+    ...resolveFailures(spec, 'to', source, accounts),
     positions: positionsByPath(parsed),
   };
-  return spec.direction === 'both' ? expandBidirectional(pair) : [pair];
+  if (spec.direction !== 'both') return [pair];
+  return expandBidirectional(pair, resolveFailures(spec, 'reverseTo', destination, accounts));
+}
+
+/** Returns the events of the bucket on one side. The ambient credentials belong to the account of the queue or topic. */
+function resolveFailures(
+  { failures }: ReplicationDocument['spec'],
+  field: 'to' | 'reverseTo',
+  side: Side,
+  accounts: ResolvedAccounts,
+): Pick<BucketReplication, 'failures'> {
+  if (!failures) return {};
+  const declaredField = failures[field] === undefined ? 'to' : field;
+  const to = failures[declaredField] ?? '';
+  const accountId = parseTargetArn(to).account;
+  const owner =
+    side.accountId === undefined || side.accountId === accountId
+      ? side
+      : [...accounts.values()].find(({ id }) => id === accountId);
+  return {
+    failures: omitUndefined({
+      to,
+      path: `spec.failures.${declaredField}`,
+      account: owner && 'name' in owner ? owner.name : owner?.account,
+      accountId,
+      managed: owner?.managed ?? false,
+      events: toSortedSet(failures.events) as FailureEvent[],
+    }),
+  };
 }
 
 function resolvePolicy({
@@ -175,12 +213,15 @@ export const reverseNameOf = (name: string): string => `${name}-reverse`;
  * Returns a pair and its reverse. Replica modifications are synced in both directions. S3 requires a rule for that on
  * each side. The reverse pair has its own role, named after its own source, unless the spec gives the role by ARN.
  */
-function expandBidirectional(pair: BucketReplication): BucketReplication[] {
+function expandBidirectional(
+  { failures, ...pair }: BucketReplication,
+  reverseFailures: Pick<BucketReplication, 'failures'>,
+): BucketReplication[] {
   const rules = pair.rules.map((rule) => ({ ...rule, replicaModifications: true }));
   const { storageClass: _, objectOwner, relatedKeys, ...reverseSource } = pair.destination;
   const forward = { ...pair, rules };
   return [
-    forward,
+    { ...forward, ...(failures && { failures }) },
     {
       ...forward,
       name: reverseNameOf(pair.name),
@@ -188,6 +229,7 @@ function expandBidirectional(pair: BucketReplication): BucketReplication[] {
       destination: { ...pair.source, objectOwner, ...(relatedKeys && { relatedKeys: [] }) },
       sourceKeys: [],
       role: 'arn' in pair.role ? pair.role : { ...pair.role, name: defaultRoleName(reverseSource.bucket) },
+      ...reverseFailures,
       positions: swapSides(pair.positions),
     },
   ];

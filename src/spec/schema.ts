@@ -234,6 +234,33 @@ const pairShape = {
       'How changed rules of an existing bucket take effect: after the permissions that they need have propagated (wait), or after a canary object has been replicated under a temporary rule with the same settings (canary).',
     )
     .default('wait'),
+  failures: z
+    .strictObject({
+      to: textSchema(
+        patterns.checkFailureTarget,
+        'ARN of an existing standard SQS queue or SNS topic in the Region of the source bucket; replikey allows S3 to send to it.',
+        { examples: ['arn:aws:sqs:us-east-1:111122223333:replication-failures'] },
+      ),
+      reverseTo: textSchema(
+        patterns.checkFailureTarget,
+        'ARN of an existing queue or topic in the Region of the destination bucket, for the reverse direction of direction: both; absent: to.',
+        { examples: ['arn:aws:sqs:us-west-2:111122223333:replication-failures'] },
+      ).optional(),
+      events: z
+        .array(
+          z
+            .enum(['failed', 'missedThreshold', 'replicatedLate', 'notTracked'])
+            .describe('An event of an object, of any rule of the source bucket.'),
+        )
+        .min(1)
+        .max(4)
+        .describe(
+          'Events to send: an object failed (failed), was not replicated within 15 minutes (missedThreshold), was replicated later than that (replicatedLate), or is no longer tracked by metrics (notTracked); missedThreshold and replicatedLate require a rule with replicationTimeControl.',
+        )
+        .default(['failed']),
+    })
+    .describe('Events of S3 about objects that are not replicated, sent to a queue or topic; absent: none.')
+    .optional(),
   policy: z
     .strictObject({
       deletion: z

@@ -80,6 +80,8 @@ export interface BucketReplication {
     /** Time for which permissions that a change replaces stay for objects in flight, in milliseconds. */
     drainMs: number;
   };
+  /** Events of the source bucket about objects that are not replicated; absent: none. */
+  failures?: FailureEvents;
   /** Positions by path, for errors and plans: `''` is the document; `spec.source.key`, `spec.rules[0]`, … */
   positions: Record<string, Position>;
 }
@@ -103,6 +105,24 @@ export interface Side {
   /** Absent: left unchanged. */
   objectOwnership?: 'BucketOwnerEnforced' | 'BucketOwnerPreferred' | 'ObjectWriter';
 }
+
+/** The events of a source bucket that S3 sends to a queue or topic. */
+export interface FailureEvents {
+  /** ARN of the SQS queue or SNS topic, in the Region of the source bucket. */
+  to: string;
+  /** Where the spec declares it: `spec.failures.to`, or `spec.failures.reverseTo`. */
+  path: string;
+  /** Name of the Account document of the queue or topic; absent for the ambient credentials. */
+  account?: string;
+  /** Twelve digits. */
+  accountId: string;
+  /** Whether replikey has credentials for the account. */
+  managed: boolean;
+  /** Sorted. */
+  events: FailureEvent[];
+}
+
+export type FailureEvent = 'failed' | 'missedThreshold' | 'replicatedLate' | 'notTracked';
 
 /** A key by alias is looked up, and created when absent. A key by ARN must exist and is never changed. */
 export type KeyChoice = ({ alias: string } & KeySettings) | { arn: string };

@@ -12,6 +12,10 @@ const across = (main: string, backup: string, ...changes: [string, string][]) =>
     main,
     backup,
   );
+const QUEUE = 'arn:aws:sqs:us-east-1:111122223333:failures';
+/** A pair with failure events, given as a mapping. */
+const failing = (failures: string, ...changes: [string, string][]) =>
+  tax(['  rules:', `  failures: { ${failures} }\n  rules:`], ...changes);
 const other = (...changes: [string, string][]) => tax(['name: tax', 'name: other'], ...changes);
 
 /** Invalid specs by name. golden/invalid-specs.txt has their problems. */
@@ -397,6 +401,47 @@ spec:
     'prefix: Tax/',
     'prefix: Tax/\n      priority: 3\n    - { prefix: X/, priority: 3 }',
   ]),
+
+  // Failure events.
+  'failure events without a target': failing('events: [failed]'),
+  'failure events to a URL': failing('to: "https://sqs.us-east-1.amazonaws.com/111122223333/failures"'),
+  'failure events to a FIFO queue': failing(`to: "${QUEUE}.fifo"`),
+  'failure events to a queue in another Region': failing(`to: "${QUEUE.replace('us-east-1', 'us-west-2')}"`),
+  'failure events to a topic in another partition': failing(
+    `to: "${QUEUE.replace('arn:aws:sqs:us-east-1', 'arn:aws-cn:sns:cn-north-1')}"`,
+  ),
+  'an unknown failure event': failing(`to: "${QUEUE}", events: [faild]`),
+  'no failure events': failing(`to: "${QUEUE}", events: []`),
+  'failure events of Replication Time Control without a rule that has it': failing(
+    `to: "${QUEUE}", events: [failed, missedThreshold, replicatedLate, notTracked]`,
+  ),
+  'failure events of a rule without metrics': failing(`to: "${QUEUE}"`, [
+    'prefix: Tax/',
+    'prefix: Tax/\n      metrics: false',
+  ]),
+  'failure events to an account without a document': across(MAIN, BACKUP, [
+    '  rules:',
+    `  failures: { to: "${QUEUE.replace('111122223333', '777788889999')}" }\n  rules:`,
+  ]),
+  'failure events of both directions to one Region': failing(`to: "${QUEUE}"`, [
+    '  rules:',
+    '  direction: both\n  rules:',
+  ]),
+  'failure events of a reverse direction that does not exist': failing(
+    `to: "${QUEUE}", reverseTo: "${QUEUE.replace('us-east-1', 'us-west-2')}"`,
+  ),
+  'failure events of the reverse direction to another Region': failing(
+    `to: "${QUEUE}", reverseTo: "${QUEUE}"`,
+    ['  rules:', '  direction: both\n  rules:'],
+  ),
+  'failure events of one bucket to two queues': together(
+    failing(`to: "${QUEUE}"`),
+    failing(
+      `to: "${QUEUE}-2", events: [failed, notTracked]`,
+      ['name: tax', 'name: other'],
+      ['Tax/', 'Other/'],
+    ),
+  ),
 
   // Conflicts between specs.
   'two specs of one name': together(TAX, tax(['Tax/', 'Ledgers/'])),

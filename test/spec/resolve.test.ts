@@ -251,6 +251,57 @@ test('resolveSpecs: expands a two-way spec to two pairs with their own roles and
   expect(pairs[1]?.positions['spec.source.bucket']).toEqual(pairs[0]?.positions['spec.destination.bucket']);
 });
 
+test('resolveSpecs: sends the events of each direction to the queue in the Region of its source', async () => {
+  const queue = 'arn:aws:sqs:us-east-1:111122223333:failures';
+  const topic = 'arn:aws:sns:us-west-2:444455556666:failures';
+  const backup = MAIN.replace('main', 'backup')
+    .replace('111122223333', '444455556666')
+    .concat('  managed: false\n');
+  const [forward, reverse] = await pairsOf(
+    together(
+      tax(
+        ['us-east-1', 'us-east-1\n    account: main'],
+        ['us-west-2', 'us-west-2\n    account: main'],
+        [
+          '  rules:',
+          `  direction: both\n  failures: { to: "${queue}", reverseTo: "${topic}", events: [notTracked, failed] }\n  rules:`,
+        ],
+      ),
+      MAIN,
+      backup,
+    ),
+  );
+  const events = ['failed', 'notTracked'];
+  expect(forward?.failures).toEqual({
+    to: queue,
+    path: 'spec.failures.to',
+    account: 'main',
+    accountId: '111122223333',
+    managed: true,
+    events,
+  });
+  expect(reverse?.failures).toEqual({
+    to: topic,
+    path: 'spec.failures.reverseTo',
+    account: 'backup',
+    accountId: '444455556666',
+    managed: false,
+    events,
+  });
+});
+
+test('resolveSpecs: uses the ambient credentials for a queue, and sends failed objects only by default', async () => {
+  const queue = 'arn:aws:sqs:us-east-1:111122223333:failures';
+  const { failures } = await pairOf(tax(['  rules:', `  failures: { to: "${queue}" }\n  rules:`]));
+  expect(failures).toEqual({
+    to: queue,
+    path: 'spec.failures.to',
+    accountId: '111122223333',
+    managed: true,
+    events: ['failed'],
+  });
+});
+
 test('resolveSpecs: applies settings of a shared bucket, key or role to the specs that omit them', async () => {
   const [, second] = await pairsOf(
     together(

@@ -1,10 +1,11 @@
 import { canonicalJson } from '../../util/canonical-json.ts';
 import { type ParsedDocument, type Path, positionOf, problemAtPath } from '../document.ts';
-import { defaultRoleName } from '../patterns.ts';
+import { defaultRoleName, parseTargetArn } from '../patterns.ts';
 import { toLongForm } from '../resolve.ts';
 import { formatPosition } from '../source-file.ts';
 import type { Position, Problem } from '../types.ts';
 import { type CheckedGuardrails, type CheckedReplication, isValidAt } from '../validate.ts';
+import { targetsOf } from './failures.ts';
 import { declaredKeysOf } from './keys.ts';
 import { type AccountsByName, SIDES } from './pairs.ts';
 
@@ -45,8 +46,23 @@ function claimsOfPair({ content: { spec } }: CheckedReplication): Claim[] {
     ),
     ...roleClaims(spec),
     ...(spec.direction === 'both' ? reverseRoleClaims(spec) : []),
+    ...targetClaims(spec),
   ];
 }
+
+/** Returns the claims of the events of each bucket. S3 sends each event of a bucket to one queue or topic. */
+const targetClaims = (spec: ReplicationSpec): Claim[] =>
+  targetsOf(spec).flatMap(({ path, arn, side }) =>
+    (spec.failures?.events ?? []).map((event) => ({
+      path,
+      dependsOn: [
+        ['spec', side, 'bucket'],
+        ['spec', 'failures', 'events'],
+      ],
+      subject: `the queue or topic for ${event} events of bucket ${spec[side].bucket}`,
+      value: arn,
+    })),
+  );
 
 type ReplicationSpec = CheckedReplication['content']['spec'];
 
@@ -200,6 +216,9 @@ function guardedValuesOf(pair: CheckedReplication, accounts: AccountsByName): Gu
           : [{ field: 'accounts' as const, value: accountId, path: ['spec', side, 'account'] as Path }]),
       ];
     }),
+    ...targetsOf(spec).map(
+      ({ path, arn }): GuardedValue => ({ field: 'accounts', value: parseTargetArn(arn).account, path }),
+    ),
     ...declaredKeysOf(pair).map(({ key, path }): GuardedValue => {
       const { alias, arn } = toLongForm(key);
       return { field: 'keys', value: alias ?? arn ?? '', path };

@@ -5,6 +5,7 @@ import { formatPosition } from '../source-file.ts';
 import type { Problem } from '../types.ts';
 import { type CheckedDocument, type CheckedReplication, isValidAt } from '../validate.ts';
 import { checkAgreement, checkGuardrails, checkRulesUnique } from './conflicts.ts';
+import { failureChecks } from './failures.ts';
 import { keyChecks } from './keys.ts';
 import { type AccountsByName, type CheckFailure, pairChecks, SIDES } from './pairs.ts';
 import { ruleChecks } from './rules.ts';
@@ -37,7 +38,7 @@ export function checkSpecs(
   ];
 }
 
-const PAIR_CHECKS = [...keyChecks, ...pairChecks, ...ruleChecks];
+const PAIR_CHECKS = [...keyChecks, ...pairChecks, ...ruleChecks, ...failureChecks];
 
 /** Returns the accounts with a valid id and `managed` setting, by name. */
 const collectAccounts = (checkedDocuments: readonly CheckedDocument[]): AccountsByName =>
