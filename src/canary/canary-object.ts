@@ -3,10 +3,13 @@ import {
   HeadObjectCommand,
   type HeadObjectCommandOutput,
   PutObjectCommand,
+  type ReplicationStatus,
 } from '@aws-sdk/client-s3';
 import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
+import { retry } from '../aws/retry.ts';
 import { locationOfSide } from '../core/ids.ts';
+import type { Location } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { exclusionReason } from '../spec/rule-fields.ts';
 import type { Rule, Side } from '../spec/types.ts';
@@ -104,12 +107,13 @@ export class UncertainWriteError extends Error {
 
 /** Returns the metadata of an object or of one version of it; undefined if it does not exist. */
 export async function headCanary(
-  side: Side,
+  side: CanarySide,
   key: string,
   version: string | undefined,
   aws: AwsClient,
 ): Promise<HeadObjectCommandOutput | undefined> {
-  const location = locationOfSide(side);
+  const { account, region } = side;
+  const location = account === undefined ? { region } : { account, region };
   try {
     return await aws.send(
       location,
@@ -127,27 +131,119 @@ export async function headCanary(
   }
 }
 
+export interface CanarySide extends Location {
+  bucket: string;
+}
+
+/** The buckets that receive a canary, through any rule of the source. */
+export interface CanaryRoute {
+  source: CanarySide;
+  destinations: readonly CanarySide[];
+  /** Why a version stays in a bucket, by bucket: its default retention, or missing access. A person allowed it. */
+  retaining: ReadonlyMap<string, string>;
+  /** Buckets of `retaining` that replikey cannot access. */
+  unreachable: readonly string[];
+}
+
+/** A version of a canary, which its writer must remove. */
+export interface CanaryVersion {
+  key: string;
+  version: string;
+}
+
 /**
- * Removes the version from every bucket. S3 never replicates the deletion of a version, and the deletion of a missing
- * version succeeds. Returns a description of each version that could not be removed.
+ * Time for which replikey removes replicas that arrive after their source version was deleted, in milliseconds. S3 can
+ * finish a replication for which it has already read the source.
+ */
+export const LATE_REPLICA_MS = 60_000;
+
+export interface RemovalOptions {
+  aws: AwsClient;
+  /** Whether S3 may still write a replica. */
+  mayStillArrive: boolean;
+  /** In milliseconds. */
+  lateReplicaMs: number;
+  /** Ends the watch for late replicas, not the removal. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Removes a version from every bucket of its route, and replicas that arrive during the removal. It deletes the source
+ * first, so that S3 starts no other replication of it. S3 never replicates the deletion of a version, and the deletion
+ * of a missing version succeeds. Returns a description of each version that could not be removed.
  */
 export async function removeCanary(
-  sides: readonly Pick<Side, 'bucket' | 'account' | 'region'>[],
-  key: string,
-  version: string,
+  { source, destinations, retaining }: CanaryRoute,
+  canary: CanaryVersion,
+  { aws: client, mayStillArrive, lateReplicaMs, signal }: RemovalOptions,
+): Promise<string[]> {
+  // The canary is an object of this run alone, so its removal conflicts with no other process.
+  const aws = client.uninterruptible().fenced(() => {});
+  const isRemovable = ({ bucket }: CanarySide) => !retaining.has(bucket);
+  const failures = await deleteVersion([source].filter(isRemovable), canary, aws);
+  let missing = destinations.filter(isRemovable);
+  if (!mayStillArrive) return [...failures, ...(await deleteVersion(missing, canary, aws))];
+  const removeArrived = async (): Promise<void> => {
+    const arrived = await findArrived(missing, canary, aws);
+    failures.push(...(await deleteVersion(arrived, canary, aws)));
+    missing = missing.filter((side) => !arrived.includes(side));
+    if (missing.length > 0) throw new LateReplicaError();
+  };
+  await retry(removeArrived, {
+    timeoutMs: lateReplicaMs,
+    maxDelayMs: 5_000,
+    signal,
+    shouldRetry: (error) => error instanceof LateReplicaError,
+  }).catch(() => {});
+  // A replica that no read has shown.
+  return [...failures, ...(await deleteVersion(missing, canary, aws))];
+}
+
+/**
+ * Whether a replica can still arrive. COMPLETED is the result of all rules, so every replica exists. FAILED is final for
+ * one destination, and another destination may still receive its replica.
+ */
+export const mayReplicaArrive = (
+  status: ReplicationStatus | undefined,
+  { destinations }: Pick<CanaryRoute, 'destinations'>,
+): boolean => {
+  if (status === 'FAILED') return destinations.length > 1;
+  return status !== 'COMPLETED' && status !== 'COMPLETE';
+};
+
+/** A replica has not arrived, and may still arrive. */
+class LateReplicaError extends Error {}
+
+/** Returns the buckets that contain the version, and those that cannot be read. */
+async function findArrived(
+  sides: readonly CanarySide[],
+  { key, version }: CanaryVersion,
+  aws: AwsClient,
+): Promise<CanarySide[]> {
+  const hasArrived = (side: CanarySide) =>
+    headCanary(side, key, version, aws).then(
+      (head) => head !== undefined,
+      () => true,
+    );
+  const states = await Promise.all(sides.map(hasArrived));
+  return sides.filter((_, index) => states[index]);
+}
+
+async function deleteVersion(
+  sides: readonly CanarySide[],
+  { key, version }: CanaryVersion,
   aws: AwsClient,
 ): Promise<string[]> {
   const failures = await Promise.all(
     sides.map(async (side) => {
-      const location = locationOfSide(side);
       try {
         await aws.send(
-          location,
+          side,
           new DeleteObjectCommand({
             Bucket: side.bucket,
             Key: key,
             VersionId: version,
-            ExpectedBucketOwner: await aws.accountId(location.account),
+            ExpectedBucketOwner: await aws.accountId(side.account),
           }),
         );
         return undefined;
@@ -158,3 +254,7 @@ export async function removeCanary(
   );
   return failures.filter((failure) => failure !== undefined);
 }
+
+/** Describes the versions that stay, because a person allowed canaries that replikey cannot remove. */
+export const retainedVersions = ({ retaining }: CanaryRoute, { key, version }: CanaryVersion): string[] =>
+  [...retaining].map(([bucket, reason]) => `${bucket}/${key} version ${version}: ${reason}`);

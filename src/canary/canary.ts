@@ -6,39 +6,54 @@ import { retry } from '../aws/retry.ts';
 import { locationOfSide } from '../core/ids.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { requireKey } from '../kinds/kms-key.ts';
-import type { BucketReplication, Rule, Side } from '../spec/types.ts';
+import { fromS3Rule } from '../kinds/replication-rule.ts';
+import type { BucketReplication, Rule, Side, Specs } from '../spec/types.ts';
 import {
   type CanaryEncryption,
+  type CanaryRoute,
   canaryExclusionReason,
   canaryPrefixOf,
   headCanary,
+  LATE_REPLICA_MS,
+  mayReplicaArrive,
   NULL_VERSION_ID,
   putCanary,
   removeCanary,
+  retainedVersions,
   UncertainWriteError,
 } from './canary-object.ts';
+import { CanaryRefusal, fetchRules, findRoute, notAppliedReason } from './canary-route.ts';
 
 /** The result of a canary: one object that replikey wrote under one rule. */
 export interface CanaryResult extends CanaryEncryption {
   pair: string;
   rule: string;
   key: string;
-  result: 'replicated' | 'failed' | 'timeout' | 'skipped';
+  /** `refused`: no canary was written, because replikey could not remove it. */
+  result: 'replicated' | 'failed' | 'timeout' | 'skipped' | 'refused';
   /** Time from the response to the put until the replica was visible, in milliseconds. */
   latencyMs?: number;
   /** The cause and the remedy, for every result but a success. */
   why?: string;
   /** Versions that could not be removed. */
   left?: string[];
+  /** Versions that stay because `--allow canary-retained` permits it, with the reason. */
+  retained?: string[];
 }
 
 export interface CanaryOptions {
   aws: AwsClient;
-  /** All pairs: an object in a shared source also reaches the destinations of the other pairs. */
-  pairs: readonly BucketReplication[];
+  /** All specs: an object in a shared source also reaches the destinations of the other pairs. */
+  specs: Specs;
+  /** Values of `--allow`. */
+  allowedRisks: readonly string[];
   /** Time limit for the replica, in milliseconds. */
   timeoutMs: number;
+  /** Time for which late replicas are removed, in milliseconds; default: 60 s. */
+  lateReplicaMs?: number;
   signal?: AbortSignal;
+  /** Called every 30 s while a replica is pending, with a line that describes the wait. */
+  onWait?: (line: string) => void;
   onResult?: (result: CanaryResult) => void;
 }
 
@@ -48,7 +63,9 @@ export interface CanaryOptions {
 export async function runCanaries(pair: BucketReplication, options: CanaryOptions): Promise<CanaryResult[]> {
   const results = isManagedPair(pair)
     ? await runPairCanaries(pair, options)
-    : pair.rules.map((rule) => skippedCanary(pair, rule, 'no credentials for one of its accounts'));
+    : pair.rules.map((rule) =>
+        unwrittenCanary(pair, rule, 'skipped', 'no credentials for one of its accounts'),
+      );
   for (const result of results) options.onResult?.(result);
   return results;
 }
@@ -57,17 +74,50 @@ const isManagedPair = ({ source, destination }: BucketReplication): boolean =>
   source.managed && destination.managed;
 
 async function runPairCanaries(pair: BucketReplication, options: CanaryOptions): Promise<CanaryResult[]> {
+  const runs = await planRuns(pair, options);
+  if (runs.every((run) => 'result' in run)) return runs;
   const keyArns = {
     source: await fetchKeyArn(pair.source, options.aws),
     destination: await fetchKeyArn(pair.destination, options.aws),
   };
-  const runs = pair.rules.flatMap((rule) => {
-    const skipReason = rule.enabled ? canaryExclusionReason(rule) : 'the rule is disabled';
-    return skipReason === undefined
-      ? canaryEncryptionsOf(rule).map((encryption) => runCanary(pair, rule, encryption, keyArns, options))
-      : [Promise.resolve(skippedCanary(pair, rule, skipReason))];
-  });
-  return Promise.all(runs);
+  const results = runs.map(async (run) =>
+    'result' in run
+      ? [run]
+      : Promise.all(
+          canaryEncryptionsOf(run.rule).map((encryption) =>
+            runCanary(pair, run.rule, encryption, keyArns, run.route, options),
+          ),
+        ),
+  );
+  return (await Promise.all(results)).flat();
+}
+
+/** Returns the route of the canaries of each rule, or the result of a rule for which no canary can be written. */
+async function planRuns(
+  pair: BucketReplication,
+  options: CanaryOptions,
+): Promise<(CanaryResult | { rule: Rule; route: CanaryRoute })[]> {
+  if (!pair.rules.some(({ enabled }) => enabled))
+    return pair.rules.map((rule) => unwrittenCanary(pair, rule, 'skipped', 'the rule is disabled'));
+  const doc = await fetchRules(pair.source, options.aws);
+  const existingRules = (doc?.Rules ?? []).map(fromS3Rule);
+  return Promise.all(
+    pair.rules.map(async (rule) => {
+      const skipReason = rule.enabled ? canaryExclusionReason(rule) : 'the rule is disabled';
+      if (skipReason !== undefined) return unwrittenCanary(pair, rule, 'skipped', skipReason);
+      const notApplied = notAppliedReason(pair, rule, doc, options.specs);
+      if (notApplied !== undefined) {
+        const why = `the spec is not applied: ${notApplied}; apply it first: reconcile --once`;
+        return unwrittenCanary(pair, rule, 'failed', why);
+      }
+      try {
+        return { rule, route: await findRoute(pair, rule, canaryPrefixOf(rule), existingRules, options) };
+      } catch (error) {
+        if (!(error instanceof CanaryRefusal)) throw error;
+        return unwrittenCanary(pair, rule, 'refused', `no canary was written: ${error.message}`);
+      }
+    }),
+  );
 }
 
 /**
@@ -82,13 +132,18 @@ export const canaryEncryptionsOf = (rule: Rule): CanaryEncryption[] =>
       ]
     : [{ sseAlgorithm: 'AES256', bucketKey: false }];
 
-const skippedCanary = (pair: BucketReplication, rule: Rule, reason: string): CanaryResult => ({
+const unwrittenCanary = (
+  pair: BucketReplication,
+  rule: Rule,
+  result: 'skipped' | 'failed' | 'refused',
+  reason: string,
+): CanaryResult => ({
   pair: pair.name,
   rule: rule.name,
   bucketKey: false,
   sseAlgorithm: 'aws:kms',
   key: '',
-  result: 'skipped',
+  result,
   why: reason,
 });
 
@@ -97,23 +152,27 @@ async function runCanary(
   rule: Rule,
   encryption: CanaryEncryption,
   keyArns: { source: string; destination: string },
+  route: CanaryRoute,
   options: CanaryOptions,
 ): Promise<CanaryResult> {
-  const { aws } = options;
+  const { aws, lateReplicaMs = LATE_REPLICA_MS, signal } = options;
   const key = `${canaryPrefixOf(rule)}${randomUUID()}`;
   const identity = { pair: pair.name, rule: rule.name, ...encryption, key };
   const leftVersions: string[] = [];
   let version: string | undefined;
+  let mayStillArrive = true;
   let outcome: CanaryResult;
   try {
     version = await putCanary(pair.source, key, encryption, keyArns.source, rule.tags, aws);
     const writtenAt = performance.now();
     if (version === NULL_VERSION_ID) {
+      mayStillArrive = false;
       throw new Error(
         `${pair.source.bucket} returned no version id for the canary: versioning is not enabled`,
       );
     }
-    const replica = await waitForReplica(pair, key, version, options);
+    const replica = await waitForReplica(pair, identity, version, options);
+    mayStillArrive = mayReplicaArrive('COMPLETED', route);
     const problem = replicaProblem(
       replica,
       encryption.sseAlgorithm === 'AES256' ? undefined : keyArns.destination,
@@ -123,50 +182,82 @@ async function runCanary(
       : { ...identity, result: 'replicated', latencyMs: Math.round(performance.now() - writtenAt) };
   } catch (error) {
     if (error instanceof UncertainWriteError) leftVersions.push(error.description);
+    if (error instanceof ReplicationFailedError) mayStillArrive = mayReplicaArrive('FAILED', route);
     outcome = {
       ...identity,
       result: error instanceof ReplicaPendingError ? 'timeout' : 'failed',
       why: error instanceof Error ? error.message : String(error),
     };
   }
-  if (version !== undefined) {
-    // The canary is an object of this run alone, so its removal conflicts with no other process.
-    const cleanup = aws.uninterruptible().fenced(() => {});
-    leftVersions.push(...(await removeCanary(receivingSides(pair, options.pairs), key, version, cleanup)));
-  }
-  return leftVersions.length === 0 ? outcome : { ...outcome, left: leftVersions };
+  if (version === undefined) return leftVersions.length === 0 ? outcome : { ...outcome, left: leftVersions };
+  const canary = { key, version };
+  leftVersions.push(...(await removeCanary(route, canary, { aws, mayStillArrive, lateReplicaMs, signal })));
+  const retained = retainedVersions(route, canary);
+  return {
+    ...outcome,
+    ...(leftVersions.length > 0 && { left: leftVersions }),
+    ...(retained.length > 0 && { retained }),
+  };
 }
 
-/** Waits until both buckets report the replica, and returns its metadata. */
+/** Time between two lines about a pending replica, in milliseconds. */
+const WAIT_REPORT_MS = 30_000;
+
+/**
+ * Waits until both buckets report the replica, and returns its metadata. A 404 and a missing status count as pending:
+ * S3 documents NoSuchKey for up to 15 minutes after versioning was first enabled (PutBucketVersioning).
+ */
 async function waitForReplica(
   pair: BucketReplication,
-  key: string,
+  { rule, key, bucketKey }: Pick<CanaryResult, 'rule' | 'key' | 'bucketKey'>,
   version: string,
-  { aws, timeoutMs, signal }: CanaryOptions,
+  { aws, timeoutMs, signal, onWait }: CanaryOptions,
 ): Promise<HeadObjectCommandOutput> {
+  const startedAt = performance.now();
+  let reportedAt = startedAt;
   const readReplica = async (): Promise<HeadObjectCommandOutput> => {
     const source = await headCanary(pair.source, key, version, aws);
-    const status = source?.ReplicationStatus;
-    if (status === 'FAILED') {
-      throw new Error(
-        'S3 failed to replicate it (FAILED), and does not retry; run reconcile doctor to find the cause',
+    if (!source)
+      throw new ReplicaPendingError(
+        `${pair.source.bucket} does not return the written object (404), as S3 may do for 15 minutes after versioning was first enabled`,
       );
-    }
-    if (status === undefined) {
-      throw new Error('no rule selected it: the object has no replication status');
-    }
+    const status = source.ReplicationStatus;
+    if (status === 'FAILED') throw new ReplicationFailedError();
+    if (status === undefined)
+      throw new ReplicaPendingError('the object has no replication status: no rule selected it so far');
     // The API spells the same status also as COMPLETE.
-    if (status !== 'COMPLETED' && status !== 'COMPLETE')
-      throw new ReplicaPendingError(`still ${status} after ${timeoutMs / 1000} s`);
+    if (status !== 'COMPLETED' && status !== 'COMPLETE') throw new ReplicaPendingError(`still ${status}`);
     const replica = await headCanary(pair.destination, key, version, aws);
-    if (!replica) throw new ReplicaPendingError('COMPLETED at the source, but the replica is not visible');
+    if (!replica)
+      throw new ReplicaPendingError(`COMPLETED at the source, but ${pair.destination.bucket} returns 404`);
     return replica;
   };
+  const onRetry = ({ message }: Error): void => {
+    const now = performance.now();
+    if (now < reportedAt + WAIT_REPORT_MS) return;
+    reportedAt = now;
+    onWait?.(
+      `canary of ${pair.name}/${rule}, ${bucketKey ? 'with' : 'without'} a Bucket Key: waiting for its replica for ${seconds(now - startedAt)} s of at most ${timeoutMs / 1000} s: ${message}`,
+    );
+  };
   const shouldRetry = (error: Error) => error instanceof ReplicaPendingError;
-  return retry(readReplica, { timeoutMs: timeoutMs, maxDelayMs: 5_000, signal, shouldRetry });
+  try {
+    return await retry(readReplica, { timeoutMs, maxDelayMs: 5_000, signal, shouldRetry, onRetry });
+  } catch (error) {
+    if (!(error instanceof ReplicaPendingError)) throw error;
+    throw new ReplicaPendingError(`${error.message}, after ${timeoutMs / 1000} s`, { cause: error });
+  }
 }
 
+const seconds = (ms: number): number => Math.round(ms / 1000);
+
 class ReplicaPendingError extends Error {}
+
+class ReplicationFailedError extends Error {
+  constructor() {
+    super('S3 failed to replicate it (FAILED), and does not retry; run reconcile doctor to find the cause');
+  }
+}
 
 /** Describes how a replica differs from the declared one, if it does. */
 export function replicaProblem(
@@ -180,15 +271,6 @@ export function replicaProblem(
     return `the replica is encrypted under ${replica.SSEKMSKeyId ?? 'no KMS key'}, not under ${keyArn ?? 'none'}`;
   }
   return undefined;
-}
-
-/** Returns every bucket that receives a canary of a pair. */
-export function receivingSides(pair: BucketReplication, pairs: readonly BucketReplication[]): Side[] {
-  const siblings = pairs.filter(
-    (sibling) => sibling.source.bucket === pair.source.bucket && isManagedPair(sibling),
-  );
-  const sides = [pair.source, pair.destination, ...siblings.map((sibling) => sibling.destination)];
-  return [...new Map(sides.map((side) => [side.bucket, side])).values()];
 }
 
 export async function fetchKeyArn(side: Side, aws: AwsClient): Promise<string> {

@@ -1,20 +1,16 @@
+import type { ReplicationStatus } from '@aws-sdk/client-s3';
 import type { AwsClient } from '../aws/client.ts';
 import { retry } from '../aws/retry.ts';
 import type { BucketReplication, Rule } from '../spec/types.ts';
 import { canaryEncryptionsOf, fetchKeyArn, replicaProblem } from './canary.ts';
 import {
   type CanaryEncryption,
+  type CanaryVersion,
   headCanary,
   NULL_VERSION_ID,
   putCanary,
   UncertainWriteError,
 } from './canary-object.ts';
-
-/** A version of a canary, which its writer must remove. */
-export interface CanaryVersion {
-  key: string;
-  version: string;
-}
 
 export interface RuleCanaryOptions {
   aws: AwsClient;
@@ -86,8 +82,12 @@ async function testKind(
   async function checkReplica({ key, version }: CanaryVersion): Promise<void> {
     options.onCheck();
     // Read before the replica, so that a replica that arrives in between is found.
-    const status = (await headCanary(pair.source, key, version, aws))?.ReplicationStatus;
+    const source = await headCanary(pair.source, key, version, aws);
     if (await hasArrived()) return;
+    // S3 documents 404 for 15 minutes after versioning was first enabled (PutBucketVersioning).
+    if (!source) throw new PendingError(`${pair.source.bucket} does not return the written canary (404)`);
+    const status = source.ReplicationStatus;
+    // Repeated, because S3 never replicates a canary that it received before the temporary rule took effect.
     if (status === undefined) throw new RepeatableError('no rule selected the canary');
     if (status === 'FAILED') throw new RepeatableError('S3 failed to replicate the canary (FAILED)');
     if (status !== 'COMPLETED' && status !== 'COMPLETE')
@@ -116,20 +116,25 @@ async function testKind(
   }
 }
 
-/** Waits until S3 no longer processes a canary, so that no replica appears after its removal. */
+/**
+ * Waits until S3 no longer processes a canary, so that no replica appears after its removal. Returns its replication
+ * status; undefined when S3 has not finished in time. A 404 counts as not processed: S3 documents it for 15 minutes after versioning was first enabled.
+ */
 export async function waitUntilProcessed(
   { source }: BucketReplication,
   { key, version }: CanaryVersion,
-  aws: AwsClient,
+  client: AwsClient,
   timeoutMs: number,
-): Promise<void> {
-  const check = async (): Promise<void> => {
-    if ((await headCanary(source, key, version, aws))?.ReplicationStatus === 'PENDING')
-      throw new PendingError(`${key} is still PENDING`);
+): Promise<ReplicationStatus | undefined> {
+  const aws = client.uninterruptible();
+  const check = async (): Promise<ReplicationStatus | undefined> => {
+    const head = await headCanary(source, key, version, aws);
+    if (!head || head.ReplicationStatus === 'PENDING') throw new PendingError(`${key} is still pending`);
+    return head.ReplicationStatus;
   };
-  await retry(check, {
+  return retry(check, {
     timeoutMs,
     maxDelayMs: 5_000,
     shouldRetry: (error) => error instanceof PendingError,
-  }).catch(() => {});
+  }).catch(() => undefined);
 }

@@ -135,9 +135,12 @@ async function runDemoPass(
 }
 
 async function runDemoCanaries({ specs, aws, paint, print, signal }: DemoContext): Promise<boolean> {
-  const { pairs } = specs;
   const results = (
-    await Promise.all(pairs.map((pair) => runCanaries(pair, { aws, pairs, timeoutMs: 20_000, signal })))
+    await Promise.all(
+      specs.pairs.map((pair) =>
+        runCanaries(pair, { aws, specs, allowedRisks: [], timeoutMs: 20_000, signal }),
+      ),
+    )
   ).flat();
   for (const result of results) print(canaryText(result, paint));
   return results.every(({ result }) => result === 'replicated');

@@ -112,6 +112,13 @@ export function verifiedCondition(results: readonly CanaryResult[]): ConditionSt
       message: `${failure.pair}/${failure.rule}: ${failure.why ?? failure.result}`,
     };
   }
+  const refused = results.find(({ result }) => result === 'refused');
+  if (refused)
+    return {
+      status: 'Unknown',
+      reason: 'Refused',
+      message: `${refused.pair}/${refused.rule}: ${refused.why ?? refused.result}`,
+    };
   const replicated = results.filter(({ result }) => result === 'replicated');
   if (replicated.length === 0)
     return { status: 'Unknown', reason: 'Skipped', message: results[0]?.why ?? 'no rules to verify' };

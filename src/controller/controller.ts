@@ -297,8 +297,10 @@ export function createController(options: ControllerOptions): Controller {
       const canaryRuns = item.pairs.map((pair) =>
         runCanaries(pair, {
           aws,
-          pairs: specs.pairs,
+          specs,
+          allowedRisks: options.allow,
           timeoutMs: 15 * 60_000,
+          onWait: (line) => log.info({ pair: key }, line),
           ...(options.signal && { signal: options.signal }),
         }),
       );
@@ -319,7 +321,7 @@ export function createController(options: ControllerOptions): Controller {
         failures: results.filter(({ result }) => result === 'failed' || result === 'timeout').length,
       });
       for (const { result, why } of results)
-        if (result === 'failed' || result === 'timeout')
+        if (result === 'failed' || result === 'timeout' || result === 'refused')
           warnings.add(`canary: ${toWarningCause(why ?? result)}`, key);
     } catch (error) {
       if (options.signal?.aborted) return;

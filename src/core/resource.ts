@@ -302,6 +302,7 @@ export interface Command<O> {
 /** Descriptions of the risks that a person can allow, by id. */
 export const RISKS = {
   adopt: 'changes an existing resource although the spec sets adopt: Never',
+  'canary-retained': 'writes canaries that replikey cannot remove before their retention ends, or at all',
   'change-boundary': 'replaces the permissions boundary of a role',
   'change-default-encryption':
     'changes the default encryption of an existing bucket, so that readers or writers without KMS permissions fail',

@@ -1,19 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import type { AwsClient } from '../aws/client.ts';
-import { receivingSides } from '../canary/canary.ts';
 import {
+  type CanaryRoute,
+  type CanaryVersion,
   canaryExclusionReason,
   canaryPrefixOf,
-  canaryTagsOf,
+  LATE_REPLICA_MS,
+  mayReplicaArrive,
   removeCanary,
 } from '../canary/canary-object.ts';
-import { type CanaryVersion, testRule, waitUntilProcessed } from '../canary/rule-canary.ts';
-import { factValue } from '../core/facts.ts';
-import { locationOfSide, toRuleId } from '../core/ids.ts';
+import { CanaryRefusal, findRoute } from '../canary/canary-route.ts';
+import { testRule, waitUntilProcessed } from '../canary/rule-canary.ts';
+import { toRuleId } from '../core/ids.ts';
 import type { Change } from '../core/kind.ts';
-import type { Location } from '../core/resource.ts';
 import { diagnoseObject } from '../doctor/diagnose.ts';
-import { collectObjectLocks } from '../facts/collect.ts';
 import { locationsOf } from '../facts/locations.ts';
 import { parseCanaryRule, toCanaryRuleId } from '../kinds/canary-rule.ts';
 import { fromS3Rule, type RuleSpec } from '../kinds/replication-rule.ts';
@@ -23,8 +23,6 @@ import {
   type ReplicationChange,
   rulesWithWiderUse,
 } from '../kinds/s3-replication.ts';
-import { lookUpBucket, reachableAccounts } from '../prune/locate-orphans.ts';
-import { exclusionReason } from '../spec/rule-fields.ts';
 import type { BucketReplication, Rule, Specs } from '../spec/types.ts';
 
 /** Options of canary first. */
@@ -34,6 +32,8 @@ export interface CanaryFirstOptions {
   isForAll: boolean;
   /** Time limit for the replica of one canary, in milliseconds. */
   timeoutMs: number;
+  /** Values of `--allow`. */
+  allowedRisks: readonly string[];
 }
 
 /** S3 replicates most objects within 15 minutes. */
@@ -52,11 +52,7 @@ interface RuleTest {
   /** Prefix of the keys of the canaries. */
   keyPrefix: string;
   /** The buckets that receive the canaries, through any rule. */
-  sides: CanarySide[];
-}
-
-interface CanarySide extends Location {
-  bucket: string;
+  route: CanaryRoute;
 }
 
 /** The canaries to write before a change of rules. */
@@ -79,10 +75,11 @@ export interface CanaryFirst {
  */
 export async function planCanaryFirst(
   genericChange: Change,
-  { specs, isForAll, timeoutMs }: CanaryFirstOptions,
+  options: CanaryFirstOptions,
   aws: AwsClient,
   settleMs: number,
 ): Promise<CanaryFirst | undefined> {
+  const { specs, isForAll, timeoutMs } = options;
   const change = genericChange as ReplicationChange;
   const { current, desired } = change;
   const changedIds = rulesWithWiderUse(change);
@@ -93,7 +90,7 @@ export async function planCanaryFirst(
   const candidates = specs.pairs
     .filter(({ source, rollout }) => source.bucket === desired.bucket && (isForAll || rollout === 'canary'))
     .flatMap((pair) =>
-      pair.rules.flatMap((rule): Omit<RuleTest, 'sides'>[] => {
+      pair.rules.flatMap((rule): Omit<RuleTest, 'route'>[] => {
         const ownId = toRuleId(pair.name, rule.name);
         const declaredId = rule.id ?? ownId;
         const ruleId = ids?.get(declaredId) ?? declaredId;
@@ -111,9 +108,8 @@ export async function planCanaryFirst(
       );
   }
   const tests = await Promise.all(
-    candidates.map(async (test) => ({ ...test, sides: await findReceivers(test, change, specs, aws) })),
+    candidates.map(async (test) => ({ ...test, route: await findTestRoute(test, change, options, aws) })),
   );
-  await rejectLockedBuckets(tests, specs, aws);
   const canaryRules = tests.map(({ ruleId, canaryId, keyPrefix }) => ({
     id: canaryId,
     rule: desired.rules[ruleId] as RuleSpec,
@@ -127,63 +123,23 @@ export async function planCanaryFirst(
   };
 }
 
-/**
- * Returns the buckets that receive the canaries of a test: those of the specs, and the destinations of existing rules
- * that select the canaries, which no spec may declare any more.
- *
- * @throws Error for a bucket from which replikey could not remove them
- */
-async function findReceivers(
-  { pair, rule, keyPrefix }: Omit<RuleTest, 'sides'>,
+/** @throws Error for a bucket from which replikey could not remove the canaries */
+async function findTestRoute(
+  { pair, rule, keyPrefix }: Omit<RuleTest, 'route'>,
   { current }: ReplicationChange,
-  specs: Specs,
+  { specs, allowedRisks }: CanaryFirstOptions,
   aws: AwsClient,
-): Promise<CanarySide[]> {
-  const declared = receivingSides(pair, specs.pairs).map((side): CanarySide => {
-    const { bucket } = side;
-    return { bucket, ...locationOfSide(side) };
-  });
-  const canaryTags = canaryTagsOf(rule);
-  const hasTag = (name: string, value: string) => canaryTags[name] === value;
-  const selectsCanaries = ({ status, prefix, tags, exclude }: RuleSpec) =>
-    status === 'Enabled' &&
-    keyPrefix.startsWith(prefix) &&
-    Object.entries(tags).every(([name, value]) => hasTag(name, value)) &&
-    exclusionReason(exclude, keyPrefix, hasTag) === undefined;
+): Promise<CanaryRoute> {
   const existingRules = [
     ...Object.values(current?.spec.rules ?? {}),
     ...(current?.foreign ?? []).map(fromS3Rule),
   ];
-  const buckets = new Set(
-    existingRules
-      .filter(selectsCanaries)
-      .map(({ destination }) => destination.split(':::')[1] ?? '')
-      .filter((bucket) => !declared.some((side) => side.bucket === bucket)),
-  );
-  if (buckets.size === 0) return declared;
-  const accounts = await reachableAccounts(specs, aws);
-  const lookups = await Promise.all([...buckets].map((bucket) => lookUpBucket(bucket, accounts, aws)));
-  const unreachable = lookups.filter(({ state }) => state === 'hidden').map(({ bucket }) => bucket);
-  if (unreachable.length > 0)
-    throw new Error(
-      `canary first is not possible: an existing rule replicates canaries to ${unreachable.join(', ')}, from where replikey cannot remove them; set rollout: wait`,
-    );
-  const located = lookups.flatMap(({ bucket, location }) => (location ? [{ bucket, ...location }] : []));
-  return [...declared, ...located];
-}
-
-/** @throws Error for a bucket with Object Lock: its canaries could not be removed. */
-async function rejectLockedBuckets(tests: readonly RuleTest[], specs: Specs, aws: AwsClient): Promise<void> {
-  const sides = new Map(tests.flatMap((test) => test.sides).map((side) => [side.bucket, side]));
-  const locations = { ...locationsOf(specs, tests[0]?.pair.source.region ?? 'us-east-1'), buckets: sides };
-  const locks = await collectObjectLocks(aws, sides.keys(), locations);
-  const locked = [...sides.keys()].filter(
-    (bucket) => factValue(factValue(locks[bucket])?.objectLock)?.ObjectLockEnabled === 'Enabled',
-  );
-  if (locked.length > 0)
-    throw new Error(
-      `canary first is not possible: ${locked.join(', ')} has Object Lock, which may keep the canaries; set rollout: wait`,
-    );
+  try {
+    return await findRoute(pair, rule, keyPrefix, existingRules, { aws, specs, allowedRisks });
+  } catch (error) {
+    if (!(error instanceof CanaryRefusal)) throw error;
+    throw new Error(`canary first is not possible: ${error.message}; or set rollout: wait`, { cause: error });
+  }
 }
 
 /**
@@ -219,7 +175,7 @@ export async function runCanaryFirst(
           return [[`${test.ruleId}: ${error.message}`, ...cause].join('; ')];
         },
       );
-      return [...problem, ...(await removeCanaries(test, written, aws, settleMs))];
+      return [...problem, ...(await removeCanaries(test, written, aws, settleMs, signal))];
     }),
   );
   if (problems.flat().length > 0)
@@ -254,19 +210,26 @@ async function explainCanary(
   }
 }
 
-/** Removes the canaries of a test. Returns a description of each version that could not be removed. */
+/**
+ * Removes the canaries of a test, without those that `--allow canary-retained` permits to stay. Returns a description
+ * of each other version that could not be removed.
+ */
 async function removeCanaries(
-  { pair, sides }: RuleTest,
+  { pair, route }: RuleTest,
   written: readonly CanaryVersion[],
-  client: AwsClient,
+  aws: AwsClient,
   settleMs: number,
+  signal: AbortSignal | undefined,
 ): Promise<string[]> {
-  // The canaries are objects of this run alone, so their removal conflicts with no other process.
-  const aws = client.uninterruptible().fenced(() => {});
   const failures = await Promise.all(
     written.map(async (canary) => {
-      await waitUntilProcessed(pair, canary, aws, settleMs);
-      return removeCanary(sides, canary.key, canary.version, aws);
+      const status = await waitUntilProcessed(pair, canary, aws, settleMs);
+      return removeCanary(route, canary, {
+        aws,
+        mayStillArrive: mayReplicaArrive(status, route),
+        lateReplicaMs: Math.min(settleMs, LATE_REPLICA_MS),
+        signal,
+      });
     }),
   );
   return failures.flat().map((failure) => `could not remove the canary ${failure}`);

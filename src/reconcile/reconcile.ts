@@ -55,7 +55,12 @@ function refusalsOf(plan: Plan, { buckets, proof, actual }: Draft, options: Pass
 /** Returns the options of an apply. */
 const toApplyOptions = (specs: Specs, { canaryFirst, canaryTimeoutMs, ...options }: PassOptions) => ({
   ...options,
-  canaryFirst: { specs, isForAll: canaryFirst ?? false, timeoutMs: canaryTimeoutMs ?? CANARY_TIMEOUT_MS },
+  canaryFirst: {
+    specs,
+    isForAll: canaryFirst ?? false,
+    timeoutMs: canaryTimeoutMs ?? CANARY_TIMEOUT_MS,
+    allowedRisks: options.allowedRisks,
+  },
 });
 
 const isWithoutDrain = ({ waves }: Plan): boolean =>

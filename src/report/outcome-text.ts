@@ -104,11 +104,12 @@ const problemLines = (
 
 /** Returns one line for each canary. */
 export function canaryText(
-  { pair, rule, bucketKey, sseAlgorithm, result, latencyMs, why, left }: CanaryResult,
+  { pair, rule, bucketKey, sseAlgorithm, result, latencyMs, why, left, retained, key }: CanaryResult,
   paint: Paint,
 ): string {
   const name = `${pair}/${rule}`;
   if (result === 'skipped') return `${paint.dim('-')} ${name}: ${why}`;
+  if (key === '') return `${paint.red('✗')} ${name}: ${escapeUnprintable(why ?? '')}`;
   const isKms = sseAlgorithm === 'aws:kms';
   const encryptionLabel = isKms ? `${bucketKey ? 'with' : 'without'} a Bucket Key` : 'encrypted with SSE-S3';
   const line =
@@ -118,5 +119,6 @@ export function canaryText(
   return [
     line,
     ...(left ?? []).map((version) => `    ${paint.yellow('left behind')} ${escapeUnprintable(version)}`),
+    ...(retained ?? []).map((version) => `    ${paint.yellow('retained')} ${escapeUnprintable(version)}`),
   ].join('\n');
 }

@@ -137,14 +137,19 @@ const verificationSchema = namedObject('Verification', 'The results of the canar
         ),
       key: stringField('Object key of the canary; empty if none was written.'),
       result: z
-        .enum(['replicated', 'failed', 'timeout', 'skipped'])
-        .describe('`skipped`: no canary was written; `timeout`: no replica appeared in time.'),
+        .enum(['replicated', 'failed', 'timeout', 'skipped', 'refused'])
+        .describe(
+          '`skipped`: no canary was written; `refused`: no canary was written, because replikey could not remove it; `timeout`: no replica appeared in time.',
+        ),
       latencyMs: z
         .number()
         .describe('Time from the response to the write until the replica appeared, in milliseconds.')
         .optional(),
       why: stringField('Unless replicated: the cause, and the required action.').optional(),
       left: stringListField('Versions that replikey could not remove.').optional(),
+      retained: stringListField(
+        'Versions that stay because `--allow canary-retained` permits it, with the reason.',
+      ).optional(),
     }),
     'One canary for each rule and kind of object.',
   ),

@@ -1,5 +1,6 @@
+import { PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { CreateKeyCommand, DisableKeyCommand, UpdateAliasCommand } from '@aws-sdk/client-kms';
-import { ListObjectVersionsCommand } from '@aws-sdk/client-s3';
+import { ListObjectVersionsCommand, type ReplicationRule } from '@aws-sdk/client-s3';
 import { describe, expect, test, vi } from 'vitest';
 import { createAwsClient } from '../../src/aws/client.ts';
 import { createSdkClients } from '../../src/aws/sdk-clients.ts';
@@ -24,10 +25,35 @@ async function versions({ client }: TestEnv): Promise<string[]> {
   return versionsBySide.flat();
 }
 
+const SSE_S3_SPEC = TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      sseKmsEncryptedObjects: false');
+
+/** Adds a rule of another owner, which selects the canaries and replicates them to a third bucket. */
+function addForeignRule({ sandbox }: TestEnv, owner: string): void {
+  const { store } = sandbox;
+  const source = store.bucket('acme-tax');
+  const replica = store.bucket('acme-tax-replica');
+  const [rule] = source?.replication?.Rules ?? [];
+  if (!replica || !rule) throw new Error('no rule');
+  store.addBucket({ ...replica, name: 'acme-third', owner, objects: new Map() });
+  source?.replication?.Rules?.push({
+    ...rule,
+    ID: 'foreign',
+    Priority: 7,
+    Destination: { Bucket: 'arn:aws:s3:::acme-third' },
+  });
+}
+
 const runAll = (env: TestEnv, more: Partial<Parameters<typeof runCanaries>[1]> = {}) =>
   Promise.all(
     env.specs.pairs.map((pair) =>
-      runCanaries(pair, { aws: env.client, pairs: env.specs.pairs, timeoutMs: 300, ...more }),
+      runCanaries(pair, {
+        aws: env.client,
+        specs: env.specs,
+        allowedRisks: [],
+        timeoutMs: 300,
+        lateReplicaMs: 300,
+        ...more,
+      }),
     ),
   ).then((all) => all.flat());
 
@@ -151,8 +177,8 @@ describe('runCanaries', () => {
       await using env = await testEnv();
       await env.reconcile();
       const bucket = env.sandbox.store.bucket('acme-tax');
-      // S3 refuses to suspend versioning while a bucket has rules.
-      if (bucket) Object.assign(bucket, { versioning: { Status: status }, replication: undefined });
+      // S3 refuses to suspend versioning while a bucket has rules. A person can suspend it between two calls.
+      if (bucket) Object.assign(bucket, { versioning: { Status: status } });
       const results = await runAll(env);
       expect(results[0]?.why).toBe(
         'acme-tax returned no version id for the canary: versioning is not enabled',
@@ -161,13 +187,236 @@ describe('runCanaries', () => {
     },
   );
 
-  test('no matching rule: reports it, and removes the canaries', async () => {
+  test.each([
+    ['missing configuration', (rules: ReplicationRule[]) => rules.splice(0), 'has no rule replikey/tax/tax'],
+    [
+      'disabled rule',
+      ([rule]: ReplicationRule[]) => Object.assign(rule ?? {}, { Status: 'Disabled' }),
+      'the rule replikey/tax/tax of acme-tax is disabled',
+    ],
+    [
+      'rule with another prefix',
+      ([rule]: ReplicationRule[]) => Object.assign(rule ?? {}, { Filter: { Prefix: 'Audit/' } }),
+      'the rule replikey/tax/tax of acme-tax selects other objects than the spec',
+    ],
+    [
+      'rule with another destination',
+      ([rule]: ReplicationRule[]) =>
+        Object.assign(rule?.Destination ?? {}, { Bucket: 'arn:aws:s3:::acme-other' }),
+      'the rule replikey/tax/tax of acme-tax replicates to acme-other, not to acme-tax-replica',
+    ],
+  ])('spec that is not applied, %s: reports it, and writes nothing', async (_, change, reason) => {
     await using env = await testEnv();
     await env.reconcile();
-    const bucket = env.sandbox.store.bucket('acme-tax');
-    if (bucket) delete bucket.replication;
-    const results = await runAll(env);
-    expect(results[0]?.why).toBe('no rule selected it: the object has no replication status');
+    change(env.sandbox.store.bucket('acme-tax')?.replication?.Rules ?? []);
+    env.sandbox.log.reset();
+    const [result] = await runAll(env);
+    expect(result).toMatchObject({ result: 'failed', key: '' });
+    expect(result?.why).toContain(`the spec is not applied: `);
+    expect(result?.why).toContain(reason);
+    expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  });
+
+  // AWS, PutBucketVersioning: 404 NoSuchKey for up to 15 minutes after versioning was first enabled.
+  test('404 of the written object, missing status and 404 of the replica: count as pending', async () => {
+    await using env = await testEnv(SSE_S3_SPEC);
+    await env.reconcile();
+    const responses: (object | 'missing')[] = ['missing', { ReplicationStatus: undefined }];
+    let replicaReads = 0;
+    const send = (async (location, command) => {
+      if (command.constructor.name !== 'HeadObjectCommand') return env.client.send(location, command);
+      const isReplica = location.region === 'us-west-2';
+      const answer = isReplica ? (replicaReads++ === 0 ? 'missing' : undefined) : responses.shift();
+      if (answer === 'missing')
+        throw Object.assign(new Error('NotFound'), { $metadata: { httpStatusCode: 404 } });
+      return { ...(await env.client.send(location, command)), ...answer };
+    }) as typeof env.client.send;
+    const [result] = await runAll(env, { aws: { ...env.client, send }, timeoutMs: 20_000 });
+    expect(result).toMatchObject({ result: 'replicated' });
+    expect(replicaReads).toBe(2);
+  });
+
+  test('object without a status until the time limit: timeout with the reason', async () => {
+    await using env = await testEnv(SSE_S3_SPEC);
+    await env.reconcile();
+    const send = (async (location, command) => {
+      const response = await env.client.send(location, command);
+      return command.constructor.name === 'HeadObjectCommand'
+        ? { ...response, ReplicationStatus: undefined }
+        : response;
+    }) as typeof env.client.send;
+    const [result] = await runAll(env, { aws: { ...env.client, send }, timeoutMs: 50 });
+    expect(result).toMatchObject({
+      result: 'timeout',
+      why: 'the object has no replication status: no rule selected it so far, after 0.05 s',
+    });
+    expect(await versions(env)).toEqual([]);
+  });
+
+  test('wait for a replica: reports every 30 s how long it waits, and for what', async () => {
+    await using env = await testEnv(SSE_S3_SPEC);
+    await env.reconcile();
+    env.sandbox.faultSettings.replicationDelayMs = 60_000;
+    let now = 0;
+    using _ = vi.spyOn(performance, 'now').mockImplementation(() => now);
+    const abort = new AbortController();
+    const send = (async (location, command) => {
+      if (command.constructor.name === 'HeadObjectCommand') now += 16_000;
+      return env.client.send(location, command);
+    }) as typeof env.client.send;
+    const lines: string[] = [];
+    await runAll(env, {
+      aws: { ...env.client, send },
+      timeoutMs: 900_000,
+      signal: abort.signal,
+      onWait(line) {
+        lines.push(line);
+        if (lines.length === 2) abort.abort();
+      },
+    });
+    expect(lines).toEqual(
+      [32, 64].map(
+        (waited) =>
+          `canary of tax/tax, without a Bucket Key: waiting for its replica for ${waited} s of at most 900 s: still PENDING`,
+      ),
+    );
+    expect(await versions(env)).toEqual([]);
+  });
+
+  describe('Object Lock', () => {
+    const lockReplica = (env: TestEnv, retention: { Mode: string; Days: number } | undefined) => {
+      const replica = env.sandbox.store.bucket('acme-tax-replica');
+      Object.assign(replica ?? {}, { objectLock: true, defaultRetention: retention });
+      env.sandbox.log.reset();
+    };
+    const writes = ({ sandbox }: TestEnv) => sandbox.log.entries.filter(({ write }) => write);
+
+    test.each([
+      ['COMPLIANCE', [], 'COMPLIANCE for 7 days, which no one can shorten'],
+      ['COMPLIANCE', ['canary-retained'], 'COMPLIANCE for 7 days, which no one can shorten'],
+      ['GOVERNANCE', [], 'GOVERNANCE for 7 days; allow it with --allow canary-retained'],
+    ])('default retention %s with %j: refuses and writes nothing', async (Mode, allowedRisks, reason) => {
+      await using env = await testEnv(SSE_S3_SPEC);
+      await env.reconcile();
+      lockReplica(env, { Mode, Days: 7 });
+      expect(await runAll(env, { allowedRisks })).toMatchObject([
+        {
+          result: 'refused',
+          key: '',
+          why: `no canary was written: acme-tax-replica retains each new version: ${reason}`,
+        },
+      ]);
+      expect(writes(env)).toEqual([]);
+    });
+
+    test('Governance retention that is allowed: reports the retained version, and removes the other', async () => {
+      await using env = await testEnv(SSE_S3_SPEC);
+      await env.reconcile();
+      lockReplica(env, { Mode: 'GOVERNANCE', Days: 7 });
+      const [result] = await runAll(env, { allowedRisks: ['canary-retained'], timeoutMs: 5_000 });
+      expect(result).toMatchObject({ result: 'replicated' });
+      expect(result?.left).toBeUndefined();
+      expect(result?.retained).toEqual([
+        expect.stringMatching(/^acme-tax-replica\/Tax\/.* version .*: GOVERNANCE for 7 days$/),
+      ]);
+      expect(await versions(env)).toEqual([expect.stringMatching(/^acme-tax-replica\//)]);
+    });
+
+    test('without default retention: writes and removes the canaries', async () => {
+      await using env = await testEnv(SSE_S3_SPEC);
+      await env.reconcile();
+      lockReplica(env, undefined);
+      expect(await runAll(env, { timeoutMs: 5_000 })).toMatchObject([{ result: 'replicated' }]);
+      expect(await versions(env)).toEqual([]);
+    });
+
+    test('configuration that cannot be read: refuses and writes nothing', async () => {
+      await using env = await testEnv(SSE_S3_SPEC);
+      await env.reconcile();
+      env.sandbox.log.reset();
+      env.sandbox.faultSettings.faults = [
+        {
+          match: 'GetObjectLockConfiguration',
+          nth: 1,
+          times: 100,
+          what: { status: 403, code: 'AccessDenied' },
+        },
+      ];
+      const [result] = await runAll(env);
+      expect(result?.result).toBe('refused');
+      expect(result?.why).toMatch(/cannot read the Object Lock configuration of acme-tax: .*AccessDenied/);
+      expect(writes(env)).toEqual([]);
+    });
+  });
+
+  test('foreign rule of the source replicates to a third bucket: removes the version there as well', async () => {
+    await using env = await testEnv(SSE_S3_SPEC);
+    await env.reconcile();
+    addForeignRule(env, '111122223333');
+    const replication = ['s3:ReplicateObject', 's3:ReplicateTags'];
+    const statement = { Effect: 'Allow', Action: replication, Resource: 'arn:aws:s3:::acme-third/*' };
+    const role = env.sandbox.store.bucket('acme-tax')?.replication?.Role?.split('/').at(-1);
+    await env.client.send(
+      { region: 'us-east-1' },
+      new PutRolePolicyCommand({
+        RoleName: role,
+        PolicyName: 'third',
+        PolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement: [statement] }),
+      }),
+    );
+    const third = () => [...(env.sandbox.store.bucket('acme-third')?.objects.values() ?? [])].flat();
+    const arrivedAtRemoval: number[] = [];
+    const send = ((location, command) => {
+      if (command.constructor.name === 'DeleteObjectCommand') arrivedAtRemoval.push(third().length);
+      return env.client.send(location, command);
+    }) as typeof env.client.send;
+    const aws: typeof env.client = { ...env.client, send, uninterruptible: () => aws, fenced: () => aws };
+    const [result] = await runAll(env, { aws, timeoutMs: 5_000 });
+    expect(result).toMatchObject({ result: 'replicated' });
+    expect(result?.left).toBeUndefined();
+    expect(arrivedAtRemoval[0]).toBe(1);
+    expect([third(), await versions(env)]).toEqual([[], []]);
+  });
+
+  test('foreign rule replicates to a bucket of another account: refuses unless canary-retained is allowed', async () => {
+    await using env = await testEnv(SSE_S3_SPEC);
+    await env.reconcile();
+    addForeignRule(env, '999988887777');
+    expect(await runAll(env)).toMatchObject([
+      {
+        result: 'refused',
+        why: 'no canary was written: an existing rule replicates canaries to acme-third, from where replikey cannot remove them; allow it with --allow canary-retained',
+      },
+    ]);
+    const [result] = await runAll(env, { allowedRisks: ['canary-retained'], timeoutMs: 5_000 });
+    expect(result?.retained).toEqual([expect.stringMatching(/^acme-third\/.*: replikey cannot access it$/)]);
+  });
+
+  test('replica that arrives after the canary has timed out and its source was deleted: is removed', async () => {
+    await using env = await testEnv(SSE_S3_SPEC);
+    await env.reconcile();
+    env.sandbox.faultSettings.replicationDelayMs = 60_000;
+    const deleted: string[] = [];
+    let arrived: { key: string; version: string } | undefined;
+    const send = (async (location, command) => {
+      const { Bucket, Key, VersionId } = (command as unknown as { input: Record<string, string> }).input;
+      const source = env.sandbox.store.bucket('acme-tax')?.objects.get(Key ?? '')?.[0];
+      const response = await env.client.send(location, command);
+      if (command.constructor.name !== 'DeleteObjectCommand') return response;
+      deleted.push(Bucket ?? '');
+      // S3 had read the source before its deletion.
+      if (Bucket === 'acme-tax' && source && Key && VersionId) {
+        const replica = { ...source, replication: { status: 'REPLICA' as const, attempts: [] } };
+        env.sandbox.store.bucket('acme-tax-replica')?.objects.set(Key, [replica]);
+        arrived = { key: Key, version: VersionId };
+      }
+      return response;
+    }) as typeof env.client.send;
+    const aws: typeof env.client = { ...env.client, send, uninterruptible: () => aws, fenced: () => aws };
+    const [result] = await runAll(env, { aws, timeoutMs: 50 });
+    expect(result).toMatchObject({ result: 'timeout', why: 'still PENDING, after 0.05 s' });
+    expect(arrived).toBeDefined();
+    expect(deleted).toEqual(['acme-tax', 'acme-tax-replica']);
     expect(await versions(env)).toEqual([]);
   });
 
@@ -177,8 +426,8 @@ describe('runCanaries', () => {
     env.sandbox.faultSettings.replicationDelayMs = 60_000;
     const results = await runAll(env, { timeoutMs: 50 });
     expect(results.map(({ why }) => why)).toEqual([
-      'still PENDING after 0.05 s',
-      'still PENDING after 0.05 s',
+      'still PENDING, after 0.05 s',
+      'still PENDING, after 0.05 s',
     ]);
     expect(await versions(env)).toEqual([]);
   });

@@ -80,6 +80,19 @@ test('canary first: writes a canary with and one without a Bucket Key, and then 
   expect(replica?.[0]?.replication?.status).toBe('REPLICA');
 });
 
+// AWS, PutBucketVersioning: 404 NoSuchKey for up to 15 minutes after versioning was first enabled.
+test('canary first: a 404 of the written canary counts as pending, and no other canary is written', async () => {
+  const { env } = await envWithHistory();
+  await using _ = env;
+  env.sandbox.log.reset();
+  env.sandbox.faultSettings.faults = [
+    { match: 'HeadObject', nth: 1, times: 4, what: { status: 404, code: 'NoSuchKey' } },
+  ];
+  expect(failuresOf(await env.reconcileWith(MOVED))).toEqual([]);
+  expect(env.sandbox.log.counts()['s3:PutObject']).toBe(2);
+  expect(canariesIn(env)).toEqual([]);
+});
+
 test('canary first: a new rule is tested, and the other rule is not', async () => {
   const { env, history } = await envWithHistory();
   await using _ = env;
@@ -233,15 +246,20 @@ test('canary first: a changed role is not tested, because all rules use it', asy
   expect(history.map((rules) => rules.some(isTemporary))).toEqual([false]);
 });
 
-test('canary first: a bucket with Object Lock is refused with the reason, and the rule stays', async () => {
+test('canary first: a bucket with Compliance retention is refused with the reason, and the rule stays', async () => {
   const { env, history } = await envWithHistory();
   await using _ = env;
   const source = env.sandbox.store.bucket('acme-tax');
   const replica = env.sandbox.store.bucket('acme-tax-replica');
-  if (source && replica) source.objectLock = replica.objectLock = true;
-  const outcome = await env.reconcileWith(OTHER_KEY, { allowUnproven: true });
+  if (!source || !replica) throw new Error('no buckets');
+  source.objectLock = replica.objectLock = true;
+  replica.defaultRetention = { Mode: 'COMPLIANCE', Days: 1 };
+  const outcome = await env.reconcileWith(OTHER_KEY, {
+    allowUnproven: true,
+    allowedRisks: ['canary-retained'],
+  });
   expect(failuresOf(outcome).join()).toContain(
-    'canary first is not possible: acme-tax, acme-tax-replica has Object Lock, which may keep the canaries; set rollout: wait',
+    'canary first is not possible: acme-tax-replica retains each new version: COMPLIANCE for 1 day, which no one can shorten; or set rollout: wait',
   );
   expect(history).toEqual([]);
 });
@@ -268,7 +286,7 @@ test('canary first: refused when a foreign rule replicates canaries to a bucket 
   bucket.replication.Rules?.push(foreign as never);
   const outcome = await env.reconcileWith(OTHER_KEY);
   expect(failuresOf(outcome).join()).toContain(
-    'an existing rule replicates canaries to acme-tax-elsewhere, from where replikey cannot remove them; set rollout: wait',
+    'an existing rule replicates canaries to acme-tax-elsewhere, from where replikey cannot remove them; allow it with --allow canary-retained; or set rollout: wait',
   );
   expect(history).toEqual([]);
 });

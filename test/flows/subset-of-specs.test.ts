@@ -29,9 +29,14 @@ test('subset of specs: the other spec still replicates after a change', async ()
   await env.reconcile();
   const changed = await env.reconcileWith(appeals.replace('Appeals/', 'Objections/'));
   expect(changed.remaining?.waves).toEqual([]);
-  const { pairs } = await parseSpecs(claims);
-  for (const pair of pairs) {
-    const results = await runCanaries(pair, { aws: env.client, pairs, timeoutMs: 5_000 });
+  const specs = await parseSpecs(claims);
+  for (const pair of specs.pairs) {
+    const results = await runCanaries(pair, {
+      aws: env.client,
+      specs,
+      allowedRisks: [],
+      timeoutMs: 5_000,
+    });
     expect(results.map(({ result }) => result)).toEqual(['replicated', 'replicated']);
   }
 });

@@ -215,7 +215,12 @@ test('verify policy: allows canaries', async () => {
   );
   const [pair] = env.specs.pairs;
   if (!pair) throw new Error('no pair');
-  const results = await runCanaries(pair, { aws: client, pairs: env.specs.pairs, timeoutMs: 5_000 });
+  const results = await runCanaries(pair, {
+    aws: client,
+    specs: env.specs,
+    allowedRisks: [],
+    timeoutMs: 5_000,
+  });
   close();
   expect(results.map(({ result, left }) => ({ result, left }))).toEqual([
     { result: 'replicated', left: undefined },
@@ -246,7 +251,12 @@ test('verify policy: fails without any of its actions, for canaries and for the 
   const suffices = async (policy: Policy): Promise<boolean> => {
     const { client, close } = await clientWithPolicy(env, policy, `least-${count++}`);
     try {
-      const results = await runCanaries(pair, { aws: client, pairs: env.specs.pairs, timeoutMs: 2_000 });
+      const results = await runCanaries(pair, {
+        aws: client,
+        specs: env.specs,
+        allowedRisks: [],
+        timeoutMs: 2_000,
+      });
       if (results.some(({ result, left }) => result !== 'replicated' || left)) return false;
       return (await measureReplicationLag(client, env.specs.pairs)).byStatus.COMPLETED === 1;
     } catch {

@@ -298,6 +298,29 @@ const RUNS: Record<string, Run> = {
       env.sandbox.faultSettings.faults.push(fault('DeleteObject'));
     },
   },
+  'canaries in a bucket with Governance retention': {
+    as: 'Verification',
+    args: ['verify', '-', '--allow', 'canary-retained'],
+    before: async (env) => {
+      await env.reconcile();
+      Object.assign(env.sandbox.store.bucket('acme-tax-replica') ?? {}, {
+        objectLock: true,
+        defaultRetention: { Mode: 'GOVERNANCE', Days: 1 },
+      });
+    },
+  },
+  'canaries in a bucket with Compliance retention': {
+    as: 'Verification',
+    code: 3,
+    args: ['verify', '-', '--allow', 'canary-retained'],
+    before: async (env) => {
+      await env.reconcile();
+      Object.assign(env.sandbox.store.bucket('acme-tax-replica') ?? {}, {
+        objectLock: true,
+        defaultRetention: { Mode: 'COMPLIANCE', Days: 1 },
+      });
+    },
+  },
   'valid specs': { as: 'Validation', args: ['validate', '-'] },
   'valid specs with variables': { as: 'Validation', yaml: VARIABLES, args: ['validate', '-'] },
   'invalid Defaults': { as: 'Validation', code: 65, yaml: DEFAULTS, args: ['validate', '-'] },

@@ -72,7 +72,9 @@ export async function testEnv(yaml: string = TAX_SPEC, options: SandboxOptions =
     canaries: async () =>
       (
         await Promise.all(
-          specs.pairs.map((pair) => runCanaries(pair, { aws: client, pairs: specs.pairs, timeoutMs: 5_000 })),
+          specs.pairs.map((pair) =>
+            runCanaries(pair, { aws: client, specs, allowedRisks: [], timeoutMs: 5_000 }),
+          ),
         )
       ).flat(),
     async [Symbol.asyncDispose]() {

@@ -49,20 +49,25 @@ export const verifyCommand: CommandDefinition = {
         results.push(
           ...(await runCanaries(pair, {
             aws: session.aws,
-            pairs: specs.pairs,
+            specs,
+            allowedRisks: options.allow,
             timeoutMs: options.timeout * 1000,
             signal,
             onResult,
+            onWait: (line) => session.log.info(line),
           })),
         );
       }
       if (options.output === 'json') io.stdout.write(`${safeJson({ format: 1, canaries: results }, 2)}\n`);
-      const isSuccess = results.every(
-        ({ result, left }) => (result === 'replicated' || result === 'skipped') && !left,
-      );
-      return isSuccess ? EXIT.ok : EXIT.failed;
+      return exitCodeOf(results);
     } finally {
       await session.close();
     }
   },
 };
+
+function exitCodeOf(results: readonly CanaryResult[]): number {
+  const isFailure = ({ result, left }: CanaryResult) => result === 'failed' || result === 'timeout' || left;
+  if (results.some(isFailure)) return EXIT.failed;
+  return results.some(({ result }) => result === 'refused') ? EXIT.refused : EXIT.ok;
+}
