@@ -2,17 +2,26 @@ import {
   DeleteObjectCommand,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
+  ListObjectVersionsCommand,
   PutObjectCommand,
   type ReplicationStatus,
 } from '@aws-sdk/client-s3';
 import type { AwsClient } from '../aws/client.ts';
-import { formatAwsError } from '../aws/errors.ts';
+import { formatAwsError, isAccessDenied } from '../aws/errors.ts';
 import { retry } from '../aws/retry.ts';
 import { locationOfSide } from '../core/ids.ts';
 import type { Location } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { exclusionReason } from '../spec/rule-fields.ts';
 import type { Rule, Side } from '../spec/types.ts';
+import { bucketArn } from '../util/arn.ts';
+import { awsCli } from '../util/aws-cli.ts';
+
+/**
+ * Name of the user metadata of a canary: the time from which no run uses it, in ISO 8601. S3 copies it to the replicas. It
+ * shows that replikey wrote the version, and that its run has ended.
+ */
+const EXPIRY_METADATA = 'replikey-canary-expires';
 
 /** The encryption of a canary. */
 export interface CanaryEncryption {
@@ -40,16 +49,23 @@ export function canaryExclusionReason(rule: Rule): string | undefined {
   return exclusionReason(rule.exclude, canaryPrefixOf(rule), (name, value) => tags[name] === value);
 }
 
+/** A canary to write. */
+export interface NewCanary {
+  key: string;
+  encryption: CanaryEncryption;
+  keyArn: string;
+  tags: Rule['tags'];
+  /** Time from which no run uses the canary, in milliseconds since 1970. A later run then removes what is left of it. */
+  expiresAt: number;
+}
+
 /**
  * Writes a canary exactly once. If the response is lost, it checks whether the object exists, so that no version of it
  * is left behind.
  */
 export async function putCanary(
   side: Side,
-  key: string,
-  { sseAlgorithm, bucketKey }: CanaryEncryption,
-  keyArn: string,
-  tags: Rule['tags'],
+  { key, encryption: { sseAlgorithm, bucketKey }, keyArn, tags, expiresAt }: NewCanary,
   aws: AwsClient,
 ): Promise<string> {
   const location = locationOfSide(side);
@@ -63,6 +79,7 @@ export async function putCanary(
     // A retry after a lost response would create another version.
     IfNoneMatch: '*',
     Tagging: new URLSearchParams(canaryTagsOf({ tags })).toString(),
+    Metadata: { [EXPIRY_METADATA]: new Date(expiresAt).toISOString() },
   });
   try {
     return (await aws.send(location, command)).VersionId ?? NULL_VERSION_ID;
@@ -165,6 +182,8 @@ export interface RemovalOptions {
   lateReplicaMs: number;
   /** Ends the watch for late replicas, not the removal. */
   signal?: AbortSignal | undefined;
+  /** Called when the watch for late replicas begins. */
+  onWatch?: () => void;
 }
 
 /**
@@ -175,7 +194,7 @@ export interface RemovalOptions {
 export async function removeCanary(
   { source, destinations, retaining }: CanaryRoute,
   canary: CanaryVersion,
-  { aws: client, mayStillArrive, lateReplicaMs, signal }: RemovalOptions,
+  { aws: client, mayStillArrive, lateReplicaMs, signal, onWatch }: RemovalOptions,
 ): Promise<string[]> {
   // The canary is an object of this run alone, so its removal conflicts with no other process.
   const aws = client.uninterruptible().fenced(() => {});
@@ -183,6 +202,7 @@ export async function removeCanary(
   const failures = await deleteVersion([source].filter(isRemovable), canary, aws);
   let missing = destinations.filter(isRemovable);
   if (!mayStillArrive) return [...failures, ...(await deleteVersion(missing, canary, aws))];
+  onWatch?.();
   const removeArrived = async (): Promise<void> => {
     const arrived = await findArrived(missing, canary, aws);
     failures.push(...(await deleteVersion(arrived, canary, aws)));
@@ -200,16 +220,16 @@ export async function removeCanary(
 }
 
 /**
- * Whether a replica can still arrive. COMPLETED is the result of all rules, so every replica exists. FAILED is final for
- * one destination, and another destination may still receive its replica.
+ * Whether a replica can still arrive after the deletion of its source. S3 replicates only objects with the status
+ * PENDING. COMPLETED is the result of all rules, so every replica exists. FAILED is final for one destination, and
+ * another destination may still receive its replica.
+ *
+ * @param status of the source version; undefined: S3 reported none, so it replicates the version to no bucket
  */
 export const mayReplicaArrive = (
   status: ReplicationStatus | undefined,
   { destinations }: Pick<CanaryRoute, 'destinations'>,
-): boolean => {
-  if (status === 'FAILED') return destinations.length > 1;
-  return status !== 'COMPLETED' && status !== 'COMPLETE';
-};
+): boolean => status === 'PENDING' || (status === 'FAILED' && destinations.length > 1);
 
 /** A replica has not arrived, and may still arrive. */
 class LateReplicaError extends Error {}
@@ -236,23 +256,87 @@ async function deleteVersion(
 ): Promise<string[]> {
   const failures = await Promise.all(
     sides.map(async (side) => {
+      const ExpectedBucketOwner = await aws.accountId(side.account);
       try {
         await aws.send(
           side,
-          new DeleteObjectCommand({
-            Bucket: side.bucket,
-            Key: key,
-            VersionId: version,
-            ExpectedBucketOwner: await aws.accountId(side.account),
-          }),
+          new DeleteObjectCommand({ Bucket: side.bucket, Key: key, VersionId: version, ExpectedBucketOwner }),
         );
         return undefined;
       } catch (error) {
-        return `${side.bucket}/${key} version ${version}: ${formatAwsError(error)}`;
+        const command = awsCli('s3api delete-object', {
+          bucket: side.bucket,
+          key,
+          'version-id': version,
+          'expected-bucket-owner': ExpectedBucketOwner,
+          region: side.region,
+        });
+        return `${side.bucket}/${key} version ${version}: ${formatAwsError(error)}; ${grantAdvice(error, side, key)}remove it: ${command}`;
       }
     }),
   );
   return failures.filter((failure) => failure !== undefined);
+}
+
+/** Names the permission that a deletion lacks. `reconcile permissions` prints it only for the buckets of the specs. */
+const grantAdvice = (error: unknown, { bucket, region }: CanarySide, key: string): string =>
+  isAccessDenied(error)
+    ? `grant s3:DeleteObjectVersion on ${bucketArn(bucket, region)}/${key.slice(0, key.lastIndexOf('/') + 1)}*, or `
+    : '';
+
+/**
+ * Removes what earlier runs left behind under a prefix of canaries: canaries of a killed process, and replicas that
+ * arrived after the watch for them. It removes only versions with replikey's metadata whose run has ended. Reports each
+ * removal, and each version and bucket for which it failed.
+ */
+export async function removeOrphanedCanaries(
+  { source, destinations, retaining }: CanaryRoute,
+  keyPrefix: string,
+  aws: AwsClient,
+  onNotice?: (line: string) => void,
+): Promise<void> {
+  const removeFrom = async (side: CanarySide): Promise<void> => {
+    if (retaining.has(side.bucket)) return;
+    try {
+      for (const canary of await findOrphanedCanaries(side, keyPrefix, aws)) {
+        const failures = await deleteVersion([side], canary, aws);
+        const removed = `removed ${side.bucket}/${canary.key} version ${canary.version}`;
+        onNotice?.(`canary of an earlier run: ${failures[0] ?? removed}`);
+      }
+    } catch (error) {
+      onNotice?.(
+        `cannot search ${side.bucket}/${keyPrefix} for canaries of earlier runs: ${formatAwsError(error)}; if access is denied, grant s3:ListBucketVersions and s3:GetObjectVersion`,
+      );
+    }
+  };
+  // The source first, so that S3 starts no replication of a canary whose replica is already removed.
+  await removeFrom(source);
+  await Promise.all(destinations.map(removeFrom));
+}
+
+/** Returns the expired canaries among the first 1,000 versions under a prefix. */
+async function findOrphanedCanaries(
+  side: CanarySide,
+  keyPrefix: string,
+  aws: AwsClient,
+): Promise<CanaryVersion[]> {
+  const { Versions = [] } = await aws.send(
+    side,
+    new ListObjectVersionsCommand({
+      Bucket: side.bucket,
+      Prefix: keyPrefix,
+      ExpectedBucketOwner: await aws.accountId(side.account),
+    }),
+  );
+  const canaries = await Promise.all(
+    Versions.map(async ({ Key: key, VersionId: version = NULL_VERSION_ID }) => {
+      if (key === undefined) return undefined;
+      const head = await headCanary(side, key, version, aws);
+      const expiresAt = Date.parse(head?.Metadata?.[EXPIRY_METADATA] ?? '');
+      return expiresAt <= aws.now() ? { key, version } : undefined;
+    }),
+  );
+  return canaries.filter((canary) => canary !== undefined);
 }
 
 /** Describes the versions that stay, because a person allowed canaries that replikey cannot remove. */

@@ -106,10 +106,13 @@ export async function findRoute(
       : [
           ...unreachable.map(
             (bucket) =>
-              `an existing rule replicates canaries to ${bucket}, from where replikey cannot remove them`,
+              `an existing rule replicates canaries to ${bucket}, from where replikey cannot remove them; ${accessAdvice(bucket, pair, rule)}; or allow it with --allow ${CANARY_RETAINED}`,
           ),
-          ...[...retaining].map(([bucket, retention]) => `${bucket} retains each new version: ${retention}`),
-        ].map((reason) => `${reason}; allow it with --allow ${CANARY_RETAINED}`)),
+          ...[...retaining].map(
+            ([bucket, retention]) =>
+              `${bucket} retains each new version: ${retention}; allow it with --allow ${CANARY_RETAINED}`,
+          ),
+        ]),
   ];
   if (refusals.length > 0) throw new CanaryRefusal(refusals.join('; '));
   return {
@@ -122,6 +125,10 @@ export async function findRoute(
     unreachable,
   };
 }
+
+/** Names the permissions on a bucket that no spec declares. `reconcile permissions` cannot know it. */
+const accessAdvice = (bucket: string, { source }: BucketReplication, rule: Rule): string =>
+  `if one of the accounts owns it, grant s3:ListBucket, s3:ListBucketVersions and s3:GetBucketObjectLockConfiguration on ${bucketArn(bucket, source.region)}, and s3:GetObjectVersion and s3:DeleteObjectVersion on ${bucketArn(bucket, source.region)}/${canaryPrefixOf(rule)}*`;
 
 const toCanarySide = (side: Side): CanarySide => ({ bucket: side.bucket, ...locationOfSide(side) });
 

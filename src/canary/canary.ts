@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
+import type { HeadObjectCommandOutput, ReplicationStatus } from '@aws-sdk/client-s3';
 import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { retry } from '../aws/retry.ts';
@@ -19,6 +19,7 @@ import {
   NULL_VERSION_ID,
   putCanary,
   removeCanary,
+  removeOrphanedCanaries,
   retainedVersions,
   UncertainWriteError,
 } from './canary-object.ts';
@@ -52,8 +53,13 @@ export interface CanaryOptions {
   /** Time for which late replicas are removed, in milliseconds; default: 60 s. */
   lateReplicaMs?: number;
   signal?: AbortSignal;
-  /** Called every 30 s while a replica is pending, with a line that describes the wait. */
-  onWait?: (line: string) => void;
+  /** Arguments of `reconcile` that name the specs, for the commands in messages: `specs/ --only tax`. */
+  specArguments?: string;
+  /**
+   * Called every 30 s while a replica is pending, with a line that describes the wait, and with a line about each canary
+   * of an earlier run.
+   */
+  onNotice?: (line: string) => void;
   onResult?: (result: CanaryResult) => void;
 }
 
@@ -76,10 +82,17 @@ const isManagedPair = ({ source, destination }: BucketReplication): boolean =>
 async function runPairCanaries(pair: BucketReplication, options: CanaryOptions): Promise<CanaryResult[]> {
   const runs = await planRuns(pair, options);
   if (runs.every((run) => 'result' in run)) return runs;
+  const { aws, onNotice } = options;
   const keyArns = {
-    source: await fetchKeyArn(pair.source, options.aws),
-    destination: await fetchKeyArn(pair.destination, options.aws),
+    source: await fetchKeyArn(pair.source, aws),
+    destination: await fetchKeyArn(pair.destination, aws),
   };
+  const routesByPrefix = new Map(
+    runs.flatMap((run) => ('result' in run ? [] : [[canaryPrefixOf(run.rule), run.route] as const])),
+  );
+  await Promise.all(
+    [...routesByPrefix].map(([keyPrefix, route]) => removeOrphanedCanaries(route, keyPrefix, aws, onNotice)),
+  );
   const results = runs.map(async (run) =>
     'result' in run
       ? [run]
@@ -107,7 +120,7 @@ async function planRuns(
       if (skipReason !== undefined) return unwrittenCanary(pair, rule, 'skipped', skipReason);
       const notApplied = notAppliedReason(pair, rule, doc, options.specs);
       if (notApplied !== undefined) {
-        const why = `the spec is not applied: ${notApplied}; apply it first: reconcile --once`;
+        const why = `the spec is not applied: ${notApplied}; ${applyAdvice(options)}`;
         return unwrittenCanary(pair, rule, 'failed', why);
       }
       try {
@@ -119,6 +132,13 @@ async function planRuns(
     }),
   );
 }
+
+const applyAdvice = ({ specArguments }: CanaryOptions): string =>
+  specArguments === undefined ? 'apply it first' : `apply it first: reconcile --once ${specArguments}`;
+
+/** Returns the command that explains a failure. */
+const doctorCommandOf = ({ source }: BucketReplication, { specArguments }: CanaryOptions): string =>
+  `reconcile doctor ${specArguments ?? `--bucket ${source.bucket}`}`;
 
 /**
  * Returns the encryptions to test. An object's encryption context depends on its Bucket Key, so one result does not
@@ -155,24 +175,26 @@ async function runCanary(
   route: CanaryRoute,
   options: CanaryOptions,
 ): Promise<CanaryResult> {
-  const { aws, lateReplicaMs = LATE_REPLICA_MS, signal } = options;
+  const { aws, timeoutMs, lateReplicaMs = LATE_REPLICA_MS, signal, onNotice } = options;
   const key = `${canaryPrefixOf(rule)}${randomUUID()}`;
   const identity = { pair: pair.name, rule: rule.name, ...encryption, key };
   const leftVersions: string[] = [];
+  // Until S3 reports a status, it may be replicating the canary.
+  const observed: { status: ReplicationStatus | undefined } = { status: 'PENDING' };
   let version: string | undefined;
-  let mayStillArrive = true;
   let outcome: CanaryResult;
   try {
-    version = await putCanary(pair.source, key, encryption, keyArns.source, rule.tags, aws);
+    const expiresAt = aws.now() + timeoutMs + lateReplicaMs + CANARY_EXPIRY_MARGIN_MS;
+    const canary = { key, encryption, keyArn: keyArns.source, tags: rule.tags, expiresAt };
+    version = await putCanary(pair.source, canary, aws);
     const writtenAt = performance.now();
     if (version === NULL_VERSION_ID) {
-      mayStillArrive = false;
+      observed.status = undefined;
       throw new Error(
         `${pair.source.bucket} returned no version id for the canary: versioning is not enabled`,
       );
     }
-    const replica = await waitForReplica(pair, identity, version, options);
-    mayStillArrive = mayReplicaArrive('COMPLETED', route);
+    const replica = await waitForReplica(pair, identity, version, observed, options);
     const problem = replicaProblem(
       replica,
       encryption.sseAlgorithm === 'AES256' ? undefined : keyArns.destination,
@@ -182,7 +204,6 @@ async function runCanary(
       : { ...identity, result: 'replicated', latencyMs: Math.round(performance.now() - writtenAt) };
   } catch (error) {
     if (error instanceof UncertainWriteError) leftVersions.push(error.description);
-    if (error instanceof ReplicationFailedError) mayStillArrive = mayReplicaArrive('FAILED', route);
     outcome = {
       ...identity,
       result: error instanceof ReplicaPendingError ? 'timeout' : 'failed',
@@ -191,7 +212,17 @@ async function runCanary(
   }
   if (version === undefined) return leftVersions.length === 0 ? outcome : { ...outcome, left: leftVersions };
   const canary = { key, version };
-  leftVersions.push(...(await removeCanary(route, canary, { aws, mayStillArrive, lateReplicaMs, signal })));
+  const failures = await removeCanary(route, canary, {
+    aws,
+    mayStillArrive: mayReplicaArrive(observed.status, route),
+    lateReplicaMs,
+    signal,
+    onWatch: () =>
+      onNotice?.(
+        `${canaryLabel(identity)}: removed at ${pair.source.bucket}; removes replicas that arrive within ${seconds(lateReplicaMs)} s`,
+      ),
+  });
+  leftVersions.push(...failures);
   const retained = retainedVersions(route, canary);
   return {
     ...outcome,
@@ -200,29 +231,44 @@ async function runCanary(
   };
 }
 
+/** Time after the end of a run for which other runs leave its canaries, in milliseconds: calls take time as well. */
+const CANARY_EXPIRY_MARGIN_MS = 5 * 60_000;
+
+const canaryLabel = ({ pair, rule, bucketKey }: CanaryResult | Omit<CanaryResult, 'result'>): string =>
+  `canary of ${pair}/${rule}, ${bucketKey ? 'with' : 'without'} a Bucket Key`;
+
 /** Time between two lines about a pending replica, in milliseconds. */
 const WAIT_REPORT_MS = 30_000;
 
 /**
  * Waits until both buckets report the replica, and returns its metadata. A 404 and a missing status count as pending:
  * S3 documents NoSuchKey for up to 15 minutes after versioning was first enabled (PutBucketVersioning).
+ *
+ * @param observed receives the status of the source version with each read
  */
 async function waitForReplica(
   pair: BucketReplication,
-  { rule, key, bucketKey }: Pick<CanaryResult, 'rule' | 'key' | 'bucketKey'>,
+  identity: Omit<CanaryResult, 'result'>,
   version: string,
-  { aws, timeoutMs, signal, onWait }: CanaryOptions,
+  observed: { status: ReplicationStatus | undefined },
+  options: CanaryOptions,
 ): Promise<HeadObjectCommandOutput> {
+  const { aws, timeoutMs, signal, onNotice } = options;
+  const { key } = identity;
   const startedAt = performance.now();
   let reportedAt = startedAt;
   const readReplica = async (): Promise<HeadObjectCommandOutput> => {
     const source = await headCanary(pair.source, key, version, aws);
+    observed.status = source ? source.ReplicationStatus : 'PENDING';
     if (!source)
       throw new ReplicaPendingError(
         `${pair.source.bucket} does not return the written object (404), as S3 may do for 15 minutes after versioning was first enabled`,
       );
     const status = source.ReplicationStatus;
-    if (status === 'FAILED') throw new ReplicationFailedError();
+    if (status === 'FAILED')
+      throw new Error(
+        `S3 failed to replicate it (FAILED), and does not retry; to find the cause: ${doctorCommandOf(pair, options)}`,
+      );
     if (status === undefined)
       throw new ReplicaPendingError('the object has no replication status: no rule selected it so far');
     // The API spells the same status also as COMPLETE.
@@ -236,8 +282,8 @@ async function waitForReplica(
     const now = performance.now();
     if (now < reportedAt + WAIT_REPORT_MS) return;
     reportedAt = now;
-    onWait?.(
-      `canary of ${pair.name}/${rule}, ${bucketKey ? 'with' : 'without'} a Bucket Key: waiting for its replica for ${seconds(now - startedAt)} s of at most ${timeoutMs / 1000} s: ${message}`,
+    onNotice?.(
+      `${canaryLabel(identity)}: waiting for its replica for ${seconds(now - startedAt)} s of at most ${timeoutMs / 1000} s: ${message}`,
     );
   };
   const shouldRetry = (error: Error) => error instanceof ReplicaPendingError;
@@ -252,12 +298,6 @@ async function waitForReplica(
 const seconds = (ms: number): number => Math.round(ms / 1000);
 
 class ReplicaPendingError extends Error {}
-
-class ReplicationFailedError extends Error {
-  constructor() {
-    super('S3 failed to replicate it (FAILED), and does not retry; run reconcile doctor to find the cause');
-  }
-}
 
 /** Describes how a replica differs from the declared one, if it does. */
 export function replicaProblem(
@@ -280,7 +320,7 @@ export async function fetchKeyArn(side: Side, aws: AwsClient): Promise<string> {
     return (await requireKey(aws, location, side.key.alias)).Arn ?? '';
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(EXIT.failed, `${formatAwsError(error)}; apply the spec first: reconcile --once`, {
+    throw new UserError(EXIT.failed, `${formatAwsError(error)}; apply the spec first`, {
       cause: error,
     });
   }

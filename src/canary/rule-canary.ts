@@ -22,6 +22,8 @@ export interface RuleCanaryOptions {
   timeoutMs: number;
   /** Time for which canaries that fail are repeated, because S3 may not use the rule or its permissions yet. */
   settleMs: number;
+  /** Time from which no run uses the canaries, in milliseconds since 1970. */
+  expiresAt: number;
   signal?: AbortSignal | undefined;
   /** Called before each check for the replica. */
   onCheck: () => void;
@@ -63,7 +65,7 @@ async function testKind(
   keyArns: { source: string; destination: string },
   options: RuleCanaryOptions,
 ): Promise<void> {
-  const { aws, pair, rule, timeoutMs, settleMs, signal, onWritten } = options;
+  const { aws, pair, rule, timeoutMs, settleMs, expiresAt, signal, onWritten } = options;
   const written: CanaryVersion[] = [];
   const expectedKey = encryption.sseAlgorithm === 'AES256' ? undefined : keyArns.destination;
 
@@ -97,7 +99,11 @@ async function testKind(
 
   async function attempt(): Promise<void> {
     const key = `${keyPrefix}-${written.length}`;
-    const version = await putCanary(pair.source, key, encryption, keyArns.source, rule.tags, aws);
+    const version = await putCanary(
+      pair.source,
+      { key, encryption, keyArn: keyArns.source, tags: rule.tags, expiresAt },
+      aws,
+    );
     if (version === NULL_VERSION_ID)
       throw new Error(`${pair.source.bucket} returned no version id for the canary: enable versioning`);
     const canary = { key, version };
@@ -118,7 +124,8 @@ async function testKind(
 
 /**
  * Waits until S3 no longer processes a canary, so that no replica appears after its removal. Returns its replication
- * status; undefined when S3 has not finished in time. A 404 counts as not processed: S3 documents it for 15 minutes after versioning was first enabled.
+ * status: PENDING when S3 has not finished in time, undefined when no rule selected the canary. A 404 counts as PENDING:
+ * S3 documents it for 15 minutes after versioning was first enabled.
  */
 export async function waitUntilProcessed(
   { source }: BucketReplication,
@@ -136,5 +143,5 @@ export async function waitUntilProcessed(
     timeoutMs,
     maxDelayMs: 5_000,
     shouldRetry: (error) => error instanceof PendingError,
-  }).catch(() => undefined);
+  }).catch(() => 'PENDING' as const);
 }

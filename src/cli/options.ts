@@ -4,6 +4,7 @@ import { RISKS, RISKS_WITH_SUBJECT } from '../core/resource.ts';
 import { checkDuration, parseDuration } from '../spec/patterns.ts';
 import type { Selection } from '../spec/select.ts';
 import type { VariableInput } from '../spec/variables.ts';
+import { shellQuote } from '../util/escape.ts';
 import type { Io } from './command-model.ts';
 
 export interface GlobalOptions {
@@ -52,6 +53,21 @@ export const withSandboxDir = (argument: string): string =>
 /** Returns the option for a folder; the reverse of `withSandboxDir`. */
 export const sandboxFlag = (dir: string): string =>
   dir === DEFAULT_SANDBOX_DIR ? '--sandbox' : `--sandbox=${dir}`;
+
+/** Returns the arguments, quoted for a shell, with which another command reads the same specs. */
+export const specArgumentsOf = (
+  paths: readonly string[],
+  { only, selector, var: assignments }: SpecOptions,
+): string[] => [
+  ...paths.map(shellQuote),
+  ...only.map((name) => `--only ${shellQuote(name)}`),
+  ...(selector === undefined ? [] : [`--selector ${shellQuote(selector)}`]),
+  ...assignments.map((assignment) => `--var ${shellQuote(assignment)}`),
+];
+
+/** Returns the option that keeps a command in the same sandbox. */
+export const sandboxFlags = ({ sandbox }: Pick<GlobalOptions, 'sandbox'>): string[] =>
+  sandbox === undefined ? [] : [shellQuote(sandboxFlag(sandbox))];
 
 /** Adds the options shared by all commands that call AWS. */
 export function addCommonOptions(command: Command, ...formats: string[]): Command {

@@ -22,7 +22,8 @@ import {
   type GuardOptions,
   propagationWaitMs,
   type SpecOptions,
-  sandboxFlag,
+  sandboxFlags,
+  specArgumentsOf,
 } from './options.ts';
 import { createReporter, sarifText } from './output.ts';
 import { showProgress } from './progress.ts';
@@ -316,10 +317,7 @@ const planInputsOf = (
 function applyCommandLine(paths: readonly string[], digest: string, options: ReconcileOptions): string {
   return [
     'reconcile --once',
-    ...paths.map(shellQuote),
-    ...options.only.map((name) => `--only ${shellQuote(name)}`),
-    ...(options.selector === undefined ? [] : [`--selector ${shellQuote(options.selector)}`]),
-    ...options.var.map((assignment) => `--var ${shellQuote(assignment)}`),
+    ...specArgumentsOf(paths, options),
     `--plan ${digest.slice(0, 16)}`,
     ...(options.prune ? ['--prune'] : []),
     ...(options.account === undefined ? [] : [`--account ${options.account}`]),
@@ -367,10 +365,6 @@ function savedPlanText(file: string, outcome: Outcome, options: ReconcileOptions
   const condition = ownRefusals.length > 0 ? ' in spite of the refusal' : '';
   return `\nSaved in ${escapeUnprintable(file)}. Apply exactly this plan${condition} with\n  ${escapeUnprintable(command)}\n`;
 }
-
-/** Returns the option that keeps a command in the same sandbox. */
-const sandboxFlags = ({ sandbox }: ReconcileOptions): string[] =>
-  sandbox === undefined ? [] : [shellQuote(sandboxFlag(sandbox))];
 
 /** Returns the limits of a plan. The command line takes precedence over the guardrails. */
 export function guardThresholds({ maxChanges, maxRemovals }: GuardOptions, limits: ChangeLimits): Thresholds {

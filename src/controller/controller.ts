@@ -300,7 +300,7 @@ export function createController(options: ControllerOptions): Controller {
           specs,
           allowedRisks: options.allow,
           timeoutMs: 15 * 60_000,
-          onWait: (line) => log.info({ pair: key }, line),
+          onNotice: (line) => log.info({ pair: key }, line),
           ...(options.signal && { signal: options.signal }),
         }),
       );

@@ -85,7 +85,7 @@ export interface PairStatus {
 export interface CanaryStatus {
   /** ISO 8601 */
   at: string;
-  /** The worst result of the pair's rules. */
+  /** The worst result of the pair's rules; `skipped`: no rule was tested. */
   result: CanaryResult['result'];
   /** Milliseconds until the slowest replica arrived; absent: none arrived. */
   latencyMs?: number;
@@ -328,14 +328,27 @@ export function afterError(before: PairStatus, message: string, generation: stri
   };
 }
 
+/** Returns the status of a pair after a run of canaries. */
 export function afterCanaries(before: PairStatus, results: readonly CanaryResult[], now: string): PairStatus {
+  const canary = canaryStatusOf(results, now);
   return {
     ...before,
+    ...(canary && { canary }),
     conditions: {
       ...before.conditions,
       Verified: setCondition(before.conditions.Verified, verifiedCondition(results), now),
     },
   };
+}
+
+/** The results of canaries, worst first. A disabled rule is skipped, and hides no result of another rule. */
+const RESULTS: readonly CanaryResult['result'][] = ['failed', 'timeout', 'refused', 'replicated', 'skipped'];
+
+function canaryStatusOf(results: readonly CanaryResult[], at: string): CanaryStatus | undefined {
+  const result = RESULTS.find((candidate) => results.some((canary) => canary.result === candidate));
+  if (result === undefined) return undefined;
+  const latencies = results.flatMap(({ latencyMs }) => latencyMs ?? []);
+  return { at, result, ...(latencies.length > 0 && { latencyMs: Math.max(...latencies) }) };
 }
 
 /** Returns the cause of the changes of a pass. With the spec that AWS matched before, a difference is drift. */

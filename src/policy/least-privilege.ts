@@ -28,8 +28,8 @@ export interface AccountPermissions {
 }
 
 /**
- * Actions of canaries under the prefixes of the rules: write an object with a tag, read it, and delete every version.
- * The controller also samples the newest objects.
+ * Actions of canaries under the prefixes of the rules: write an object with a tag, read it, delete every version, and
+ * find versions of earlier runs. The controller also samples the newest objects.
  */
 const CANARY_ACTIONS = {
   source: [
@@ -173,6 +173,9 @@ function canaryPermissions(
     ),
     ...CANARY_ACTIONS.bucket.map(
       (action): PermissionNeed => [source.account, action, [`${arnPrefix}:s3:::${source.bucket}`]],
+    ),
+    ...CANARY_ACTIONS.bucket.map(
+      (action): PermissionNeed => [destination.account, action, [`${arnPrefix}:s3:::${destination.bucket}`]],
     ),
     ...CANARY_ACTIONS.destination.map(
       (action): PermissionNeed => [destination.account, action, objectPatterns(destination.bucket)],

@@ -8,6 +8,7 @@ import {
   LATE_REPLICA_MS,
   mayReplicaArrive,
   removeCanary,
+  removeOrphanedCanaries,
 } from '../canary/canary-object.ts';
 import { CanaryRefusal, findRoute } from '../canary/canary-route.ts';
 import { testRule, waitUntilProcessed } from '../canary/rule-canary.ts';
@@ -51,6 +52,8 @@ interface RuleTest {
   canaryId: string;
   /** Prefix of the keys of the canaries. */
   keyPrefix: string;
+  /** Time from which no run uses the canaries, in milliseconds since 1970. */
+  expiresAt: number;
   /** The buckets that receive the canaries, through any rule. */
   route: CanaryRoute;
 }
@@ -96,7 +99,8 @@ export async function planCanaryFirst(
         const ruleId = ids?.get(declaredId) ?? declaredId;
         if (!changedIds.includes(ruleId)) return [];
         const canaryId = toCanaryRuleId(ownId, untilMs, nonce);
-        return [{ pair, rule, ruleId, canaryId, keyPrefix: `${canaryPrefixOf(rule)}${nonce}-` }];
+        const keyPrefix = `${canaryPrefixOf(rule)}${nonce}-`;
+        return [{ pair, rule, ruleId, canaryId, keyPrefix, expiresAt: untilMs }];
       }),
     );
   if (candidates.length === 0) return undefined;
@@ -160,6 +164,7 @@ export async function runCanaryFirst(
   const problems = await Promise.all(
     tests.map(async (test): Promise<string[]> => {
       const written: CanaryVersion[] = [];
+      await removeOrphanedCanaries(test.route, canaryPrefixOf(test.rule), aws);
       const problem = await testRule({
         ...test,
         aws,

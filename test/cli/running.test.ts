@@ -93,7 +93,7 @@ it('verify: fails with advice if the spec is not applied', async () => {
   expect(await run('verify', '--sandbox=empty')).toMatchObject({
     code: 1,
     stdout:
-      '✗ tax/tax: the spec is not applied: acme-tax has no replication configuration; apply it first: reconcile --once\n',
+      '✗ tax/tax: the spec is not applied: acme-tax has no replication configuration; apply it first: reconcile --once tax.yaml --only tax --sandbox=empty\n',
   });
 });
 

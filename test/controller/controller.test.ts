@@ -337,6 +337,11 @@ describe('controller', () => {
       byStatus: { COMPLETED: 1 },
       coverage: { complete: true },
     });
+    expect(running.pairOf('tax').canary).toEqual({
+      at: new Date(running.clock.now()).toISOString(),
+      result: 'replicated',
+      latencyMs: expect.any(Number),
+    });
     await running.controller.drain();
   });
 

@@ -286,7 +286,7 @@ test('canary first: refused when a foreign rule replicates canaries to a bucket 
   bucket.replication.Rules?.push(foreign as never);
   const outcome = await env.reconcileWith(OTHER_KEY);
   expect(failuresOf(outcome).join()).toContain(
-    'an existing rule replicates canaries to acme-tax-elsewhere, from where replikey cannot remove them; allow it with --allow canary-retained; or set rollout: wait',
+    'an existing rule replicates canaries to acme-tax-elsewhere, from where replikey cannot remove them; if one of the accounts owns it, grant s3:ListBucket, s3:ListBucketVersions and s3:GetBucketObjectLockConfiguration on arn:aws:s3:::acme-tax-elsewhere, and s3:GetObjectVersion and s3:DeleteObjectVersion on arn:aws:s3:::acme-tax-elsewhere/Tax/.replikey-canary/*; or allow it with --allow canary-retained; or set rollout: wait',
   );
   expect(history).toEqual([]);
 });

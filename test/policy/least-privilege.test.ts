@@ -250,13 +250,16 @@ test('verify policy: fails without any of its actions, for canaries and for the 
   let count = 0;
   const suffices = async (policy: Policy): Promise<boolean> => {
     const { client, close } = await clientWithPolicy(env, policy, `least-${count++}`);
+    const notices: string[] = [];
     try {
       const results = await runCanaries(pair, {
         aws: client,
         specs: env.specs,
         allowedRisks: [],
         timeoutMs: 2_000,
+        onNotice: (line) => notices.push(line),
       });
+      if (notices.length > 0) return false;
       if (results.some(({ result, left }) => result !== 'replicated' || left)) return false;
       return (await measureReplicationLag(client, env.specs.pairs)).byStatus.COMPLETED === 1;
     } catch {

@@ -9,6 +9,8 @@ import {
   type GlobalOptions,
   parseSeconds,
   type SpecOptions,
+  sandboxFlags,
+  specArgumentsOf,
 } from '../options.ts';
 
 interface VerifyOptions extends SpecOptions, GlobalOptions {
@@ -54,7 +56,11 @@ export const verifyCommand: CommandDefinition = {
             timeoutMs: options.timeout * 1000,
             signal,
             onResult,
-            onWait: (line) => session.log.info(line),
+            specArguments: [
+              ...specArgumentsOf(paths, { ...options, only: [pair.name] }),
+              ...sandboxFlags(options),
+            ].join(' '),
+            onNotice: (line) => session.log.info(line),
           })),
         );
       }
