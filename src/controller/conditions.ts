@@ -17,9 +17,12 @@ export interface Condition {
  * - `Ready`: AWS is as declared.
  * - `Proven`: the proof shows that S3 may make every request it needs.
  * - `Verified`: canaries arrived under the declared keys.
+ * - `Replicating`: S3 replicated objects, and none failed, by the metrics of CloudWatch and the failure events.
  * - `Drifted`: a caller other than replikey changed a resource that had been as declared.
  */
-export type ConditionType = 'Ready' | 'Proven' | 'Verified' | 'Drifted';
+export const CONDITION_TYPES = ['Ready', 'Proven', 'Verified', 'Replicating', 'Drifted'] as const;
+
+export type ConditionType = (typeof CONDITION_TYPES)[number];
 
 /**
  * How a pair that is not ready is retried. `recoverable`: with backoff. `terminal`: with the next resync, because a

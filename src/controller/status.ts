@@ -195,7 +195,13 @@ export function initialStatus(item: WorkItem, now: string, { canaries }: { canar
   return {
     name: key,
     ...declaredFields(item),
-    conditions: { Ready: unknown(), Proven: unknown(), Verified: verified, Drifted: unknown() },
+    conditions: {
+      Ready: unknown(),
+      Proven: unknown(),
+      Verified: verified,
+      Replicating: unknown(),
+      Drifted: unknown(),
+    },
     generation,
     failures: 0,
     retry: 'none',

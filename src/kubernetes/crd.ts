@@ -57,6 +57,7 @@ const PRINTER_COLUMNS: Record<ResourceKind, PrinterColumn[]> = {
     READY_COLUMN,
     { name: 'Proven', type: 'string', jsonPath: conditionJsonPath('Proven') },
     { name: 'Verified', type: 'string', jsonPath: conditionJsonPath('Verified') },
+    { name: 'Replicating', type: 'string', jsonPath: conditionJsonPath('Replicating') },
     { name: 'Drifted', type: 'string', jsonPath: conditionJsonPath('Drifted') },
     { name: 'Source', type: 'string', jsonPath: '.spec.source.bucket' },
     { name: 'Destination', type: 'string', jsonPath: '.spec.destination.bucket' },
@@ -375,7 +376,11 @@ const STATUS_SCHEMA: CrdSchema = {
         type: 'object',
         required: ['type', 'status', 'lastTransitionTime', 'reason', 'message'],
         properties: {
-          type: { type: 'string', description: 'Ready, Proven, Verified or Drifted.', maxLength: 316 },
+          type: {
+            type: 'string',
+            description: 'Ready, Proven, Verified, Replicating or Drifted.',
+            maxLength: 316,
+          },
           status: { type: 'string', enum: ['True', 'False', 'Unknown'] },
           observedGeneration: { type: 'integer', format: 'int64' },
           lastTransitionTime: { type: 'string', format: 'date-time' },

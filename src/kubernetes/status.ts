@@ -1,4 +1,4 @@
-import type { Condition, ConditionType } from '../controller/conditions.ts';
+import { CONDITION_TYPES, type Condition, type ConditionType } from '../controller/conditions.ts';
 import { createWorkQueue } from '../controller/queue.ts';
 import type { PairStatus } from '../controller/status.ts';
 import { createDedupedLog, type Log } from '../log.ts';
@@ -32,8 +32,6 @@ const MAX_SHOWN_PROBLEMS = 5;
 /** Maximum length of a condition message, a limit of Kubernetes. */
 const MAX_CONDITION_MESSAGE_LENGTH = 32_768;
 
-const PAIR_CONDITION_TYPES: ConditionType[] = ['Ready', 'Proven', 'Verified', 'Drifted'];
-
 /** Computes the desired status of a resource; undefined without a result for its current spec. Pure. */
 export function toResourceStatus(resource: CustomResource, input: StatusInput): ResourceStatus | undefined {
   const { pair, problems, now } = input;
@@ -55,7 +53,7 @@ export function toResourceStatus(resource: CustomResource, input: StatusInput): 
 function toPairResourceStatus(resource: CustomResource, pair: PairStatus): ResourceStatus | undefined {
   if (pair.lastRun === undefined || pair.generation !== pair.declaredGeneration) return undefined;
   // kubectl describe prints the messages, which can contain text from AWS, on a terminal.
-  const conditions = PAIR_CONDITION_TYPES.map((type) => {
+  const conditions = CONDITION_TYPES.map((type) => {
     const condition = pair.conditions[type];
     return [type, { ...condition, message: escapeUnprintable(condition.message) }] as const;
   });
@@ -81,13 +79,13 @@ function mergeConditions(
   return {
     observedGeneration: generation,
     ...(lastSuccess === undefined ? {} : { lastSuccess }),
-    conditions: PAIR_CONDITION_TYPES.flatMap((type) => merged.get(type) ?? storedConditions.get(type) ?? []),
+    conditions: CONDITION_TYPES.flatMap((type) => merged.get(type) ?? storedConditions.get(type) ?? []),
   };
 }
 
 /**
- * Converts a condition. Keeps the stored result of another process while this process has none (`Pending`,
- * `NotEnabled`). Keeps the transition time if the status is unchanged.
+ * Converts a condition. Keeps the stored result of another process while this process has none (`Pending`, or
+ * `NotEnabled` of canaries). Keeps the transition time if the status is unchanged.
  */
 function toResourceCondition(
   type: ConditionType,
@@ -95,7 +93,9 @@ function toResourceCondition(
   stored: ResourceCondition | undefined,
   observedGeneration: number,
 ): ResourceCondition {
-  const hasResult = reason !== 'Pending' && reason !== 'NotEnabled';
+  // A process without canaries has no result. Rules without metrics are a result.
+  const hasNoCanaries = type === 'Verified' && reason === 'NotEnabled';
+  const hasResult = reason !== 'Pending' && !hasNoCanaries;
   if (!hasResult && stored && stored.reason !== 'Pending') return stored;
   const lastTransitionTime = stored?.status === status ? stored.lastTransitionTime : truncateToSeconds(since);
   return {

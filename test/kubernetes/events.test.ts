@@ -22,6 +22,7 @@ const pair = (ready: PairStatus['conditions']['Ready'], overrides: Partial<PairS
     Ready: ready,
     Proven: condition('True', 'X'),
     Verified: condition('Unknown', 'X'),
+    Replicating: condition('Unknown', 'X'),
     Drifted: condition('False', 'AsDeclared'),
   },
   generation: 'g',

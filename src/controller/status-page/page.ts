@@ -3,7 +3,7 @@ import { type FieldChange, fieldChangesOf } from '../../core/diff.ts';
 import { valueText } from '../../report/change-text.ts';
 import { escapeHtml, escapeUnprintable } from '../../util/escape.ts';
 import { formatPointer } from '../../util/json-pointer.ts';
-import type { Condition, ConditionType } from '../conditions.ts';
+import { CONDITION_TYPES, type Condition, type ConditionType } from '../conditions.ts';
 import {
   type ChangeStep,
   type ControllerStatus,
@@ -95,9 +95,10 @@ function renderPairs(pairs: readonly PairStatus[], offset: number, now: number):
 }
 
 /** Ranks a pair: a pair that needs attention comes first. */
-const severityOf = ({ conditions: { Ready, Proven, Drifted } }: PairStatus): number =>
+const severityOf = ({ conditions: { Ready, Proven, Replicating, Drifted } }: PairStatus): number =>
   (Ready.status === 'False' ? 4 : Ready.status === 'Unknown' ? 1 : 0) +
   (Proven.status === 'False' ? 2 : 0) +
+  (Replicating.status === 'False' ? 2 : 0) +
   (Drifted.status === 'True' ? 2 : 0);
 
 const renderProblems = ({ problems }: ControllerStatus): string =>
@@ -113,8 +114,6 @@ const renderProblems = ({ problems }: ControllerStatus): string =>
     .join('')}</ul>
 ${problems.length > MAX_PAGE_PROBLEMS ? `<p>And ${problems.length - MAX_PAGE_PROBLEMS} more: run <code>reconcile validate</code>.</p>` : ''}
 </section>`;
-
-const CONDITION_TYPES: ConditionType[] = ['Ready', 'Proven', 'Verified', 'Drifted'];
 
 function renderPair(
   pair: PairStatus,
