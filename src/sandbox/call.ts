@@ -2,6 +2,7 @@ import type { Grant } from '../iam/grants.ts';
 import type { AccessRequest, Decision, NamedPolicy } from '../iam/types.ts';
 import { authorize } from './authorize.ts';
 import type { EventLog } from './cloudtrail/event-log.ts';
+import type { MetricRecorder } from './cloudwatch/metrics.ts';
 import type { FaultSettings } from './faults.ts';
 import type { KeyService } from './kms/keys.ts';
 import type { Caller } from './parse-request.ts';
@@ -32,6 +33,7 @@ export interface Call {
   faultSettings: FaultSettings;
   replicator: Replicator;
   eventLog: EventLog;
+  metricRecorder: MetricRecorder;
   /** Session that signed the request; absent if an account signed it. */
   session?: SessionState;
 }

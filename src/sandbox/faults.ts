@@ -41,6 +41,8 @@ const faultSettingsSchema = z.strictObject({
   inFlight: z.enum(['atWrite', 'atProcessing']),
   /** Delay until CloudTrail returns the event of a change, in milliseconds. */
   trailDelayMs: millisecondsSchema,
+  /** Age from which CloudWatch returns a datapoint, in milliseconds after the start of its minute. */
+  metricsDelayMs: millisecondsSchema,
   /** Regions that the accounts have not enabled: all services refuse the credentials there, except IAM, which is global. */
   disabledRegions: z.array(z.string()),
   /**
@@ -66,6 +68,7 @@ export const defaultFaultSettings = (): FaultSettings => ({
   replicationDelayMs: 0,
   inFlight: 'atWrite',
   trailDelayMs: 0,
+  metricsDelayMs: 0,
   disabledRegions: [],
   secureTransport: 'loopback',
   faults: [],

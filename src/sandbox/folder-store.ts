@@ -12,15 +12,22 @@ import {
   syncFolder,
   writeNewFileDurably,
 } from './journal.ts';
-import type { AccountState, BucketState, UploadState, VersionState } from './state.ts';
-import { createMemoryStore, type Store } from './store.ts';
+import type {
+  AccountState,
+  BucketState,
+  MetricState,
+  MinuteStatistics,
+  UploadState,
+  VersionState,
+} from './state.ts';
+import { createMemoryStore, parseMetricKey, type Store } from './store.ts';
 
 /** Bytes up to which a blob is an entry of the journal. A larger blob is a file. */
 const MAX_JOURNAL_BLOB_BYTES = 64 * 1024;
 
 /**
- * Creates a store in a folder: a journal with the accounts, buckets, objects, uploads and small blobs, and a file for
- * each large blob.
+ * Creates a store in a folder: a journal with the accounts, buckets, objects, uploads, metrics and small blobs, and a file
+ * for each large blob.
  *
  * Changes that are made at the same time share a commit, and thus an fsync (group commit). A commit contains all changes
  * that requests and replication jobs had made when it began. They make their changes synchronously, so that a commit
@@ -40,7 +47,8 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
   const lock = lockFolder(folder);
   const accounts = new Map<string, AccountState>();
   const buckets = new Map<string, BucketState>();
-  const entries = createStateEntries(accounts, buckets);
+  const metrics = new Map<string, MetricState>();
+  const entries = createStateEntries(accounts, buckets, metrics);
   const journalOptions = { ...options, fileSystem, assertLocked: lock.assertHeld };
   const journal = await openStateJournal(folder, journalOptions).catch((error: unknown) => {
     lock.release();
@@ -123,7 +131,7 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
   const flush = () => committer.flush(changedKeys.size + pendingBlobs.size + removedBlobs.size > 0);
 
   return {
-    ...createMemoryStore(accounts, buckets),
+    ...createMemoryStore(accounts, buckets, metrics),
     addBucket(bucket) {
       buckets.set(bucket.name, bucket);
       changedKeys.add(bucketKeyOf(bucket.name));
@@ -140,6 +148,7 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
       void changedKeys.add('roles' in state ? `accounts/${state.id}` : bucketKeyOf(state.name)),
     markObjectChanged: (bucket, key) => void changedKeys.add(`objects/${bucket.name}/${key}`),
     markUploadChanged: (bucket, id) => void changedKeys.add(`uploads/${bucket.name}/${id}`),
+    markMetricChanged: (key, chunk) => void changedKeys.add(`metrics/${chunk}/${key}`),
     putBlob(bytes) {
       const id = randomUUID();
       pendingBlobs.set(id, bytes);
@@ -240,13 +249,19 @@ const bucketKeyOf = (name: string): string => `buckets/${name}`;
 
 /**
  * Maps the state to entries of a journal: `accounts/ID`, `buckets/NAME` (the settings), `objects/BUCKET/KEY` (all versions
- * of a key) and `uploads/BUCKET/ID`.
+ * of a key), `uploads/BUCKET/ID` and `metrics/CHUNK/KEY`.
  */
-function createStateEntries(accounts: Map<string, AccountState>, buckets: Map<string, BucketState>) {
+function createStateEntries(
+  accounts: Map<string, AccountState>,
+  buckets: Map<string, BucketState>,
+  metrics: Map<string, MetricState>,
+) {
   const findValue = (key: string): unknown => {
     const { collection, name, rest } = parseEntryKey(key);
     const bucket = buckets.get(name);
     switch (collection) {
+      case 'metrics':
+        return metrics.get(rest)?.chunks.get(Number(name));
       case 'accounts':
         return accounts.get(name);
       case 'buckets':
@@ -262,6 +277,12 @@ function createStateEntries(accounts: Map<string, AccountState>, buckets: Map<st
     const { collection, name, rest } = parseEntryKey(key);
     const bucket = buckets.get(name);
     switch (collection) {
+      case 'metrics': {
+        const metric = metrics.get(rest) ?? parseMetricKey(rest);
+        setOrDelete(metric.chunks, Number(name), value as MinuteStatistics[] | undefined);
+        setOrDelete(metrics, rest, metric.chunks.size > 0 ? metric : undefined);
+        return;
+      }
       case 'accounts':
         setOrDelete(accounts, name, value as AccountState | undefined);
         return;
@@ -302,7 +323,7 @@ function parseEntryKey(key: string): { collection: string; name: string; rest: s
   return { collection, name, rest };
 }
 
-function setOrDelete<V>(map: Map<string, V>, key: string, value: V | undefined): void {
+function setOrDelete<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
   if (value === undefined) map.delete(key);
   else map.set(key, value);
 }

@@ -1,5 +1,6 @@
 import type { Handlers } from './call.ts';
 import { cloudTrailHandlers } from './cloudtrail/handlers.ts';
+import { metricDataHandlers } from './cloudwatch/metric-data.ts';
 import { withIamAuthorization } from './iam/access.ts';
 import { iamAccountHandlers } from './iam/account.ts';
 import { managedPolicyHandlers, rolePolicyHandlers } from './iam/policies.ts';
@@ -59,8 +60,8 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
   sts: stsHandlers,
   /** Protocol: JSON 1.1. */
   cloudtrail: cloudTrailHandlers,
-  /** Protocol: JSON 1.0, and Query for older clients. */
-  cloudwatch: {},
+  /** Protocol: JSON 1.0, RPC v2 CBOR, and Query for older clients. */
+  cloudwatch: { ...metricDataHandlers },
   /** Protocol: JSON 1.0. */
   sqs: {},
   /** Protocol: Query. */

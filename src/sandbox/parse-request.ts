@@ -6,7 +6,7 @@ import { readBody } from './protocol/body.ts';
 import { verifyChecksumHeaders } from './protocol/checksums.ts';
 import { operations, routeS3, type SdkOperation, type ServiceName } from './protocol/operations.ts';
 import { decodeRest } from './protocol/rest-xml.ts';
-import { decodeJson, decodeQuery, type Protocol } from './protocol/rpc.ts';
+import { decodeQuery, decodeRpc, type Protocol, type RpcProtocol } from './protocol/rpc.ts';
 import {
   checkSignatureTime,
   checkSignedHeaders,
@@ -101,11 +101,13 @@ export async function parseRequest(
     decode,
   });
   const rpcService = RPC_SERVICES[signer.service];
-  const protocol = rpcService?.protocols.find((name) => (name === 'query') === !('x-amz-target' in headers));
-  if (rpcService && protocol !== 'query') {
-    const name = headers['x-amz-target']?.split('.').at(-1) ?? 'Unknown';
-    return toRpcRequest(rpcService.name, protocol ?? rpcService.protocols[0], name, (operation) =>
-      decodeJson(operation, body.bytes),
+  const protocol =
+    rpcService?.protocols.find((name) => isOfProtocol(name, headers)) ?? rpcService?.protocols[0];
+  if (rpcService && protocol !== 'query' && protocol !== undefined) {
+    // Smithy RPC v2: `/service/SERVICE/operation/OPERATION`.
+    const target = protocol === 'cbor' ? url.pathname.split('/') : headers['x-amz-target']?.split('.');
+    return toRpcRequest(rpcService.name, protocol, target?.at(-1) || 'Unknown', (operation) =>
+      decodeRpc(protocol, operation, body.bytes),
     );
   }
   if (rpcService) {
@@ -159,7 +161,7 @@ export async function parseRequest(
 /** Services of the RPC protocols, by their signing name. The first protocol is that of the current SDKs. */
 const RPC_SERVICES: Record<
   string,
-  { name: Exclude<ServiceName, 's3'>; protocols: [Protocol, ...Protocol[]] } | undefined
+  { name: Exclude<ServiceName, 's3'>; protocols: ('query' | RpcProtocol)[] } | undefined
 > = {
   iam: { name: 'iam', protocols: ['query'] },
   sts: { name: 'sts', protocols: ['query'] },
@@ -167,7 +169,12 @@ const RPC_SERVICES: Record<
   kms: { name: 'kms', protocols: ['json1.1'] },
   cloudtrail: { name: 'cloudtrail', protocols: ['json1.1'] },
   sqs: { name: 'sqs', protocols: ['json1.0'] },
-  monitoring: { name: 'cloudwatch', protocols: ['json1.0', 'query'] },
+  monitoring: { name: 'cloudwatch', protocols: ['json1.0', 'cbor', 'query'] },
+};
+
+const isOfProtocol = (protocol: Protocol, headers: Record<string, string>): boolean => {
+  if (headers['smithy-protocol'] === 'rpc-v2-cbor') return protocol === 'cbor';
+  return 'x-amz-target' in headers ? protocol.startsWith('json') : protocol === 'query';
 };
 
 const flattenHeaders = (headers: IncomingMessage['headers']): Record<string, string> =>

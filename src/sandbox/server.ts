@@ -6,6 +6,7 @@ import { createRequestLog, handleAdminRequest, type RequestEntry, type RequestLo
 import { AwsError, missingFeatureError, toAwsError } from './aws-error.ts';
 import type { Call } from './call.ts';
 import { createEventLog } from './cloudtrail/event-log.ts';
+import { createMetricRecorder } from './cloudwatch/metrics.ts';
 import { createFaultPicker, defaultFaultSettings, type FaultSettings } from './faults.ts';
 import { createFolderStore, type FolderStoreOptions } from './folder-store.ts';
 import { serviceHandlers } from './handlers.ts';
@@ -14,10 +15,10 @@ import { type ParsedRequest, parseRequest } from './parse-request.ts';
 import type { SdkOperation } from './protocol/operations.ts';
 import { type EncodedResponse, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
 import {
-  encodeJson,
-  encodeJsonError,
   encodeQuery,
   encodeQueryError,
+  encodeRpc,
+  encodeRpcError,
   type QueryService,
 } from './protocol/rpc.ts';
 import { checkSupportedMembers } from './protocol/supported-members.ts';
@@ -80,6 +81,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const faultSettings: FaultSettings = { ...defaultFaultSettings(), ...options.faultSettings };
   const log = createRequestLog();
   const eventLog = createEventLog(store);
+  const metricRecorder = createMetricRecorder(store);
   const pickFault = createFaultPicker(faultSettings);
   const keyService = createKeyService(store, clock);
   const replicator = createReplicator({
@@ -88,6 +90,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     clock,
     delayMs: () => faultSettings.replicationDelayMs,
     inFlight: () => faultSettings.inFlight,
+    metricRecorder,
     onError: options.onError ?? (() => {}),
   });
   const sleep = options.sleep ?? sleepWithTimer;
@@ -152,6 +155,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         faultSettings,
         replicator,
         eventLog,
+        metricRecorder,
         ...(parsedRequest.session === undefined ? {} : { session: parsedRequest.session }),
       };
       const output = ((await handler(call, input)) ?? {}) as Record<string, unknown>;
@@ -232,7 +236,7 @@ function encodeResponse(
 ): EncodedResponse {
   if (protocol === 'rest') return encodeRest(operation, output);
   if (protocol === 'query') return encodeQuery(service as QueryService, operation, output, id);
-  return encodeJson(protocol, operation, output);
+  return encodeRpc(protocol, operation, output);
 }
 
 function encodeErrorResponse(
@@ -244,7 +248,7 @@ function encodeErrorResponse(
   // A service that the sandbox does not have responds as STS does.
   if (protocol === 'query')
     return encodeQueryError(service === 's3' ? 'sts' : (service as QueryService), error, id);
-  return encodeJsonError(protocol, error);
+  return encodeRpcError(protocol, error);
 }
 
 /** Returns the headers that contain the id of a request: S3 has others than the services of the other protocols. */

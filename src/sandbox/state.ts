@@ -308,3 +308,19 @@ export interface UploadPartState {
   iv: string;
   tag: string;
 }
+
+/** Metric of CloudWatch: of one account in one Region, with the values of one unit. */
+export interface MetricState {
+  account: string;
+  region: string;
+  namespace: string;
+  name: string;
+  /** Dimensions by name, in alphabetical order. */
+  dimensions: [name: string, value: string][];
+  unit: string;
+  /** Datapoints by the start of their chunk, in minutes since the epoch. A store saves each chunk separately. */
+  chunks: Map<number, MinuteStatistics[]>;
+}
+
+/** Values of one minute, by its start in minutes since the epoch: their sum, number, minimum and maximum. */
+export type MinuteStatistics = [minute: number, sum: number, count: number, minimum: number, maximum: number];

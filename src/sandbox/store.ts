@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { AccountState, BucketState } from './state.ts';
+import type { AccountState, BucketState, MetricState } from './state.ts';
 
 /**
  * State of the sandbox. Handlers read and modify the objects that the store returns, and call a `mark` function after a
@@ -20,6 +20,9 @@ export interface Store {
   /** Marks the versions of a key. */
   markObjectChanged(bucket: BucketState, key: string): void;
   markUploadChanged(bucket: BucketState, uploadId: string): void;
+  /** Metrics of CloudWatch by key (`metricKeyOf`). */
+  readonly metrics: Map<string, MetricState>;
+  markMetricChanged(key: string, chunk: number): void;
   putBlob(bytes: Buffer): string;
   getBlob(id: string): Buffer;
   removeBlob(id: string): void;
@@ -36,6 +39,7 @@ export interface Store {
 export function createMemoryStore(
   accounts = new Map<string, AccountState>(),
   buckets = new Map<string, BucketState>(),
+  metrics = new Map<string, MetricState>(),
 ): Store {
   const blobs = new Map<string, Buffer>();
   return {
@@ -52,6 +56,8 @@ export function createMemoryStore(
     markChanged: () => {},
     markObjectChanged: () => {},
     markUploadChanged: () => {},
+    metrics,
+    markMetricChanged: () => {},
     putBlob(bytes) {
       const id = randomUUID();
       blobs.set(id, bytes);
@@ -72,3 +78,27 @@ const createEmptyAccount = (id: string): AccountState => ({
   sessions: new Map(),
   policies: new Map(),
 });
+
+/** Returns the key of a metric: the fields that distinguish it. */
+export const metricKeyOf = ({
+  account,
+  region,
+  namespace,
+  name,
+  dimensions,
+  unit,
+}: Omit<MetricState, 'chunks'>): string =>
+  JSON.stringify([account, region, namespace, name, unit, dimensions]);
+
+/** Returns the metric of a key, without datapoints. */
+export function parseMetricKey(key: string): MetricState {
+  const [account, region, namespace, name, unit, dimensions] = JSON.parse(key) as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    MetricState['dimensions'],
+  ];
+  return { account, region, namespace, name, dimensions, unit, chunks: new Map() };
+}

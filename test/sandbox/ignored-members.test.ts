@@ -1,3 +1,4 @@
+import { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import { IAM } from '@aws-sdk/client-iam';
 import { KMS } from '@aws-sdk/client-kms';
 import { S3 } from '@aws-sdk/client-s3';
@@ -27,7 +28,7 @@ const SERVICES = [
   'sqs',
   'sns',
 ] as const satisfies ServiceName[];
-const CHECKED_SERVICES = ['s3', 'iam', 'kms', 'sts'] as const;
+const CHECKED_SERVICES = ['s3', 'iam', 'kms', 'sts', 'cloudwatch'] as const;
 const LINE_WIDTH = 110;
 const ACCOUNT = '111122223333';
 const POLICY = JSON.stringify({
@@ -96,7 +97,9 @@ async function callEveryOperation(): Promise<void> {
   await callEveryKmsOperation(kms);
   await sts.getCallerIdentity({});
   await sts.assumeRole({ RoleArn: `arn:aws:iam::${ACCOUNT}:role/assumed`, RoleSessionName: 'session' });
-  for (const client of [s3, iam, kms, sts]) client.destroy();
+  const cloudwatch = new CloudWatch(config(ACCOUNT));
+  await callEveryCloudWatchOperation(cloudwatch);
+  for (const client of [s3, iam, kms, sts, cloudwatch]) client.destroy();
 }
 
 async function callEveryS3Operation(s3: S3): Promise<void> {
@@ -318,6 +321,17 @@ async function callEveryKmsOperation(kms: KMS): Promise<void> {
   await kms.scheduleKeyDeletion(key);
   await kms.cancelKeyDeletion(key);
   await callOtherOperations('kms', kms);
+}
+
+async function callEveryCloudWatchOperation(cloudwatch: CloudWatch): Promise<void> {
+  const Metric = { Namespace: 'Office', MetricName: 'Pages' };
+  await cloudwatch.putMetricData({ Namespace: 'Office', MetricData: [{ MetricName: 'Pages', Value: 1 }] });
+  await cloudwatch.getMetricData({
+    MetricDataQueries: [{ Id: 'pages', MetricStat: { Metric, Period: 60, Stat: 'Sum' } }],
+    StartTime: new Date(Date.now() - 60_000),
+    EndTime: new Date(),
+  });
+  await cloudwatch.listMetrics({});
 }
 
 async function callOtherOperations(service: 'iam' | 'kms', client: object): Promise<void> {

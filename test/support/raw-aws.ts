@@ -81,10 +81,31 @@ export async function callKms(
   return toRawResponse(response);
 }
 
-/** Sends a request of the Query protocol of IAM or STS. Nested members are flat: `Tags.member.1.Key`. */
+/** Sends a request of the JSON protocol of CloudWatch. Times are seconds since the epoch. */
+export async function callCloudWatch(
+  endpoint: string,
+  operation: string,
+  input: object,
+  account: Account = '111122223333',
+): Promise<RawResponse> {
+  const response = await fetch(endpoint, {
+    method: 'POST',
+    headers: {
+      ...headersOf('monitoring', account),
+      'content-type': 'application/x-amz-json-1.0',
+      'x-amz-target': `GraniteServiceVersion20100801.${operation}`,
+    },
+    body: JSON.stringify(input),
+  });
+  return toRawResponse(response);
+}
+
+const QUERY_VERSIONS = { iam: '2010-05-08', sts: '2011-06-15', monitoring: '2010-08-01' };
+
+/** Sends a request of the Query protocol of IAM, STS or CloudWatch. Nested members are flat: `Tags.member.1.Key`. */
 export async function callQuery(
   endpoint: string,
-  service: 'iam' | 'sts',
+  service: keyof typeof QUERY_VERSIONS,
   operation: string,
   input: Record<string, string>,
   account: Account = '111122223333',
@@ -94,7 +115,7 @@ export async function callQuery(
     headers: { ...headersOf(service, account), 'content-type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams({
       Action: operation,
-      Version: service === 'iam' ? '2010-05-08' : '2011-06-15',
+      Version: QUERY_VERSIONS[service],
       ...input,
     }).toString(),
   });

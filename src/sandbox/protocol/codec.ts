@@ -1,4 +1,5 @@
 import { JsonCodec, XmlCodec, type XmlShapeSerializer } from '@aws-sdk/core/protocols';
+import { CborCodec } from '@smithy/core/cbor';
 import { NormalizedSchema } from '@smithy/core/schema';
 
 export type { NormalizedSchema };
@@ -79,6 +80,9 @@ export const jsonCodec = new JsonCodec({
 } as ConstructorParameters<typeof JsonCodec>[0]);
 jsonCodec.setSerdeContext(serdeContext as never);
 
+export const cborCodec = new CborCodec();
+cborCodec.setSerdeContext(serdeContext as never);
+
 /** Converts a header, query or form value to the type of its schema. The items of a list are separated by commas. */
 export function coerceText(schema: NormalizedSchema, text: string): unknown {
   if (schema.isListSchema())
@@ -103,25 +107,32 @@ export interface InputErrors {
   missing: string[];
 }
 
+interface InputCheck {
+  errors: InputErrors;
+  /** The schemas of the SDK do not distinguish integers and doubles. Only CloudWatch has doubles. */
+  allowsFractions: boolean;
+}
+
 /** Checks an input against the schema of its operation: types and required members. */
 export function validateInput(schema: NormalizedSchema, input: unknown): InputErrors {
   const errors: InputErrors = { mistyped: [], missing: [] };
-  if (!schema.isUnitSchema()) checkInputValue(schema, input, '', errors);
+  const allowsFractions = schema.getName(true)?.startsWith('com.amazonaws.cloudwatch#') ?? false;
+  if (!schema.isUnitSchema()) checkInputValue(schema, input, '', { errors, allowsFractions });
   return errors;
 }
 
-function checkInputValue(schema: NormalizedSchema, value: unknown, path: string, errors: InputErrors): void {
-  if (!hasType(schema, value)) {
-    errors.mistyped.push(path);
+function checkInputValue(schema: NormalizedSchema, value: unknown, path: string, check: InputCheck): void {
+  if (!hasType(schema, value, check)) {
+    check.errors.mistyped.push(path);
     return;
   }
-  if (schema.isStructSchema()) checkMembers(schema, value as Record<string, unknown>, path, errors);
+  if (schema.isStructSchema()) checkMembers(schema, value as Record<string, unknown>, path, check);
   else if (schema.isListSchema()) {
     for (const [index, item] of (value as unknown[]).entries())
-      checkInputValue(schema.getValueSchema(), item, `${path}.${index + 1}.member`, errors);
+      checkInputValue(schema.getValueSchema(), item, `${path}.${index + 1}.member`, check);
   } else if (schema.isMapSchema()) {
     for (const [key, item] of Object.entries(value as object))
-      checkInputValue(schema.getValueSchema(), item, `${path}.${key}.member`, errors);
+      checkInputValue(schema.getValueSchema(), item, `${path}.${key}.member`, check);
   }
 }
 
@@ -129,14 +140,14 @@ function checkMembers(
   schema: NormalizedSchema,
   value: Record<string, unknown>,
   parentPath: string,
-  errors: InputErrors,
+  check: InputCheck,
 ): void {
   let requiredCount = countRequiredMembers(schema);
   for (const [name, member] of schema.structIterator()) {
     const memberValue = value[name] ?? undefined;
     const path = parentPath === '' ? toCamelCase(name) : `${parentPath}.${toCamelCase(name)}`;
-    if (memberValue !== undefined) checkInputValue(member, memberValue, path, errors);
-    else if (requiredCount > 0) errors.missing.push(path);
+    if (memberValue !== undefined) checkInputValue(member, memberValue, path, check);
+    else if (requiredCount > 0) check.errors.missing.push(path);
     requiredCount -= 1;
   }
 }
@@ -147,13 +158,13 @@ function countRequiredMembers(schema: NormalizedSchema): number {
   return typeof count === 'number' ? count : 0;
 }
 
-function hasType(schema: NormalizedSchema, value: unknown): boolean {
+function hasType(schema: NormalizedSchema, value: unknown, { allowsFractions }: InputCheck): boolean {
   if (schema.isStructSchema() || schema.isMapSchema())
     return typeof value === 'object' && value !== null && !Array.isArray(value);
   if (schema.isListSchema()) return Array.isArray(value);
   if (schema.isBlobSchema()) return value instanceof Uint8Array;
   if (schema.isBooleanSchema()) return typeof value === 'boolean';
-  if (schema.isNumericSchema()) return Number.isSafeInteger(value);
+  if (schema.isNumericSchema()) return allowsFractions ? Number.isFinite(value) : Number.isSafeInteger(value);
   if (schema.isTimestampSchema()) return value instanceof Date && !Number.isNaN(value.getTime());
   return !schema.isStringSchema() || typeof value === 'string';
 }

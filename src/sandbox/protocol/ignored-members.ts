@@ -27,4 +27,8 @@ export const ignoredMembers: Partial<Record<ServiceName, Record<string, string>>
   sts: {
     AssumeRole: 'SerialNumber TokenCode ProvidedContexts MinimumSessionTokenSize',
   },
+  cloudwatch: {
+    ListMetrics: 'IncludeLinkedAccounts OwningAccount',
+    PutMetricData: 'EntityMetricData StrictEntityValidation',
+  },
 };

@@ -1,5 +1,7 @@
+import { cbor } from '@smithy/core/cbor';
 import { AwsError } from '../aws-error.ts';
 import {
+  cborCodec,
   coerceText,
   createXmlSerializer,
   escapeXml,
@@ -13,9 +15,9 @@ import {
 import type { SdkOperation } from './operations.ts';
 import type { EncodedResponse } from './rest-xml.ts';
 
-/** Protocols of the services. The versions of JSON differ in the content type only. */
-export type Protocol = 'rest' | 'query' | JsonProtocol;
-export type JsonProtocol = 'json1.0' | 'json1.1';
+/** Protocols of the services. The versions of JSON differ in the content type only. `cbor`: Smithy RPC v2 CBOR. */
+export type Protocol = 'rest' | 'query' | RpcProtocol;
+export type RpcProtocol = 'json1.0' | 'json1.1' | 'cbor';
 
 /**
  * Decodes a request of the Query protocol of IAM, STS, SNS and CloudWatch. Requests are form values (`Tags.member.1.Key=…`), responses
@@ -110,18 +112,28 @@ export function encodeQueryError(service: QueryService, error: AwsError, request
   };
 }
 
-const jsonHeaders = (protocol: JsonProtocol) => ({
-  'content-type': `application/x-amz-json-${protocol.replace('json', '')}`,
-});
+const headersOfProtocol = (protocol: RpcProtocol): Record<string, string> =>
+  protocol === 'cbor'
+    ? { 'content-type': 'application/cbor', 'smithy-protocol': 'rpc-v2-cbor' }
+    : { 'content-type': `application/x-amz-json-${protocol.replace('json', '')}` };
 
 /**
- * Decodes a request of the JSON protocol of KMS, CloudTrail, CloudWatch and SQS.
+ * Decodes a request of the JSON protocol of KMS, CloudTrail, CloudWatch and SQS, or of the CBOR protocol of CloudWatch.
  *
- * @throws AwsError when the body is not valid JSON, a member has a wrong type, or a required member is missing.
+ * @throws AwsError when the body is not valid, a member has a wrong type, or a required member is missing.
  */
-export async function decodeJson(operation: SdkOperation, body: Buffer): Promise<Record<string, unknown>> {
+export async function decodeRpc(
+  protocol: RpcProtocol,
+  operation: SdkOperation,
+  body: Buffer,
+): Promise<Record<string, unknown>> {
   const schema = normalizeSchema(operation.input);
-  const input = await deserializeJson(schema, body.toString() || '{}');
+  if (protocol === 'cbor' && body.length === 0) return {};
+  const input = await deserialize(() =>
+    protocol === 'cbor'
+      ? cborCodec.createDeserializer().read(schema, body)
+      : jsonCodec.createDeserializer().read(schema, body.toString() || '{}'),
+  );
   const { mistyped, missing } = validateInput(schema, input);
   if (mistyped.length > 0)
     throw serializationError(`${mistyped.join(', ')} has the wrong type for this operation`);
@@ -129,9 +141,9 @@ export async function decodeJson(operation: SdkOperation, body: Buffer): Promise
   return input as Record<string, unknown>;
 }
 
-async function deserializeJson(schema: NormalizedSchema, text: string): Promise<unknown> {
+async function deserialize(read: () => unknown): Promise<unknown> {
   try {
-    return await jsonCodec.createDeserializer().read(schema, text);
+    return await read();
   } catch (error) {
     throw serializationError(error instanceof Error ? error.message : String(error));
   }
@@ -139,22 +151,29 @@ async function deserializeJson(schema: NormalizedSchema, text: string): Promise<
 
 const serializationError = (reason: string): AwsError => new AwsError(400, 'SerializationException', reason);
 
-export function encodeJson(
-  protocol: JsonProtocol,
+export function encodeRpc(
+  protocol: RpcProtocol,
   operation: SdkOperation,
   output: Record<string, unknown>,
 ): EncodedResponse {
   const schema = normalizeSchema(operation.output);
-  if (schema.isUnitSchema()) return { status: 200, headers: jsonHeaders(protocol), body: '{}' };
+  const headers = headersOfProtocol(protocol);
+  if (protocol === 'cbor') {
+    const serializer = cborCodec.createSerializer();
+    if (!schema.isUnitSchema()) serializer.write(schema, output);
+    return { status: 200, headers, body: schema.isUnitSchema() ? '' : Buffer.from(serializer.flush()) };
+  }
+  if (schema.isUnitSchema()) return { status: 200, headers, body: '{}' };
   const serializer = jsonCodec.createSerializer();
   serializer.write(schema, output);
-  return { status: 200, headers: jsonHeaders(protocol), body: String(serializer.flush()) };
+  return { status: 200, headers, body: String(serializer.flush()) };
 }
 
-export function encodeJsonError(protocol: JsonProtocol, error: AwsError): EncodedResponse {
+export function encodeRpcError(protocol: RpcProtocol, error: AwsError): EncodedResponse {
+  const value = { __type: error.code, message: error.message, ...error.fields };
   return {
     status: error.status,
-    headers: jsonHeaders(protocol),
-    body: JSON.stringify({ __type: error.code, message: error.message, ...error.fields }),
+    headers: headersOfProtocol(protocol),
+    body: protocol === 'cbor' ? Buffer.from(cbor.serialize(value)) : JSON.stringify(value),
   };
 }

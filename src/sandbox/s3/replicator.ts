@@ -1,5 +1,10 @@
 import type { ReplicationRule, ReplicationRuleNotOperator, Tag } from '@aws-sdk/client-s3';
 import pLimit from 'p-limit';
+import type { MetricRecorder } from '../cloudwatch/metrics.ts';
+import {
+  createReplicationMetricsRecorder,
+  type PendingOperation,
+} from '../cloudwatch/replication-metrics.ts';
 import type { FaultSettings } from '../faults.ts';
 import type { KeyService } from '../kms/keys.ts';
 import type { BucketState, ReplicationState, VersionState } from '../state.ts';
@@ -27,6 +32,8 @@ export interface Replicator {
   waitUntilIdle(): Promise<void>;
   /** Schedules the versions that were still pending before a restart. */
   resume(): void;
+  /** Records the pending operations of each rule with metrics, for the minutes since the last record. */
+  sampleMetrics(): void;
   /** Cancels the jobs that have not started, and waits for the others. The next start resumes the cancelled jobs. */
   stop(): Promise<void>;
 }
@@ -36,6 +43,10 @@ interface Job {
   bucket: string;
   key: string;
   versionId: string;
+  /** Time of the write or change, in milliseconds since the epoch. */
+  since: number;
+  /** The operation of each rule with metrics. */
+  operations: PendingOperation[];
 }
 
 /** Maximum number of jobs whose replicas are in memory until the store has saved them. */
@@ -50,10 +61,12 @@ export function createReplicator(options: {
   clock: () => number;
   delayMs: () => number;
   inFlight: () => FaultSettings['inFlight'];
+  metricRecorder: MetricRecorder;
   /** Callback for each failure of a job, with a message that names the object. */
   onError: (message: string) => void;
 }): Replicator {
-  const { store, delayMs, inFlight, onError } = options;
+  const { store, clock, delayMs, inFlight, onError } = options;
+  const metrics = createReplicationMetricsRecorder({ store, clock, recorder: options.metricRecorder });
   const timers = new Set<NodeJS.Timeout>();
   const limit = pLimit(MAX_RUNNING_JOBS);
   const idleWaiters: { resolve(): void; reject(error: unknown): void }[] = [];
@@ -90,14 +103,17 @@ export function createReplicator(options: {
     const objectName = `s3://${job.bucket}/${job.key} (version ${job.versionId})`;
     try {
       replicatePending(job);
-      await store.flush().catch((error: unknown) => {
-        // The store has undone the replica together with the status of its source, so the version is PENDING again.
-        const waitMs = Math.min(RETRY_DELAYS_MS.min * 2 ** (attempt - 1), RETRY_DELAYS_MS.max);
-        onError(
-          `cannot save the replication of ${objectName}: ${(error as Error).message}; the sandbox tries again in ${waitMs / 1000} s`,
-        );
-        schedule(job, waitMs, attempt + 1);
-      });
+      await store.flush().then(
+        () => metrics.end(job.operations),
+        (error: unknown) => {
+          // The store has undone the replica together with the status of its source, so the version is PENDING again.
+          const waitMs = Math.min(RETRY_DELAYS_MS.min * 2 ** (attempt - 1), RETRY_DELAYS_MS.max);
+          onError(
+            `cannot save the replication of ${objectName}: ${(error as Error).message}; the sandbox tries again in ${waitMs / 1000} s`,
+          );
+          schedule(job, waitMs, attempt + 1);
+        },
+      );
     } catch (error) {
       bug = new Error(`replication of ${objectName} failed (a bug in the sandbox)`, { cause: error });
       onError(`${bug.message}; the object stays PENDING: ${(error as Error).stack}`);
@@ -108,12 +124,12 @@ export function createReplicator(options: {
   }
 
   /** Replicates what is pending of a version. Synchronous, so that one commit contains the replica and the status. */
-  function replicatePending({ bucket: bucketName, key, versionId }: Job): void {
+  function replicatePending({ bucket: bucketName, key, versionId, since }: Job): void {
     const bucket = store.bucket(bucketName);
     const version = bucket?.objects.get(key)?.find((candidate) => candidate.versionId === versionId);
     if (!bucket || !version || !isPending(version)) return;
-    if (isNew(version)) replicate(bucket, version);
-    else syncTags(bucket, version);
+    if (isNew(version)) replicate(bucket, version, since);
+    else syncTags(bucket, version, since);
     store.markObjectChanged(bucket, key);
   }
 
@@ -130,28 +146,41 @@ export function createReplicator(options: {
     return rules ?? rulesWithIds(bucket, attempts);
   }
 
-  function replicate(bucket: BucketState, version: VersionState): void {
+  function replicate(bucket: BucketState, version: VersionState, since: number): void {
     const rules = rulesOf(bucket, version, () => selectReplicationRules(bucket, version));
     if (rules.length === 0) return;
-    const attempts = rules.map((rule) => attemptReplication(bucket, version, rule, options));
+    const attempts = rules.map((rule) => {
+      const attempt = attemptReplication(bucket, version, rule, options);
+      metrics.record(bucket, rule, attempt.status, since);
+      return attempt;
+    });
     version.replication = { status: overallStatusOf(attempts), attempts };
   }
 
   /** Replicates tags. A replica keeps the status REPLICA, unless an attempt to copy its tags fails. */
-  function syncTags(bucket: BucketState, version: VersionState): void {
+  function syncTags(bucket: BucketState, version: VersionState, since: number): void {
     const isReplica = version.replication?.status === 'REPLICA';
     const rules = rulesOf(bucket, version, () => rulesForTagSync(bucket, version));
     if (rules.length === 0) return;
-    const attempts = rules.map((rule) => attemptTagReplication(bucket, version, rule, options));
+    const attempts = rules.map((rule) => {
+      const attempt = attemptTagReplication(bucket, version, rule, options);
+      metrics.record(bucket, rule, attempt.status, since);
+      return attempt;
+    });
     const status = overallStatusOf(attempts);
     version.replication = { status: isReplica && status === 'COMPLETED' ? 'REPLICA' : status, attempts };
   }
 
-  const toJob = (bucket: BucketState, { key, versionId }: VersionState): Job => ({
-    bucket: bucket.name,
-    key,
-    versionId,
-  });
+  function scheduleVersion(
+    bucket: BucketState,
+    version: VersionState,
+    rules: readonly ReplicationRule[],
+    since = clock(),
+  ): void {
+    const operations = metrics.begin(bucket, version, rules, since);
+    const { key, versionId } = version;
+    schedule({ bucket: bucket.name, key, versionId, since, operations }, delayMs());
+  }
 
   return {
     enqueue(bucket, version) {
@@ -161,7 +190,7 @@ export function createReplicator(options: {
       if (rules.length === 0) return;
       version.replication = { status: 'PENDING', attempts: rules.map(toPendingAttempt), rules };
       store.markObjectChanged(bucket, version.key);
-      schedule(toJob(bucket, version), delayMs());
+      scheduleVersion(bucket, version, rules);
     },
     enqueueTagChange(bucket, version) {
       // The job that replicates a new version copies the tags of that moment.
@@ -171,7 +200,7 @@ export function createReplicator(options: {
       if (version.replication.status !== 'REPLICA') version.replication.status = 'PENDING';
       version.replication.rules = rules;
       store.markObjectChanged(bucket, version.key);
-      schedule(toJob(bucket, version), delayMs());
+      scheduleVersion(bucket, version, rules);
     },
     async waitUntilIdle() {
       if (pendingCount > 0)
@@ -181,9 +210,11 @@ export function createReplicator(options: {
     resume() {
       for (const bucket of store.buckets()) {
         for (const version of [...bucket.objects.values()].flat())
-          if (isPending(version)) schedule(toJob(bucket, version), delayMs());
+          if (isPending(version))
+            scheduleVersion(bucket, version, version.replication?.rules ?? [], version.modified);
       }
     },
+    sampleMetrics: metrics.sample,
     async stop() {
       isStopped = true;
       for (const timer of timers) clearTimeout(timer);

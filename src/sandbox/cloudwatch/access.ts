@@ -1,0 +1,22 @@
+import { AwsError } from '../aws-error.ts';
+import { authorizeCaller, type Call } from '../call.ts';
+
+/** @throws AwsError unless the identity policies of the caller allow the operation. */
+export function requireCloudWatchAccess(
+  call: Call,
+  resource = '*',
+  context: Record<string, string | string[]> = {},
+): void {
+  const action = `cloudwatch:${call.operation}`;
+  const decision = authorizeCaller(call, { action, resource, context });
+  if (decision.allowed) return;
+  const on = resource === '*' ? '' : ` on resource: ${resource}`;
+  throw new AwsError(
+    403,
+    'AccessDenied',
+    `User: ${call.caller.arn} is not authorized to perform: ${action}${on} because ${decision.reason}`,
+  );
+}
+
+/** Returns the error of CloudWatch for a value that an operation does not allow. */
+export const validationError = (message: string): AwsError => new AwsError(400, 'ValidationError', message);
