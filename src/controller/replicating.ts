@@ -57,7 +57,7 @@ const isRecent = (time: string, now: string): boolean =>
   Date.parse(now) - Date.parse(time) < RECENT_FAILURE_MS;
 
 function isFailing(
-  { failed = 0, failedUntil, replicatedUntil }: ReplicationMetrics,
+  { failed = 0, failedUntil, unrecovered }: ReplicationMetrics,
   bursts: readonly FailureBurst[],
   now: string,
 ): boolean {
@@ -66,7 +66,7 @@ function isFailing(
   const deletions = bursts.filter((burst) => isDeletion(burst) && isToday(burst));
   // The metrics count failed delete markers too.
   if (failed <= deletions.reduce((sum, { count }) => sum + count, 0)) return false;
-  return isRecent(failedUntil, now) || replicatedUntil === undefined || replicatedUntil <= failedUntil;
+  return isRecent(failedUntil, now) || unrecovered === true;
 }
 
 function withoutEvidence({ state, reason }: ReplicationMetrics): ConditionState {
@@ -77,9 +77,13 @@ function withoutEvidence({ state, reason }: ReplicationMetrics): ConditionState 
   return { status: 'Unknown', reason: 'NoData', message: 'S3 replicated nothing in the last 24 hours' };
 }
 
-function failureText({ failed = 0, operations = failed, failedSince }: ReplicationMetrics): string {
+/** The part of 24 hours after which a failure at their start may have begun earlier, in milliseconds. */
+const WHOLE_WINDOW_MS = 23.5 * 3_600_000;
+
+function failureText({ at, failed = 0, operations = failed, failedSince = at }: ReplicationMetrics): string {
+  const orEarlier = Date.parse(at) - Date.parse(failedSince) > WHOLE_WINDOW_MS ? ' or earlier' : '';
   const counts = `${failed.toLocaleString('en')} of ${operations.toLocaleString('en')}`;
-  return `${counts} operations failed since ${failedSince}, in the last 24 hours; S3 does not retry them`;
+  return `${counts} operations of the last 24 hours failed, since ${failedSince}${orEarlier}; S3 does not retry them`;
 }
 
 function burstText({ rule, reason, count, since, cause }: FailureBurst, more: number): string {

@@ -1,3 +1,9 @@
+import type { MetricDataQuery, MetricDataResult } from '@aws-sdk/client-cloudwatch';
+import { formatAwsError } from '../aws/errors.ts';
+import { paginate } from '../aws/paginate.ts';
+import type { Aws, Location } from '../core/resource.ts';
+import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
+
 /**
  * The replication of the rules of a pair, as CloudWatch measured it. A value without a datapoint is absent: nothing was
  * replicated, which is not zero.
@@ -22,11 +28,408 @@ export interface ReplicationMetrics {
   failedUntil?: string;
   /** ISO 8601: the end of the last metric period in which an operation succeeded, in these 24 hours. */
   replicatedUntil?: string;
+  /** Whether a rule has failures in these 24 hours, and no operation succeeded after the period of the last of them. */
+  unrecovered?: true;
   /** Largest latency of the last 15 minutes, in seconds. */
   latencySeconds?: number;
-  /** Largest numbers of pending operations and bytes of the last 15 minutes. */
+  /** Largest numbers of pending operations and bytes of the last 15 minutes. Those of several rules are added up. */
   pendingOperations?: number;
   pendingBytes?: number;
   /** The last 24 hours, one value an hour, oldest first; null: no datapoint. */
   history: { failed: (number | null)[]; latencySeconds: (number | null)[] };
 }
+
+/** A replication rule with the locations of its metrics. */
+export interface MeasuredRule {
+  /** ID of the rule in S3. */
+  id: string;
+  source: { bucket: string; location: Location };
+  /** Without the Region, if it is not known. */
+  destination: { bucket: string; region?: string };
+}
+
+/**
+ * The metrics of a rule: the Region that has them, and the statistic. All are in the account of the source.
+ *
+ * The Regions are those that users observed (prometheus-community/yet-another-cloudwatch-exporter#1188): S3 documents
+ * none. SampleCount of the failed operations is the number of operations (S3 User Guide, "Metrics and dimensions").
+ */
+const METRICS = {
+  failed: { side: 'source', name: 'OperationsFailedReplication', statistic: 'Sum' },
+  operations: { side: 'source', name: 'OperationsFailedReplication', statistic: 'SampleCount' },
+  latencySeconds: { side: 'destination', name: 'ReplicationLatency', statistic: 'Maximum' },
+  pendingBytes: { side: 'destination', name: 'BytesPendingReplication', statistic: 'Maximum' },
+  pendingOperations: { side: 'destination', name: 'OperationsPendingReplication', statistic: 'Maximum' },
+} as const;
+
+export type MetricName = keyof typeof METRICS;
+
+/** The metrics to read, with the length of a period in seconds. */
+export type MetricPeriods = Partial<Record<MetricName, number>>;
+
+/** Milliseconds since 1970; without the end. */
+export interface TimeRange {
+  startMs: number;
+  endMs: number;
+}
+
+/** The value of one period. */
+export interface Datapoint {
+  /** Start of the period, in milliseconds since 1970. */
+  atMs: number;
+  value: number;
+}
+
+/** One metric of one rule in a call. */
+export interface MetricQuery {
+  rule: MeasuredRule;
+  metric: MetricName;
+  periodSeconds: number;
+}
+
+/** One call of GetMetricData. */
+export interface MetricCall {
+  location: Location;
+  range: TimeRange;
+  queries: MetricQuery[];
+}
+
+/** What was read about a rule. */
+export interface RuleReading {
+  rule: MeasuredRule;
+  /** By metric, in the order of time. A metric that could not be read is absent. */
+  series: Partial<Record<MetricName, Datapoint[]>>;
+  /** Why metrics of the rule could not be read, each reason once. */
+  unread: string[];
+}
+
+/** Limits of GetMetricData (CloudWatch API Reference), and the number of rules whose five metrics fit. */
+const MAX_QUERIES = 500;
+const MAX_DATAPOINTS = 100_800;
+const MAX_RULES = 100;
+
+/** Groups the metrics of rules into calls, by the location that has them. Pure. */
+export function planMetricCalls(
+  rules: readonly MeasuredRule[],
+  periods: MetricPeriods,
+  range: TimeRange,
+): MetricCall[] {
+  const rulesByLocation = new Map<string, { location: Location; queriesByRule: MetricQuery[][] }>();
+  for (const rule of rules) {
+    const queriesByLocation = new Map<string, { location: Location; queries: MetricQuery[] }>();
+    for (const [metric, periodSeconds] of periodEntries(periods)) {
+      const location = metricLocationOf(rule, metric);
+      if (!location) continue;
+      const key = JSON.stringify([location.account, location.region]);
+      const group = queriesByLocation.get(key) ?? { location, queries: [] };
+      group.queries.push({ rule, metric, periodSeconds });
+      queriesByLocation.set(key, group);
+    }
+    for (const [key, { location, queries }] of queriesByLocation) {
+      const group = rulesByLocation.get(key) ?? { location, queriesByRule: [] };
+      group.queriesByRule.push(queries);
+      rulesByLocation.set(key, group);
+    }
+  }
+  return [...rulesByLocation.values()].flatMap(({ location, queriesByRule }) =>
+    splitCalls(queriesByRule, range).map((queries) => ({ location, range, queries })),
+  );
+}
+
+/** Splits the queries of rules where a call reaches a limit. All queries of a rule stay in one call. */
+function splitCalls(queriesByRule: readonly MetricQuery[][], range: TimeRange): MetricQuery[][] {
+  const calls: MetricQuery[][] = [];
+  let ruleCount = 0;
+  let datapointCount = 0;
+  for (const queries of queriesByRule) {
+    const datapoints = queries.reduce((sum, query) => sum + datapointsOf(query, range), 0);
+    const call = calls.at(-1);
+    const fits =
+      call !== undefined &&
+      ruleCount < MAX_RULES &&
+      call.length + queries.length <= MAX_QUERIES &&
+      datapointCount + datapoints <= MAX_DATAPOINTS;
+    if (fits) call.push(...queries);
+    else calls.push([...queries]);
+    ruleCount = fits ? ruleCount + 1 : 1;
+    datapointCount = fits ? datapointCount + datapoints : datapoints;
+  }
+  return calls;
+}
+
+const datapointsOf = ({ periodSeconds }: MetricQuery, { startMs, endMs }: TimeRange): number =>
+  Math.ceil((endMs - startMs) / (periodSeconds * 1000));
+
+const periodEntries = (periods: MetricPeriods): [MetricName, number][] =>
+  Object.entries(periods) as [MetricName, number][];
+
+/** Returns where a metric of a rule is: always with the credentials of the source's account. */
+function metricLocationOf({ source, destination }: MeasuredRule, metric: MetricName): Location | undefined {
+  if (METRICS[metric].side === 'source') return source.location;
+  return destination.region === undefined ? undefined : { ...source.location, region: destination.region };
+}
+
+/** Reads metrics of rules. A read that AWS refuses is a reason in the readings of its rules. */
+export async function readRuleMetrics(
+  aws: Aws,
+  rules: readonly MeasuredRule[],
+  periods: MetricPeriods,
+  range: TimeRange,
+): Promise<RuleReading[]> {
+  const readings = new Map(
+    rules.map((rule): [MeasuredRule, RuleReading] => [rule, { rule, series: {}, unread: [] }]),
+  );
+  const addReason = (rule: MeasuredRule, reason: string): void => {
+    const reading = readings.get(rule);
+    if (reading && !reading.unread.includes(reason)) reading.unread.push(reason);
+  };
+  const metrics = periodEntries(periods).map(([metric]) => metric);
+  for (const rule of rules)
+    if (metrics.some((metric) => metricLocationOf(rule, metric) === undefined))
+      addReason(rule, `the Region of ${rule.destination.bucket} is not known`);
+  await Promise.all(
+    planMetricCalls(rules, periods, range).map(async (call) => {
+      try {
+        for (const [{ rule, metric }, result] of await sendMetricCall(aws, call)) {
+          if ('unread' in result) addReason(rule, result.unread);
+          else Object.assign(readings.get(rule)?.series ?? {}, { [metric]: result.datapoints });
+        }
+      } catch (error) {
+        for (const { rule } of call.queries) addReason(rule, formatAwsError(error));
+      }
+    }),
+  );
+  return [...readings.values()];
+}
+
+type QueryResult = { datapoints: Datapoint[] } | { unread: string };
+
+/**
+ * Sends a call and follows its pages.
+ *
+ * @throws an AWS error, or a UserError if the credentials are those of another account.
+ */
+async function sendMetricCall(aws: Aws, call: MetricCall): Promise<[MetricQuery, QueryResult][]> {
+  const { location, range, queries } = call;
+  // Rejects the credentials of another account, whose metrics would look like no data.
+  await aws.accountId(location.account);
+  // Most runs of replikey read no metrics.
+  const { GetMetricDataCommand } = await import('@aws-sdk/client-cloudwatch');
+  const resultsById = new Map<string, MetricDataResult[]>();
+  const messages: string[] = [];
+  const pages = paginate(
+    (NextToken) =>
+      aws.send(
+        location,
+        new GetMetricDataCommand({
+          MetricDataQueries: queries.map(toMetricDataQuery),
+          StartTime: new Date(range.startMs),
+          EndTime: new Date(range.endMs),
+          ...(NextToken === undefined ? {} : { NextToken }),
+        }),
+      ),
+    ({ NextToken }) => ({ hasMore: NextToken !== undefined, marker: NextToken }),
+  );
+  for await (const { MetricDataResults = [], Messages = [] } of pages) {
+    messages.push(...Messages.map(messageText));
+    for (const result of MetricDataResults) {
+      const id = result.Id ?? '';
+      resultsById.set(id, [...(resultsById.get(id) ?? []), result]);
+    }
+  }
+  return queries.map((query, index) => [query, toQueryResult(resultsById.get(queryIdOf(index)), messages)]);
+}
+
+/** A query id begins with a lower-case letter (CloudWatch API Reference, "MetricDataQuery"). */
+const queryIdOf = (index: number): string => `m${index}`;
+
+/**
+ * Returns a query with all three dimensions. CloudWatch has no data for other sets of dimensions, and reports no error
+ * for them.
+ */
+const toMetricDataQuery = ({ rule, metric, periodSeconds }: MetricQuery, index: number): MetricDataQuery => ({
+  Id: queryIdOf(index),
+  MetricStat: {
+    Metric: {
+      Namespace: 'AWS/S3',
+      MetricName: METRICS[metric].name,
+      Dimensions: [
+        { Name: 'SourceBucket', Value: rule.source.bucket },
+        { Name: 'DestinationBucket', Value: rule.destination.bucket },
+        { Name: 'RuleId', Value: rule.id },
+      ],
+    },
+    Period: periodSeconds,
+    Stat: METRICS[metric].statistic,
+  },
+});
+
+/** Returns the datapoints of all pages. A result that is not complete after the last page is unread: it may hide failures. */
+function toQueryResult(results: readonly MetricDataResult[] | undefined, messages: string[]): QueryResult {
+  const last = results?.at(-1);
+  if (!results || !last)
+    return { unread: withMessages('CloudWatch returned no result for a metric', messages) };
+  if (last.StatusCode !== undefined && last.StatusCode !== 'Complete') {
+    const resultMessages = (last.Messages ?? []).map(messageText);
+    return {
+      unread: withMessages(`CloudWatch returned ${last.StatusCode}`, [...resultMessages, ...messages]),
+    };
+  }
+  const datapoints = results.flatMap(({ Timestamps = [], Values = [] }) =>
+    Timestamps.flatMap((timestamp, index) => {
+      const value = Values[index];
+      return value === undefined ? [] : { atMs: Number(timestamp), value };
+    }),
+  );
+  return { datapoints: datapoints.sort((a, b) => a.atMs - b.atMs) };
+}
+
+const messageText = ({ Code, Value }: { Code?: string | undefined; Value?: string | undefined }): string =>
+  [Code, Value].filter(Boolean).join(': ');
+
+const withMessages = (text: string, messages: readonly string[]): string =>
+  messages.length === 0 ? text : `${text}: ${toSortedSet(messages).join('; ')}`;
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const HISTORY_HOURS = 24;
+/** CloudWatch has the metrics of S3 some minutes late. */
+const LATEST_MS = 15 * MINUTE_MS;
+
+/**
+ * Periods of 24 hours, in seconds: 1,008 datapoints for the five metrics of a rule, so that 100 rules have as many
+ * datapoints as one call may return.
+ */
+export const DAY_PERIODS = {
+  failed: 300,
+  operations: 300,
+  latencySeconds: 600,
+  pendingBytes: 600,
+  pendingOperations: 600,
+} as const satisfies Record<MetricName, number>;
+
+/** Returns the 24 hours up to the end of the present period. The start is aligned to all periods. */
+export function lastDay(nowMs: number): TimeRange {
+  const alignmentMs = Math.max(...Object.values(DAY_PERIODS)) * 1000;
+  const endMs = (Math.floor(nowMs / alignmentMs) + 1) * alignmentMs;
+  return { startMs: endMs - HISTORY_HOURS * HOUR_MS, endMs };
+}
+
+/** What was measured about one rule in 24 hours. */
+export type RuleMetrics = Omit<ReplicationMetrics, 'at' | 'rulesWithoutMetrics'>;
+
+/** Summarizes the readings of `DAY_PERIODS` in `lastDay`. Pure. */
+export function summarizeRule({ series, unread }: RuleReading, nowMs: number): RuleMetrics {
+  const {
+    failed = [],
+    operations = [],
+    latencySeconds = [],
+    pendingBytes = [],
+    pendingOperations = [],
+  } = series;
+  const { startMs } = lastDay(nowMs);
+  const failures = failed.filter(({ value }) => value > 0);
+  const failedAt = new Map(failed.map(({ atMs, value }) => [atMs, value]));
+  const successes = operations.filter(({ atMs, value }) => value > (failedAt.get(atMs) ?? 0));
+  const [lastFailure, lastSuccess] = [failures.at(-1), successes.at(-1)];
+  const endOf = (datapoint: Datapoint | undefined): string | undefined =>
+    datapoint && toIso(Math.min(datapoint.atMs + DAY_PERIODS.failed * 1000, nowMs));
+  const latestOf = (metric: keyof typeof DAY_PERIODS, datapoints: readonly Datapoint[]): number | undefined =>
+    largest(datapoints.filter(({ atMs }) => atMs + DAY_PERIODS[metric] * 1000 > nowMs - LATEST_MS));
+  const hasData = Object.values(series).some((datapoints) => datapoints.length > 0);
+  return omitUndefined({
+    state:
+      unread.length > 0 ? ('unreadable' as const) : hasData ? ('available' as const) : ('noData' as const),
+    reason: unread.length > 0 ? unread.join('; ') : undefined,
+    operations: total(operations),
+    failed: total(failed),
+    failedSince: failures[0] && toIso(failures[0].atMs),
+    failedUntil: endOf(lastFailure),
+    replicatedUntil: endOf(lastSuccess),
+    unrecovered: lastFailure && lastFailure.atMs >= (lastSuccess?.atMs ?? 0) ? true : undefined,
+    latencySeconds: latestOf('latencySeconds', latencySeconds),
+    pendingOperations: latestOf('pendingOperations', pendingOperations),
+    pendingBytes: latestOf('pendingBytes', pendingBytes),
+    history: {
+      failed: hourly(failed, startMs, total),
+      latencySeconds: hourly(latencySeconds, startMs, largest),
+    },
+  });
+}
+
+/** Returns the value of each hour from the start on. */
+function hourly(
+  datapoints: readonly Datapoint[],
+  startMs: number,
+  combine: (datapoints: readonly Datapoint[]) => number | undefined,
+): (number | null)[] {
+  const hours: Datapoint[][] = Array.from({ length: HISTORY_HOURS }, () => []);
+  for (const datapoint of datapoints)
+    hours[Math.floor((datapoint.atMs - startMs) / HOUR_MS)]?.push(datapoint);
+  return hours.map((hour) => combine(hour) ?? null);
+}
+
+const total = (datapoints: readonly Datapoint[]): number | undefined =>
+  datapoints.length === 0 ? undefined : datapoints.reduce((sum, { value }) => sum + value, 0);
+
+const largest = (datapoints: readonly Datapoint[]): number | undefined =>
+  datapoints.length === 0 ? undefined : Math.max(...datapoints.map(({ value }) => value));
+
+const toIso = (ms: number): string => new Date(ms).toISOString();
+
+/**
+ * Combines the metrics of the rules of a pair. Pure.
+ *
+ * @param rulesWithoutMetrics number of further rules, for which S3 has no metrics
+ */
+export function combineRuleMetrics(
+  rules: readonly RuleMetrics[],
+  rulesWithoutMetrics: number,
+  nowMs: number,
+): ReplicationMetrics {
+  const valuesOf = <K extends keyof RuleMetrics>(field: K): NonNullable<RuleMetrics[K]>[] =>
+    rules.flatMap((rule) => rule[field] ?? []) as NonNullable<RuleMetrics[K]>[];
+  const sum = (field: 'operations' | 'failed' | 'pendingOperations' | 'pendingBytes') =>
+    addUp(valuesOf(field));
+  const reasons = toSortedSet(valuesOf('reason'));
+  const latencies = valuesOf('latencySeconds');
+  const hours = (
+    field: keyof ReplicationMetrics['history'],
+    combine: (values: number[]) => number | undefined,
+  ) =>
+    Array.from(
+      { length: HISTORY_HOURS },
+      (_, hour) => combine(rules.flatMap(({ history }) => history[field][hour] ?? [])) ?? null,
+    );
+  return omitUndefined({
+    at: toIso(nowMs),
+    state:
+      reasons.length > 0
+        ? ('unreadable' as const)
+        : rules.some(({ state }) => state === 'available')
+          ? ('available' as const)
+          : rules.length === 0
+            ? ('notEnabled' as const)
+            : ('noData' as const),
+    reason: reasons.length > 0 ? reasons.join('; ') : undefined,
+    rulesWithoutMetrics: rulesWithoutMetrics > 0 ? rulesWithoutMetrics : undefined,
+    operations: sum('operations'),
+    failed: sum('failed'),
+    failedSince: valuesOf('failedSince').sort()[0],
+    failedUntil: valuesOf('failedUntil').sort().at(-1),
+    replicatedUntil: valuesOf('replicatedUntil').sort().at(-1),
+    unrecovered: valuesOf('unrecovered')[0],
+    latencySeconds: latencies.length === 0 ? undefined : Math.max(...latencies),
+    pendingOperations: sum('pendingOperations'),
+    pendingBytes: sum('pendingBytes'),
+    history: {
+      failed: hours('failed', addUp),
+      latencySeconds: hours('latencySeconds', (values) =>
+        values.length === 0 ? undefined : Math.max(...values),
+      ),
+    },
+  });
+}
+
+const addUp = (values: readonly number[]): number | undefined =>
+  values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0);

@@ -38,22 +38,25 @@ describe('replicatingCondition', () => {
       status: 'False',
       reason: 'OperationsFailed',
       message:
-        '100 of 1,110 operations failed since 2026-11-30T09:40:00.000Z, in the last 24 hours; S3 does not retry them',
+        '100 of 1,110 operations of the last 24 hours failed, since 2026-11-30T09:40:00.000Z; S3 does not retry them',
     });
+  });
+
+  test('the failures began before the last 24 hours: says so', () => {
+    const { message } = replicatingCondition(failing({ failedSince: '2026-11-29T10:05:00.000Z' }), [], NOW);
+    expect(message).toContain('since 2026-11-29T10:05:00.000Z or earlier;');
   });
 
   test('operations succeeded since the last failure, 15 minutes ago: True, with the failures', () => {
     const condition = replicatingCondition(failing({ failedUntil: '2026-11-30T09:45:00.000Z' }), [], NOW);
     expect(condition).toMatchObject({ status: 'True', reason: 'Replicated' });
-    expect(condition.message).toContain('100 of 1,110 operations failed since 2026-11-30T09:40:00.000Z');
+    expect(condition.message).toContain(
+      '100 of 1,110 operations of the last 24 hours failed, since 2026-11-30T09:40:00.000Z',
+    );
   });
 
-  test.each([
-    ['nothing succeeded', undefined],
-    ['nothing succeeded since the period of the last failure', '2026-11-30T03:00:00.000Z'],
-  ])('the last failure is hours ago and %s: remains False', (_, replicatedUntil) => {
-    const { replicatedUntil: __, ...rest } = failing({ failedUntil: '2026-11-30T03:00:00.000Z' });
-    const replication = { ...rest, ...(replicatedUntil !== undefined && { replicatedUntil }) };
+  test('the last failure is hours ago, and no operation of its rule succeeded since: remains False', () => {
+    const replication = failing({ failedUntil: '2026-11-30T03:00:00.000Z', unrecovered: true });
     expect(replicatingCondition(replication, [], NOW).status).toBe('False');
   });
 
