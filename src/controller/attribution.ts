@@ -10,10 +10,28 @@ import type { Clock } from '../util/clock.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { createWorkQueue } from './queue.ts';
 
-/** Attributes drift to the caller that made the change. No pass waits for an attribution or depends on it. */
-interface Attributor {
+/** A period in milliseconds since 1970. */
+interface Period {
+  since: number;
+  until: number;
+}
+
+/** A document, and the CloudTrail events that change it. */
+export interface AuditedDocument {
+  id: Id;
+  /** The name by which events refer to its bucket, role or key. */
+  name: string;
+  location: Location;
+  eventNames: string[];
+  subject: Omit<Kind['auditEvents'], 'eventNamesByPath'>;
+}
+
+/** Attributes changes to the caller that made them. No pass waits for an attribution or depends on it. */
+export interface Attributor {
   /** Starts a lookup of the changes that these steps revert, in the given period (milliseconds since 1970). */
-  enqueue(key: string, steps: readonly Step[], period: { since: number; until: number }): void;
+  enqueue(key: string, steps: readonly Step[], period: Period): void;
+  /** Starts a lookup of the last change of a document in the given period. */
+  lookUp(key: string, document: AuditedDocument, period: Period): void;
   /** Drops all lookups of a removed pair. */
   forget(key: string): void;
   drain(): Promise<void>;
@@ -29,16 +47,10 @@ interface AttributorOptions {
   onAttributed(key: string, id: Id, change: LastChange): void;
 }
 
-interface EventLookup {
+interface EventLookup extends AuditedDocument, Period {
   key: string;
-  id: Id;
-  auditEvents: Kind['auditEvents'];
-  location: Location;
   /** The location in which CloudTrail lists the events of the resource. */
   eventLocation: Location;
-  eventNames: string[];
-  since: number;
-  until: number;
   /** The change that reverts the drift. The same change again starts no second lookup. */
   patch: string;
   isDone: boolean;
@@ -124,7 +136,7 @@ export function createAttributor({
     aws: AwsClient,
     eventsByGroup: ReadonlyMap<string, LookupEventsEntry[]>,
   ): Promise<void> {
-    const { key, id, location, auditEvents, eventNames, since, until } = lookup;
+    const { key, id, name, location, subject, eventNames, since, until } = lookup;
     const eventLists = eventNames.map((eventName) =>
       eventsByGroup.get(groupKey(lookup.eventLocation, eventName)),
     );
@@ -132,42 +144,51 @@ export function createAttributor({
     if (lookup.isDone || eventLists.some((events) => events === undefined)) return;
     const candidates = eventLists.flatMap((events) => events ?? []);
     if (candidates.length === 0) return;
-    const resourceName = nameFromId(id, location);
-    const names = [resourceName, ...((await auditEvents.fetchAliases?.(aws, location, resourceName)) ?? [])];
-    const isAbout = (parameters: Record<string, unknown>) => auditEvents.matches(parameters, names);
+    const names = [name, ...((await subject.fetchAliases?.(aws, location, name)) ?? [])];
+    const isAbout = (parameters: Record<string, unknown>) => subject.matches(parameters, names);
     const change = findLastChange(candidates, { since, until, isAbout });
     if (!change || lookupsByKey.get(lookupKey(key, id)) !== lookup) return;
     lookup.isDone = true;
     onAttributed(key, id, change);
   }
 
+  /** Starts a lookup, unless the latest lookup of the document is for the same change. */
+  function addLookup(key: string, document: AuditedDocument, period: Period, patch: string): void {
+    const { id, location, eventNames, subject } = document;
+    const previous = lookupsByKey.get(lookupKey(key, id));
+    const isSame = previous?.since === period.since && previous.patch === patch;
+    if (eventNames.length === 0 || isSame) return;
+    const region = subject.eventRegion?.(location.region) ?? location.region;
+    const eventLocation = { ...location, region };
+    lookupsByKey.set(lookupKey(key, id), {
+      key,
+      ...document,
+      eventLocation,
+      ...period,
+      patch,
+      isDone: false,
+    });
+    attempts = 0;
+    queue.addAfter(BATCH_KEY, BATCH_DELAY_MS);
+  }
+
   return {
     enqueue(key, steps, period) {
       for (const step of steps) {
         const auditEvents = kinds.get(step.kind)?.auditEvents;
-        const eventNames = auditEvents ? eventNamesOf(auditEvents, step) : [];
-        const patch = canonicalJson(step.patch);
-        const previous = lookupsByKey.get(lookupKey(key, step.id));
-        const isSame = previous?.since === period.since && previous.patch === patch;
-        if (!auditEvents || eventNames.length === 0 || isSame) continue;
-        const region = auditEvents.eventRegion?.(step.at.region) ?? step.at.region;
-        const eventLocation = { ...step.at, region };
+        if (!auditEvents) continue;
         const { id, at: location } = step;
-        lookupsByKey.set(lookupKey(key, id), {
-          key,
+        const document = {
           id,
-          auditEvents,
+          name: nameFromId(id, location),
           location,
-          eventLocation,
-          eventNames,
-          ...period,
-          patch,
-          isDone: false,
-        });
-        attempts = 0;
-        queue.addAfter(BATCH_KEY, BATCH_DELAY_MS);
+          eventNames: eventNamesOf(auditEvents, step),
+          subject: auditEvents,
+        };
+        addLookup(key, document, period, canonicalJson(step.patch));
       }
     },
+    lookUp: (key, document, period) => addLookup(key, document, period, ''),
     forget(key) {
       for (const [mapKey, lookup] of lookupsByKey) if (lookup.key === key) lookupsByKey.delete(mapKey);
     },

@@ -2,6 +2,7 @@ import type { CanaryResult } from '../canary/canary.ts';
 import type { Endpoint, Id, Step } from '../core/resource.ts';
 import type { ReplicationLag } from '../facts/object-sample.ts';
 import type { ReplicationMetrics } from '../facts/replication-metrics.ts';
+import type { FixCommand } from '../proof/fix-commands.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import type { Position, Problem, Side } from '../spec/types.ts';
@@ -91,8 +92,16 @@ export interface CanaryStatus {
   latencyMs?: number;
 }
 
-/** Consecutive failures of one rule with one reason. Delete markers are a burst of their own. */
+/**
+ * Consecutive failures of one rule with one reason, from the events of S3. Failed deletions are bursts of their own. It
+ * ends after 15 minutes without a failure.
+ */
 export interface FailureBurst {
+  /** Identifies the burst among those of the pair. */
+  id: string;
+  /** The source bucket. */
+  bucket: string;
+  /** Id of the rule: `replikey/tax/tax`. */
   rule: string;
   /** S3's failure reason: `SrcGetObjectNotPermitted`. */
   reason: string;
@@ -100,17 +109,25 @@ export interface FailureBurst {
   operation: string;
   /** Number of failed operations. */
   count: number;
-  /** ISO 8601: the first and the last failure. */
+  /** ISO 8601: the times of the first and the last failed request. */
   since: string;
   until: string;
+  /** ISO 8601: when the burst ended; absent: it continues. */
+  endedAt?: string;
   /** The last keys, newest first, at most 20. */
   keys: string[];
   /** The cause, as the doctor explains it: the missing statement. */
   cause?: string;
-  /** The change of AWS that caused it. */
+  /** The last change of the document that causes the failures, before the first of them. */
   lastChange?: LastChange;
-  /** The correction: an instruction or a command. */
+  /** The correction: an instruction, with the statement to add. */
   fix?: string;
+  /** Commands that apply the fix; absent: none, or too long. */
+  commands?: FixCommand[];
+  /** The change with which replikey corrected the cause. */
+  reverted?: { at: string; ids: Id[] };
+  /** ISO 8601: when replikey reported the burst, with its cause if it found one. */
+  reportedAt?: string;
 }
 
 /** Replaced permissions that stay for objects in flight. */

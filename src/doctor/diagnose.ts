@@ -147,6 +147,54 @@ export async function diagnoseObject(
   return { proof: result, facts, object };
 }
 
+/** A failed replication that S3 reported. */
+export interface FailedReplication {
+  bucket: string;
+  key: string;
+  versionId?: string;
+  /** Whether S3 could not replicate a delete marker. */
+  isDeletion: boolean;
+}
+
+/**
+ * Proves the rules that select a failed object, as they are now. If the object cannot be read any more, proves all rules
+ * of the bucket. Reads no object for a delete marker, which has no properties.
+ */
+export async function diagnoseFailure(
+  aws: Aws,
+  { bucket, key, versionId, isDeletion }: FailedReplication,
+  { locations, now }: Pick<DiagnoseOptions, 'locations' | 'now'>,
+): Promise<{ proofs: RuleProof[]; facts: Facts }> {
+  const replicationFacts = await collectReplicationFacts(aws, [bucket], locations);
+  const location = bucketLocationOf(replicationFacts, bucket, locations);
+  const readObject = () =>
+    readSampledObject(aws, location, bucket, key, versionId, { mayLackTags: true }).catch(
+      (error: unknown) => {
+        if (error instanceof UserError) throw error;
+        return undefined;
+      },
+    );
+  const object = isDeletion ? deleteMarkerOf(key) : await readObject();
+  const keys = keysWithReplicaKeys(replicationFacts, bucket, object ? kmsKeyArnsOf(object) : []);
+  const keyFacts = await addKeyFacts(aws, replicationFacts, keys, locations);
+  const nowMs = now();
+  const { result, facts } = await proveWithGrants(aws, keyFacts, locations, (known) => {
+    const contexts = ruleContextsOf(known, bucket).map((context) => ({ ...context, nowMs }));
+    const proofs = object ? explainObject(contexts, bucket, object).taken : [];
+    const result = proofs.length > 0 ? proofs : proveRules(known, bucket, [], nowMs);
+    return { result, proofs: result };
+  });
+  return { proofs: result, facts };
+}
+
+const deleteMarkerOf = (key: string): SampledObject => ({
+  key,
+  deleteMarker: true,
+  tags: [],
+  encryption: { algorithm: 'AES256' },
+  lastModified: new Date(0),
+});
+
 /** Returns the keys of objects, and those of their replicas. */
 const keysWithReplicaKeys = (facts: Facts, bucket: string, keys: string[]): string[] => [
   ...keys,

@@ -1,7 +1,8 @@
-import type { Kind } from '../core/kind.ts';
+import type { AuditEvents, Kind } from '../core/kind.ts';
+import { bucketAuditEvents, keyAuditEvents, roleAuditEvents } from './cloudtrail-events.ts';
 import { iamRole } from './iam-role.ts';
 import { iamRolePolicy } from './iam-role-policy.ts';
-import { kmsKey } from './kms-key.ts';
+import { fetchKeyIdentifiers, kmsKey } from './kms-key.ts';
 import { kmsKeyPolicy } from './kms-key-policy.ts';
 import { s3Bucket } from './s3-bucket.ts';
 import { s3BucketPolicy } from './s3-bucket-policy.ts';
@@ -27,3 +28,10 @@ const ALL_KINDS = [
 ] as unknown as readonly Kind[];
 
 export const kinds: ReadonlyMap<string, Kind> = new Map(ALL_KINDS.map((kind) => [kind.name, kind]));
+
+/** How CloudTrail events refer to a bucket, role or key, whichever document of it they change. */
+export const auditSubjects: Record<'bucket' | 'role' | 'key', Omit<AuditEvents, 'eventNamesByPath'>> = {
+  bucket: bucketAuditEvents({}),
+  role: roleAuditEvents({}),
+  key: keyAuditEvents({}, fetchKeyIdentifiers),
+};

@@ -1,0 +1,98 @@
+import type { AwsClient } from '../aws/client.ts';
+import { formatAwsError } from '../aws/errors.ts';
+import type { Queue, ReceivedMessage, SqsModule } from '../aws/sqs.ts';
+import { backoffMs, type Clock, sleep } from '../util/clock.ts';
+
+/** What happens to a message: it is deleted, is left for another process, or stays for the dead-letter queue. */
+export type Disposition = 'handled' | 'elsewhere' | 'unknown';
+
+export interface QueueConsumerOptions {
+  queue(): Queue;
+  /** How long a call waits for messages, in seconds: at most 20. */
+  waitSeconds: number;
+  loadSqs(): Promise<SqsModule>;
+  client(): AwsClient;
+  clock: Clock;
+  /** Returns a number from 0 up to, but not including, 1. */
+  random: () => number;
+  /** Whether this process may receive messages now. */
+  isActive(): boolean;
+  /** Counts a message, before it is deleted. Must not throw. */
+  handle(message: ReceivedMessage): Disposition;
+  /** Called after the messages of a call are counted. */
+  onBatch(): void;
+  warn(message: string): void;
+  /** Ends the consumer. */
+  signal: AbortSignal;
+}
+
+/** How often a standby checks whether it may receive messages, and the pause after a call that returned at once. */
+const STANDBY_MS = 1_000;
+const MIN_POLL_MS = 1_000;
+
+const MAX_BACKOFF_MS = 60_000;
+
+/** Seconds until another process can receive a message that this one returns. */
+const RETURN_SECONDS = 5;
+
+/**
+ * Receives the messages of a queue until the signal aborts. Deletes a message only after it was counted, so that a
+ * message may be counted twice but is not lost. A message that is received but not handled becomes visible again: a stop
+ * need not wait for the call in flight.
+ */
+export async function consumeQueue(options: QueueConsumerOptions): Promise<void> {
+  const { clock, random, signal, warn } = options;
+  let failures = 0;
+  while (!signal.aborted) {
+    if (!options.isActive()) {
+      await sleep(clock, STANDBY_MS, signal);
+      continue;
+    }
+    const startedAt = clock.monotonicNow();
+    try {
+      const progress = await receiveBatch(options);
+      failures = 0;
+      const isFast = clock.monotonicNow() - startedAt < MIN_POLL_MS;
+      // An endpoint without long polling would otherwise be called without a pause.
+      if (!progress && isFast) await sleep(clock, MIN_POLL_MS, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      failures += 1;
+      warn(`cannot receive failure events: ${formatAwsError(error).replace(/, request [\w/+=-]+/g, '')}`);
+      await sleep(clock, Math.min(backoffMs(failures, random()), MAX_BACKOFF_MS), signal);
+    }
+  }
+}
+
+/** Receives and handles the messages of one call. Returns whether it handled any of them. */
+async function receiveBatch(options: QueueConsumerOptions): Promise<boolean> {
+  const { client, waitSeconds, signal, warn } = options;
+  const queue = options.queue();
+  const sqs = await options.loadSqs();
+  const messages = await unlessAborted(sqs.receiveMessages(client(), queue, waitSeconds), signal);
+  const byDisposition: Record<Disposition, ReceivedMessage[]> = { handled: [], elsewhere: [], unknown: [] };
+  for (const message of messages) byDisposition[options.handle(message)].push(message);
+  const { handled, elsewhere } = byDisposition;
+  if (handled.length > 0) {
+    options.onBatch();
+    // A stop must not leave messages that are counted: the next process would count them again.
+    const failed = await sqs.deleteMessages(client().uninterruptible(), queue, handled);
+    if (failed.length > 0) warn(`cannot delete ${failed.length} failure events: ${failed[0]}`);
+  }
+  if (elsewhere.length > 0)
+    await sqs.returnMessages(client().uninterruptible(), queue, elsewhere, RETURN_SECONDS);
+  return handled.length > 0;
+}
+
+/** Returns the messages of a call; none when the signal aborts first. */
+function unlessAborted(
+  receiving: Promise<ReceivedMessage[]>,
+  signal: AbortSignal,
+): Promise<ReceivedMessage[]> {
+  return new Promise((resolve, reject) => {
+    const stop = () => resolve([]);
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    receiving.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
