@@ -38,7 +38,7 @@ export const LAYERS = [
       },
       controller: {
         holds:
-          'work queue, spec watcher, last known good specs, conditions, leader election, attribution of drift, metrics, status page',
+          'work queue, spec watcher, last known good specs, conditions, leader election, attribution of drift, failure events, metrics, status page',
         io: 'any',
       },
     },

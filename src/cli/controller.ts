@@ -3,6 +3,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { type AwsClient, type AwsClientOptions, createAwsClient } from '../aws/client.ts';
 import { createSdkClients } from '../aws/sdk-clients.ts';
 import { type ControllerOptions, createController } from '../controller/controller.ts';
+import type { FailureSource } from '../controller/failure-monitor.ts';
 import {
   createLeadership,
   LEASE_NAME,
@@ -26,7 +27,9 @@ import { isColourEnabled } from '../report/style.ts';
 import type { Sandbox } from '../sandbox/server.ts';
 import { parseLabelSelector, SelectionError } from '../spec/select.ts';
 import type { Specs } from '../spec/types.ts';
+import { queueAddressOf } from '../util/arn.ts';
 import { createAbortController, systemClock } from '../util/clock.ts';
+import { parseQueueName } from '../util/queue-address.ts';
 import type { Io } from './command-model.ts';
 import { attemptTimeout, createIdentity, type LockOptions, leaseTimesOf, openLeaseStore } from './lock.ts';
 import { propagationWaitMs, variableInputOf } from './options.ts';
@@ -43,6 +46,8 @@ export interface RunOptions extends Omit<ReconcileOptions, keyof LockOptions>, L
   samplePages: number;
   grace: number;
   workers: number;
+  /** URLs or ARNs of queues. */
+  failures: string[];
   listen?: ListenAddress;
   healthListen?: ListenAddress;
   planOnly?: true;
@@ -57,6 +62,9 @@ interface ListenAddress {
 /** Loads the CloudTrail client only when it is needed: most runs never need it. */
 const loadCloudTrail = () => import('../aws/cloudtrail.ts');
 
+/** Loads the SQS client only when there is a queue. */
+const loadSqs = () => import('../aws/sqs.ts');
+
 /** Milliseconds between two polls of the spec files, for file systems without events. */
 const SPEC_POLL_MS = 10_000;
 
@@ -68,6 +76,11 @@ export async function runController(
   signal: AbortSignal,
 ): Promise<number> {
   rejectSinglePassOptions(options);
+  if (options.planOnly && options.failures.length > 0)
+    throw new UserError(
+      EXIT.usage,
+      '--failures deletes the messages that it received, but --plan-only never writes: remove one of them',
+    );
   rejectInvalidEndpoints(io);
   const log = createLog(io.stderr, { level: options.logLevel, colour: isColourEnabled(io.stderr, io.env) });
   const sandbox =
@@ -131,6 +144,9 @@ async function runUntilStopped(
     signal,
     variableInput: variableInputOf(options, io),
     loadCloudTrail,
+    ...(options.failures.length > 0 && {
+      failures: failureSourceOf(options, io, sandbox, leadership !== undefined),
+    }),
     intervalMs: options.interval * 1000,
     ...(options.verifyInterval === undefined ? {} : { verifyIntervalMs: options.verifyInterval * 1000 }),
     samplePages: options.samplePages,
@@ -328,6 +344,27 @@ function selectionFilter({ only, selector }: RunOptions): (item: WorkItem) => bo
     if (error instanceof SelectionError) throw new UserError(EXIT.usage, error.message);
     throw error;
   }
+}
+
+/** The longest wait of a call for messages, and the time left for its response, in seconds. */
+const MAX_POLL_SECONDS = 20;
+const POLL_MARGIN_SECONDS = 2;
+
+/** Returns the queues of failure events. A call ends before the time limit of an attempt, with or without messages. */
+function failureSourceOf(
+  options: RunOptions,
+  { env }: Io,
+  sandbox: Sandbox | undefined,
+  hasLease: boolean,
+): FailureSource {
+  const endpoint = sandbox?.endpoint ?? env.AWS_ENDPOINT_URL_SQS ?? env.AWS_ENDPOINT_URL;
+  const addresses = options.failures.map((text) => queueAddressOf(parseQueueName(text), endpoint));
+  const limitSeconds = hasLease ? Math.floor(attemptTimeout(options) / 1000) : Number.POSITIVE_INFINITY;
+  return {
+    queues: [...new Map(addresses.map((address) => [address.arn, address])).values()],
+    waitSeconds: Math.max(1, Math.min(MAX_POLL_SECONDS, limitSeconds - POLL_MARGIN_SECONDS)),
+    loadSqs,
+  };
 }
 
 const untilAborted = (signal: AbortSignal): Promise<void> =>

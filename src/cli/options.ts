@@ -5,6 +5,7 @@ import { checkDuration, parseDuration } from '../spec/patterns.ts';
 import type { Selection } from '../spec/select.ts';
 import type { VariableInput } from '../spec/variables.ts';
 import { shellQuote } from '../util/escape.ts';
+import { parseQueueName } from '../util/queue-address.ts';
 import type { Io } from './command-model.ts';
 
 export interface GlobalOptions {
@@ -216,6 +217,16 @@ export function propagationWaitMs(
 }
 
 export const collectValues = (value: string, previous: string[]): string[] => [...previous, value];
+
+/** Collects the URLs and ARNs of queues. */
+export function collectQueues(value: string, previous: string[]): string[] {
+  try {
+    parseQueueName(value);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+  return [...previous, value];
+}
 
 export const outputOption = (...formats: string[]) =>
   new Option('-o, --output <format>', 'output format').choices(['text', 'json', ...formats]).default('text');

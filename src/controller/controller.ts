@@ -17,8 +17,10 @@ import { backoffMs, type Clock, withJitter } from '../util/clock.ts';
 import { createKeyedMutex } from '../util/mutex.ts';
 import { createAttributor } from './attribution.ts';
 import { isDrift } from './conditions.ts';
+import { createFailureMonitor, type FailureSource } from './failure-monitor.ts';
 import { type LastKnownGood, selectLastKnownGood } from './last-known-good.ts';
 import { createWorkQueue } from './queue.ts';
+import { afterReplication } from './replicating.ts';
 import type { SpecFiles } from './spec-watcher.ts';
 import {
   afterAttribution,
@@ -72,6 +74,8 @@ export interface ControllerOptions {
   role?(): Pick<ProcessStatus, 'role' | 'leases'>;
   /** Loads the CloudTrail client when the first drift needs it; absent: drift is not attributed. */
   loadCloudTrail?(): Promise<Pick<CloudTrailModule, 'lookUp'>>;
+  /** The queues of failure events; absent: none. */
+  failures?: FailureSource;
   /** Whether this process handles this pair at all. */
   isAssigned?(item: WorkItem): boolean;
   /** The selection of `isAssigned`. A selection that matches no spec is a problem, like an invalid spec. */
@@ -97,6 +101,8 @@ export interface ControllerObserver {
   /** A caller other than replikey changed a resource of a pair. */
   onDrift?(key: string): void;
   onReload?(ok: boolean): void;
+  /** S3 reported an event of replication; `pair` is empty if no spec declares its rule. */
+  onFailureEvent?(event: { pair: string; reason: string }): void;
 }
 
 /** Time after an expiry at which the controller removes the permission, so that the clock of AWS has passed it. */
@@ -129,6 +135,7 @@ export function createController(options: ControllerOptions): Controller {
   const lastConvergedAt = new Map<string, number>();
   let knownGood: LastKnownGood | undefined;
   let problems: Problem[] = [];
+  let declaredItems = new Map<string, WorkItem>();
   let items = new Map<string, WorkItem>();
   let sharedIds = new Map<string, Id[]>();
   let connection: { aws: AwsClient; close(): void; accounts: string } | undefined;
@@ -164,7 +171,25 @@ export function createController(options: ControllerOptions): Controller {
         if (!before) return;
         log.info({ pair: key, id }, `${id}: ${formatLastChange(change)}`);
         setStatus(key, afterAttribution(before, id, change));
+        failureMonitor?.markReverted(key);
       },
+    });
+
+  const failureMonitor =
+    options.failures &&
+    createFailureMonitor({
+      ...options,
+      ...options.failures,
+      client: () => clientFor(currentSpecs()),
+      specs: () => knownGood?.specs,
+      items: () => ({ declared: declaredItems, assigned: items }),
+      statusOf: (pair) => statuses.get(pair),
+      onBursts(pair, failureBursts) {
+        const before = statuses.get(pair);
+        if (before) setStatus(pair, afterReplication(before, { failureBursts }, nowIso()));
+      },
+      requestPass: (pair) => queue.add(pair),
+      onEvent: (event) => options.observer?.onFailureEvent?.(event),
     });
 
   async function reconcileItem(key: string, { waitedMs }: { waitedMs: number }): Promise<void> {
@@ -185,6 +210,7 @@ export function createController(options: ControllerOptions): Controller {
         ? Math.min(backoffMs(after.failures, random()), intervalMs)
         : Math.min(untilFirstExpiryMs(after), intervalMs);
     setStatus(key, { ...after, nextRun: new Date(clock.now() + delayMs).toISOString() });
+    failureMonitor?.markReverted(key);
     const result = after.retry === 'none' ? 'success' : after.retry === 'terminal' ? 'requeue' : 'error';
     options.observer?.onReconcile?.({ key, result, ms: clock.monotonicNow() - startedMonotonic, waitedMs });
     queue.addAfter(key, delayMs);
@@ -366,10 +392,12 @@ export function createController(options: ControllerOptions): Controller {
       statuses.delete(key);
       lastConvergedAt.delete(key);
       attributor?.forget(key);
+      failureMonitor?.forget(key);
       if (!allItems.has(key))
         log.info({ pair: key }, 'no longer declared: replikey leaves its AWS resources unchanged');
     }
     const previousItems = items;
+    declaredItems = allItems;
     items = assignedItems;
     for (const [key, item] of assignedItems) {
       const previous = previousItems.get(key);
@@ -444,7 +472,7 @@ export function createController(options: ControllerOptions): Controller {
       for (const key of items.keys()) queue.add(key);
     },
     async drain() {
-      await Promise.all([queue.drain(), verifyQueue.drain(), attributor?.drain()]);
+      await Promise.all([queue.drain(), verifyQueue.drain(), attributor?.drain(), failureMonitor?.drain()]);
       warnings.close();
       connection?.close();
     },

@@ -11,8 +11,9 @@ import { auditSubjects } from '../kinds/index.ts';
 import { createDedupedLog, type Log } from '../log.ts';
 import { FINDING_CODES } from '../proof/findings.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
+import type { QueueAddress } from '../util/arn.ts';
 import { backoffMs, type Clock, createAbortController } from '../util/clock.ts';
-import type { QueueAddress } from '../util/queue-address.ts';
+
 import { type AuditedDocument, createAttributor } from './attribution.ts';
 import { createFailureBursts, formatBurst, isDeletion, limitBursts } from './failure-bursts.ts';
 import { type FailureEvent, parseFailureMessage } from './failure-events.ts';
@@ -49,14 +50,14 @@ export interface FailureMonitorOptions extends FailureSource {
   onBursts(pair: string, bursts: FailureBurst[]): void;
   /** Queues a pass for a pair, which corrects the cause if it is drift. */
   requestPass(pair: string): void;
-  /** Counts events, for metrics; `pair` is empty for an event of a rule that no spec declares. */
-  onEvents?(event: { pair: string; reason: string }): void;
+  /** Counts an event, for metrics; `pair` is empty for an event of a rule that no spec declares. */
+  onEvent?(event: { pair: string; reason: string }): void;
 }
 
 /** Consumes failure events, groups them into bursts, and explains each burst once. */
 export interface FailureMonitor {
-  /** Marks the bursts whose cause the last pass over a pair corrected. */
-  afterPass(status: PairStatus): void;
+  /** Marks the bursts whose cause the last pass over a pair corrected, after a pass or its attribution. */
+  markReverted(pair: string): void;
   forget(pair: string): void;
   /** Stops receiving, and waits for the work in flight. */
   drain(): Promise<void>;
@@ -152,7 +153,7 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
     { bucket, rule }: Pick<FailureEvent, 'bucket' | 'rule'>,
     queue: QueueAddress,
   ): void {
-    options.onEvents?.({ pair: typeof owner === 'object' ? owner.key : '', reason });
+    options.onEvent?.({ pair: typeof owner === 'object' ? owner.key : '', reason });
     const subject = `${rule} of ${bucket}`;
     if (typeof owner === 'object' || unknownRules.has(subject) || unknownRules.size === MAX_UNKNOWN_RULES)
       return;
@@ -232,7 +233,7 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
       ...explanation,
       ...(commands.length > 0 && { commands }),
     }));
-    addReversal(pair);
+    markReverted(pair);
     return document && toAuditedDocument(document, locations);
   }
 
@@ -254,15 +255,16 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
   }
 
   /** Adds the change with which replikey corrected the cause: the rule is proven after a pass that reverted drift. */
-  function addReversal(pair: string): void {
+  function markReverted(pair: string): void {
     const status = options.statusOf(pair);
     const change = status?.changes.find(({ cause, result }) => cause === 'drift' && result === 'applied');
     if (!status || !change) return;
     for (const burst of bursts.of(pair)) {
       const isProven = status.proof.some(({ rule, verdict }) => rule === burst.rule && verdict === 'proven');
       const isLater = Date.parse(change.at) >= Date.parse(burst.since);
-      if (!isProven || !isLater || burst.endedAt !== undefined || burst.reverted?.at === change.at) continue;
+      if (!isProven || !isLater || burst.endedAt !== undefined) continue;
       const lastChange = burst.lastChange ?? change.steps.find((step) => step.lastChange)?.lastChange;
+      if (burst.reverted?.at === change.at && burst.lastChange === lastChange) continue;
       const reverted = { at: change.at, ids: change.steps.map(({ id }) => id) };
       bursts.update(pair, burst.id, (current) => ({
         ...current,
@@ -286,7 +288,7 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
   );
 
   return {
-    afterPass: ({ name }) => addReversal(name),
+    markReverted,
     forget(pair) {
       for (const { id } of bursts.of(pair)) {
         const key = burstKey(pair, id);

@@ -148,6 +148,12 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
     'Changes outside replikey that a pass detected.',
     'pair',
   );
+  const failureEvents = counter(
+    'replikey_failure_events_total',
+    'Failure events of S3, by reason; without a pair for rules that no spec declares.',
+    'pair',
+    'reason',
+  );
   const reloadSuccess = gauge(
     'replikey_config_last_reload_successful',
     'Whether all current specs are valid: 1 or 0.',
@@ -176,6 +182,8 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
     // A lower count comes from a new AWS client, after a change of accounts: it starts at zero.
     return count >= before ? count - before : count;
   };
+  /** The reasons of failure events, by pair. */
+  const reasonsByPair = new Map<string, Set<string>>();
   /** The pairs with counters. */
   const countedPairs = new Set<string>();
   const CONDITION_VALUES = { True: 1, False: 0, Unknown: -1 };
@@ -193,6 +201,8 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
       if (names.has(pair)) continue;
       countedPairs.delete(pair);
       for (const metric of [canaryLatency, canaryFailures, driftTotal]) metric.remove({ pair });
+      for (const reason of reasonsByPair.get(pair) ?? []) failureEvents.remove({ pair, reason });
+      reasonsByPair.delete(pair);
     }
     for (const metric of [
       conditionStatus,
@@ -246,6 +256,11 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
         countedPairs.add(key);
         for (const ms of latencyMs) canaryLatency.observe({ pair: key }, ms / 1000);
         canaryFailures.inc({ pair: key }, failures);
+      },
+      onFailureEvent({ pair, reason }) {
+        if (pair !== '') countedPairs.add(pair);
+        reasonsByPair.set(pair, (reasonsByPair.get(pair) ?? new Set()).add(reason));
+        failureEvents.inc({ pair, reason });
       },
       onReload(ok) {
         reloadSuccess.set(ok ? 1 : 0);

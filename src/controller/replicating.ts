@@ -1,5 +1,6 @@
 import type { ReplicationMetrics } from '../facts/replication-metrics.ts';
 import { type ConditionState, setCondition } from './conditions.ts';
+import { formatBurst, isDeletion } from './failure-bursts.ts';
 import type { FailureBurst, PairStatus } from './status.ts';
 
 /** Failures of this age and younger make a pair `Replicating: False`, in milliseconds. */
@@ -7,14 +8,11 @@ const RECENT_FAILURE_MS = 15 * 60_000;
 
 const FAILURES_WINDOW_MS = 24 * 3_600_000;
 
-/** S3's operations on delete markers, whose failures lose no object: `OBJECT_DELETE`. */
-const isDeletion = ({ operation }: FailureBurst): boolean => operation.includes('DELETE');
-
 /**
  * Returns the condition `Replicating` of a pair, from the metrics of its rules and from the events of failures.
  *
- * False: an operation failed in the last 15 minutes, or none has succeeded since the last failure. Failed delete markers
- * alone are not a reason. Unknown: there is no evidence of either. Pure.
+ * False: a burst of failure events continues, an operation failed in the last 15 minutes, or none has succeeded since the
+ * last failure. Failed delete markers alone are not a reason. Unknown: there is no evidence of either. Pure.
  *
  * @param replication absent: not read yet
  * @param now ISO 8601
@@ -25,7 +23,7 @@ export function replicatingCondition(
   now: string,
 ): ConditionState {
   const openBursts = bursts
-    .filter((burst) => !isDeletion(burst) && isRecent(burst.until, now))
+    .filter((burst) => !isDeletion(burst) && burst.endedAt === undefined)
     .sort((a, b) => Date.parse(b.until) - Date.parse(a.until));
   const [newest] = openBursts;
   if (newest)
@@ -86,13 +84,9 @@ function failureText({ at, failed = 0, operations = failed, failedSince = at }: 
   return `${counts} operations of the last 24 hours failed, since ${failedSince}${orEarlier}; S3 does not retry them`;
 }
 
-function burstText({ rule, reason, count, since, cause }: FailureBurst, more: number): string {
-  const counts = `${count.toLocaleString('en')} ${count === 1 ? 'operation' : 'operations'} failed`;
-  return [
-    `${rule}: ${counts} since ${since}, ${reason}`,
-    ...(cause === undefined ? [] : [`: ${cause}`]),
-    ...(more === 0 ? [] : [` (and ${more} more ${more === 1 ? 'reason' : 'reasons'})`]),
-  ].join('');
+function burstText(burst: FailureBurst, more: number): string {
+  const suffix = more === 0 ? '' : ` (and ${more} more ${more === 1 ? 'burst' : 'bursts'} of failures)`;
+  return `${formatBurst(burst)}${suffix}`;
 }
 
 /** Returns the status of a pair with new metrics or bursts, and with the condition `Replicating` that follows from them. */

@@ -1,4 +1,5 @@
 import { isDrift } from '../controller/conditions.ts';
+import { formatBurst, isDeletion } from '../controller/failure-bursts.ts';
 import type { PairStatus } from '../controller/status.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../util/clock.ts';
@@ -9,7 +10,7 @@ import { API_GROUP, API_VERSION, type CustomResource } from './resources.ts';
 /** Kubernetes event of a resource, for users. */
 export interface ResourceEvent {
   type: 'Normal' | 'Warning';
-  reason: 'Applied' | 'Drifted' | 'Failed' | 'Blocked' | 'Invalid';
+  reason: 'Applied' | 'Drifted' | 'Failed' | 'Blocked' | 'Invalid' | 'ReplicationFailed';
   note: string;
 }
 
@@ -44,6 +45,15 @@ export function resourceEventsOf(before: PairStatus, after: PairStatus): Resourc
       reason: BLOCKED_REASONS.includes(readyAfter.reason) ? 'Blocked' : 'Failed',
       note: escapeUnprintable(`${readyAfter.reason}: ${readyAfter.message}`),
     });
+  for (const burst of after.failureBursts ?? []) {
+    const previous = before.failureBursts?.find(({ id }) => id === burst.id);
+    if (burst.reportedAt === undefined || previous?.reportedAt !== undefined) continue;
+    events.push({
+      type: isDeletion(burst) ? 'Normal' : 'Warning',
+      reason: 'ReplicationFailed',
+      note: escapeUnprintable(formatBurst(burst)),
+    });
+  }
   return events;
 }
 

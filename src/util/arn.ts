@@ -1,4 +1,5 @@
 import { partition } from '@aws-sdk/core/client';
+import type { QueueName } from './queue-address.ts';
 
 /** The SDK's type omits the Region of the global services. */
 type Partition = ReturnType<typeof partition> & { implicitGlobalRegion?: string };
@@ -35,6 +36,22 @@ export const isListedRegion = (region: string): boolean =>
 /** Returns the ARN of the root user of an account, in the partition of a Region. */
 export const accountRootArn = (account: string, region: string): string =>
   `arn:${partitionOfRegion(region)}:iam::${account}:root`;
+
+/** An SQS queue: what a caller needs to receive its messages. */
+export interface QueueAddress extends Required<QueueName> {
+  arn: string;
+}
+
+/** Returns the address of a queue. `endpoint`: the custom endpoint of SQS; absent: that of the Region. */
+export function queueAddressOf(queue: QueueName, endpoint?: string): QueueAddress {
+  const { region, accountId, name } = queue;
+  const origin = endpoint?.replace(/\/$/, '') ?? `https://sqs.${region}.${lookUpPartition(region).dnsSuffix}`;
+  return {
+    ...queue,
+    url: queue.url ?? `${origin}/${accountId}/${name}`,
+    arn: `arn:${partitionOfRegion(region)}:sqs:${region}:${accountId}:${name}`,
+  };
+}
 
 /** Returns the ARN of a bucket, which contains no account and no Region. */
 export const bucketArn = (bucket: string, region: string): string =>

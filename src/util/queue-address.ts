@@ -1,13 +1,14 @@
-import { dnsSuffixesOf, partitionOfRegion } from './arn.ts';
-
-/** An SQS queue: what a caller needs to receive its messages. */
-export interface QueueAddress {
-  url: string;
-  arn: string;
+/**
+ * What the URL or the ARN of an SQS queue says. The command line parses it at its start, so that this file imports nothing:
+ * `queueAddressOf` of arn.ts adds what follows from the table of Regions.
+ */
+export interface QueueName {
   region: string;
   /** Twelve digits. */
   accountId: string;
   name: string;
+  /** Absent: the queue was given by its ARN. */
+  url?: string;
 }
 
 const ACCOUNT_AND_NAME = /^(\d{12})[/:]([\w-]{1,80}(?:\.fifo)?)$/;
@@ -16,10 +17,9 @@ const ACCOUNT_AND_NAME = /^(\d{12})[/:]([\w-]{1,80}(?:\.fifo)?)$/;
  * Parses the URL or the ARN of a queue. The Region is in the host of a URL: `sqs.us-east-1.amazonaws.com`, or the older
  * `us-east-1.queue.amazonaws.com`.
  *
- * @param endpoint the custom endpoint of SQS, for the URL of a queue that is given by its ARN; absent: AWS
  * @throws Error with the reason and an example.
  */
-export function parseQueueAddress(text: string, endpoint?: string): QueueAddress {
+export function parseQueueName(text: string): QueueName {
   const { region, accountAndName, url } = text.startsWith('arn:') ? partsOfArn(text) : partsOfUrl(text);
   const [, accountId = '', name = ''] = ACCOUNT_AND_NAME.exec(accountAndName) ?? [];
   if (name === '')
@@ -29,14 +29,7 @@ export function parseQueueAddress(text: string, endpoint?: string): QueueAddress
   // Amazon S3 User Guide, "Supported event destinations".
   if (name.endsWith('.fifo'))
     throw new Error('S3 sends events to standard queues only: expected a queue without the suffix .fifo.');
-  const origin = endpoint?.replace(/\/$/, '') ?? `https://sqs.${region}.${dnsSuffixesOf(region)[0]}`;
-  return {
-    url: url ?? `${origin}/${accountId}/${name}`,
-    arn: `arn:${partitionOfRegion(region)}:sqs:${region}:${accountId}:${name}`,
-    region,
-    accountId,
-    name,
-  };
+  return { region, accountId, name, ...(url !== undefined && { url }) };
 }
 
 function partsOfArn(arn: string): { region: string; accountAndName: string; url?: undefined } {

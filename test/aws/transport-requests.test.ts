@@ -4,7 +4,12 @@ import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
 import { SNSClient } from '@aws-sdk/client-sns';
-import { SQSClient } from '@aws-sdk/client-sqs';
+import {
+  ChangeMessageVisibilityBatchCommand,
+  DeleteMessageBatchCommand,
+  ReceiveMessageCommand,
+  SQSClient,
+} from '@aws-sdk/client-sqs';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { describe, expect, test } from 'vitest';
 import type { Service } from '../../src/aws/command.ts';
@@ -20,6 +25,7 @@ const Bucket = 'acme-tax';
 const ExpectedBucketOwner = '111122223333';
 const RoleName = 'acme/ü role';
 const KeyId = 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+const QueueUrl = 'https://sqs.eu-central-1.amazonaws.com/111122223333/failures';
 const Key = 'Tax/2027 ü+&.pdf';
 const document = JSON.stringify({
   Version: '2012-10-17',
@@ -175,7 +181,15 @@ const COMMANDS: Record<Service, (() => object)[]> = {
   ],
   sts: [() => new GetCallerIdentityCommand({})],
   cloudwatch: [],
-  sqs: [],
+  sqs: [
+    () =>
+      new ChangeMessageVisibilityBatchCommand({
+        QueueUrl,
+        Entries: [{ Id: '0', ReceiptHandle: 'AQEB+/=', VisibilityTimeout: 5 }],
+      }),
+    () => new DeleteMessageBatchCommand({ QueueUrl, Entries: [{ Id: '0', ReceiptHandle: 'AQEB+/=' }] }),
+    () => new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 20 }),
+  ],
   sns: [],
   cloudtrail: [
     () =>
@@ -224,6 +238,8 @@ function recordingClient(service: Service, options: object): { client: Client; r
     region: 'eu-central-1',
     credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret', sessionToken: 'token' },
     maxAttempts: 1,
+    // The SDK would call the host of the queue's URL, and ignore FIPS and dual stack.
+    ...(service === 'sqs' && { useQueueUrlAsEndpoint: false }),
     requestHandler: {
       handle: async (request: unknown) => {
         requests.push(request as Request);

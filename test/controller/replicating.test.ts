@@ -22,6 +22,8 @@ const failing = (overrides: Partial<ReplicationMetrics> = {}): ReplicationMetric
     ...overrides,
   });
 const burst = (overrides: Partial<FailureBurst> = {}): FailureBurst => ({
+  id: '1',
+  bucket: 'acme-tax',
   rule: 'replikey/tax/tax',
   reason: 'SrcGetObjectNotPermitted',
   operation: 'OBJECT_PUT',
@@ -90,12 +92,12 @@ describe('replicatingCondition', () => {
         status: 'False',
         reason: 'OperationsFailed',
         message:
-          'replikey/tax/tax: 214 operations failed since 2026-11-30T09:40:00.000Z, SrcGetObjectNotPermitted: no (and 1 more reason)',
+          'tax/tax: 214 objects since 2026-11-30T09:40:00Z, SrcGetObjectNotPermitted: no (and 1 more burst of failures)',
       });
   });
 
-  test('a burst that ended 15 minutes ago: does not count', () => {
-    const closed = burst({ until: '2026-11-30T09:45:00.000Z' });
+  test('a burst that ended: does not count', () => {
+    const closed = burst({ endedAt: NOW });
     expect(replicatingCondition(metrics(), [closed], NOW).status).toBe('True');
   });
 

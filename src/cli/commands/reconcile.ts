@@ -11,6 +11,7 @@ import {
   addLockOptions,
   addPlanOptions,
   addSelectionOptions,
+  collectQueues,
   parseInteger,
   parsePages,
   parsePort,
@@ -119,6 +120,15 @@ const addControllerOptions = (command: Command): Command =>
       )
         .argParser(parsePages)
         .default(1)
+        .helpGroup('Controller:'),
+    )
+    .addOption(
+      new Option(
+        '--failures <queue>',
+        'receive failure events of S3 from this queue (URL or ARN), and explain them; may be repeated',
+      )
+        .argParser(collectQueues)
+        .default([])
         .helpGroup('Controller:'),
     )
     .option('--workers <n>', 'reconcile this many pairs concurrently', parseInteger, 10)
