@@ -4,7 +4,7 @@ import { findGrant, type Grant, withGrant } from '../iam/grants.ts';
 import { ACCOUNT_ROOT_ARN, isPublicPolicy } from '../iam/statement.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies } from '../iam/types.ts';
 import { partitionOfArn } from '../util/arn.ts';
-import type { AccountState, BucketState, KeyState, RoleState, SessionState } from './state.ts';
+import type { AccountState, BucketState, KeyState, QueueState, RoleState, SessionState } from './state.ts';
 import type { Store } from './store.ts';
 import {
   findRole,
@@ -176,6 +176,41 @@ export const bucketPolicyOf = (
     ? {}
     : { resourcePolicy: toNamedPolicy(store, `bucket policy of ${name}`, policy) };
 };
+
+/** Returns the policy of a queue as the resource policy of a request; empty for a queue without a policy. */
+export const queuePolicyOf = (
+  store: Store,
+  { name, policy: storedPolicy, superseded }: QueueState,
+  now: number,
+): { resourcePolicy?: NamedPolicy } => {
+  const policy = policyInUse(storedPolicy, superseded, now);
+  return policy === undefined
+    ? {}
+    : { resourcePolicy: toNamedPolicy(store, `queue policy of ${name}`, policy) };
+};
+
+/** A service that sends on behalf of a resource: S3 for a bucket, SNS for a topic, CloudWatch for an alarm. */
+export interface ServiceSender {
+  /** `s3.amazonaws.com` */
+  service: string;
+  /** ARN of the resource on whose behalf the service sends. */
+  sourceArn: string;
+  /** Account that owns this resource. */
+  sourceAccount: string;
+}
+
+/** Returns the condition keys of a request that a service makes (IAM User Guide, "Cross-service confused deputy prevention"). */
+export const serviceConditionKeysOf = ({
+  service,
+  sourceArn,
+  sourceAccount,
+}: ServiceSender): Record<string, string> => ({
+  'aws:PrincipalIsAWSService': 'true',
+  'aws:PrincipalServiceName': service,
+  'aws:SecureTransport': 'true',
+  'aws:SourceAccount': sourceAccount,
+  'aws:SourceArn': sourceArn,
+});
 
 /**
  * Returns whether S3 denies an account everything: the policy of the bucket is public, RestrictPublicBuckets is on, and

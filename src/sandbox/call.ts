@@ -8,7 +8,9 @@ import type { KeyService } from './kms/keys.ts';
 import type { Caller } from './parse-request.ts';
 import type { ServiceName } from './protocol/operations.ts';
 import { globalConditionKeysOf, type RequestOrigin } from './request-context.ts';
+import type { EventNotifier } from './s3/event-notifier.ts';
 import type { Replicator } from './s3/replicator.ts';
+import type { QueueService } from './sqs/queue-service.ts';
 import type { AccountState, SessionState } from './state.ts';
 import type { Store } from './store.ts';
 
@@ -19,8 +21,12 @@ export interface Call {
   caller: Caller;
   /** Region of the credential scope; S3 bucket operations compare it with the Region of the bucket. */
   region: string;
-  /** Milliseconds since the epoch. */
+  /** Start of the request, in milliseconds since the epoch. */
   now: number;
+  /** Returns the time, for an operation that waits. */
+  clock: () => number;
+  /** Aborted when the client disconnects or the sandbox closes. */
+  disconnected: AbortSignal;
   requestId: string;
   headers: Record<string, string>;
   /** Headers of the response, of success or failure, that the model of the SDK does not contain. */
@@ -32,6 +38,8 @@ export interface Call {
   keyService: KeyService;
   faultSettings: FaultSettings;
   replicator: Replicator;
+  queues: QueueService;
+  notifier: EventNotifier;
   eventLog: EventLog;
   metricRecorder: MetricRecorder;
   /** Session that signed the request; absent if an account signed it. */

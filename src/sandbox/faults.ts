@@ -39,6 +39,8 @@ const faultSettingsSchema = z.strictObject({
    * documentation of AWS does not say which. An object without a rule at its processing stays PENDING.
    */
   inFlight: z.enum(['atWrite', 'atProcessing']),
+  /** Delay until a new notification configuration of a bucket is in effect, in milliseconds. */
+  notificationDelayMs: millisecondsSchema,
   /** Delay until CloudTrail returns the event of a change, in milliseconds. */
   trailDelayMs: millisecondsSchema,
   /** Age from which CloudWatch returns a datapoint, in milliseconds after the start of its minute. */
@@ -67,6 +69,7 @@ export const defaultFaultSettings = (): FaultSettings => ({
   policyPropagationMs: 0,
   replicationDelayMs: 0,
   inFlight: 'atWrite',
+  notificationDelayMs: 0,
   trailDelayMs: 0,
   metricsDelayMs: 0,
   disabledRegions: [],

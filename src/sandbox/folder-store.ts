@@ -15,8 +15,10 @@ import {
 import type {
   AccountState,
   BucketState,
+  MessageState,
   MetricState,
   MinuteStatistics,
+  QueueState,
   UploadState,
   VersionState,
 } from './state.ts';
@@ -48,7 +50,8 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
   const accounts = new Map<string, AccountState>();
   const buckets = new Map<string, BucketState>();
   const metrics = new Map<string, MetricState>();
-  const entries = createStateEntries(accounts, buckets, metrics);
+  const queues = new Map<string, QueueState>();
+  const entries = createStateEntries(accounts, buckets, metrics, queues);
   const journalOptions = { ...options, fileSystem, assertLocked: lock.assertHeld };
   const journal = await openStateJournal(folder, journalOptions).catch((error: unknown) => {
     lock.release();
@@ -131,7 +134,7 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
   const flush = () => committer.flush(changedKeys.size + pendingBlobs.size + removedBlobs.size > 0);
 
   return {
-    ...createMemoryStore(accounts, buckets, metrics),
+    ...createMemoryStore(accounts, buckets, metrics, queues),
     addBucket(bucket) {
       buckets.set(bucket.name, bucket);
       changedKeys.add(bucketKeyOf(bucket.name));
@@ -144,11 +147,20 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
       buckets.delete(name);
       changedKeys.add(bucketKeyOf(name));
     },
-    markChanged: (state) =>
-      void changedKeys.add('roles' in state ? `accounts/${state.id}` : bucketKeyOf(state.name)),
+    addQueue(queue) {
+      queues.set(queue.arn, queue);
+      changedKeys.add(queueKeyOf(queue.arn));
+    },
+    removeQueue(arn) {
+      for (const id of queues.get(arn)?.messages.keys() ?? []) changedKeys.add(messageKeyOf(arn, id));
+      queues.delete(arn);
+      changedKeys.add(queueKeyOf(arn));
+    },
+    markChanged: (state) => void changedKeys.add(settingsKeyOf(state)),
     markObjectChanged: (bucket, key) => void changedKeys.add(`objects/${bucket.name}/${key}`),
     markUploadChanged: (bucket, id) => void changedKeys.add(`uploads/${bucket.name}/${id}`),
     markMetricChanged: (key, chunk) => void changedKeys.add(`metrics/${chunk}/${key}`),
+    markMessageChanged: ({ arn }, id) => void changedKeys.add(messageKeyOf(arn, id)),
     putBlob(bytes) {
       const id = randomUUID();
       pendingBlobs.set(id, bytes);
@@ -246,15 +258,23 @@ function createGroupCommitter(steps: {
 }
 
 const bucketKeyOf = (name: string): string => `buckets/${name}`;
+const queueKeyOf = (arn: string): string => `queues/${arn}`;
+const messageKeyOf = (queueArn: string, id: string): string => `messages/${queueArn}/${id}`;
+
+function settingsKeyOf(state: AccountState | BucketState | QueueState): string {
+  if ('roles' in state) return `accounts/${state.id}`;
+  return 'messages' in state ? queueKeyOf(state.arn) : bucketKeyOf(state.name);
+}
 
 /**
  * Maps the state to entries of a journal: `accounts/ID`, `buckets/NAME` (the settings), `objects/BUCKET/KEY` (all versions
- * of a key), `uploads/BUCKET/ID` and `metrics/CHUNK/KEY`.
+ * of a key), `uploads/BUCKET/ID`, `metrics/CHUNK/KEY`, `queues/ARN` (the settings) and `messages/QUEUE-ARN/ID`.
  */
 function createStateEntries(
   accounts: Map<string, AccountState>,
   buckets: Map<string, BucketState>,
   metrics: Map<string, MetricState>,
+  queues: Map<string, QueueState>,
 ) {
   const findValue = (key: string): unknown => {
     const { collection, name, rest } = parseEntryKey(key);
@@ -268,6 +288,12 @@ function createStateEntries(
         return bucket && { ...bucket, objects: undefined, uploads: undefined };
       case 'objects':
         return bucket?.objects.get(rest);
+      case 'queues': {
+        const queue = queues.get(name);
+        return queue && { ...queue, messages: undefined };
+      }
+      case 'messages':
+        return queues.get(name)?.messages.get(rest);
       default:
         return bucket?.uploads.get(rest);
     }
@@ -294,6 +320,16 @@ function createStateEntries(
       case 'objects':
         if (bucket) setOrDelete(bucket.objects, rest, value as VersionState[] | undefined);
         return;
+      case 'queues': {
+        const messages = queues.get(name)?.messages ?? new Map();
+        setOrDelete(queues, name, value && ({ ...value, messages } as QueueState));
+        return;
+      }
+      case 'messages': {
+        const messages = queues.get(name)?.messages;
+        if (messages) setOrDelete(messages, rest, value as MessageState | undefined);
+        return;
+      }
       case 'uploads':
         if (bucket) setOrDelete(bucket.uploads, rest, value as UploadState | undefined);
     }
@@ -305,11 +341,11 @@ function createStateEntries(
       const value = findValue(key);
       return value === undefined ? undefined : JSON.stringify(value, mapReplacer);
     },
-    /** Replaces entries by those that `read` returns. Buckets come before their objects and uploads. */
+    /** Replaces entries by those that `read` returns. Buckets and queues come before their contents. */
     restore(keys: Iterable<string>, read: (key: string) => string | undefined): void {
       const stateKeys = [...keys].filter((key) => !key.startsWith('blobs/'));
-      const isBucket = (key: string) => key.startsWith('buckets/');
-      for (const key of [...stateKeys.filter(isBucket), ...stateKeys.filter((key) => !isBucket(key))]) {
+      const isContainer = (key: string) => /^(buckets|queues)\//.test(key);
+      for (const key of [...stateKeys.filter(isContainer), ...stateKeys.filter((key) => !isContainer(key))]) {
         const text = read(key);
         setValue(key, text === undefined ? undefined : (JSON.parse(text, mapReviver) as unknown));
       }
@@ -317,7 +353,7 @@ function createStateEntries(
   };
 }
 
-/** Splits `collection/name/rest`. Names of accounts and buckets contain no slash; keys of objects can. */
+/** Splits `collection/name/rest`. Names of accounts and buckets and ARNs of queues contain no slash; keys of objects can. */
 function parseEntryKey(key: string): { collection: string; name: string; rest: string } {
   const [, collection = '', name = '', rest = ''] = /^([^/]+)\/([^/]+)(?:\/(.*))?$/s.exec(key) ?? [];
   return { collection, name, rest };

@@ -18,11 +18,14 @@ import { settingHandlers } from './s3/bucket-settings.ts';
 import { bucketHandlers } from './s3/buckets.ts';
 import { listingHandlers } from './s3/list-objects.ts';
 import { multipartHandlers } from './s3/multipart.ts';
+import { notificationHandlers } from './s3/notification-config.ts';
 import { objectLockHandlers } from './s3/object-lock.ts';
 import { objectHandlers } from './s3/objects.ts';
 import { replicationHandlers } from './s3/replication-config.ts';
 import { copyHandlers } from './s3/store-object.ts';
 import { unsetSettingHandlers } from './s3/unset-settings.ts';
+import { messageHandlers } from './sqs/messages.ts';
+import { queueHandlers } from './sqs/queues.ts';
 import { stsHandlers } from './sts.ts';
 
 /** Handlers of all operations that the sandbox implements, by service. */
@@ -34,6 +37,7 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
     ...bucketPolicyHandlers,
     ...aclHandlers,
     ...unsetSettingHandlers,
+    ...notificationHandlers,
     ...replicationHandlers,
     ...objectHandlers,
     ...objectLockHandlers,
@@ -63,7 +67,7 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
   /** Protocol: JSON 1.0, RPC v2 CBOR, and Query for older clients. */
   cloudwatch: { ...metricDataHandlers },
   /** Protocol: JSON 1.0. */
-  sqs: {},
+  sqs: { ...queueHandlers, ...messageHandlers },
   /** Protocol: Query. */
   sns: {},
 };

@@ -23,7 +23,10 @@ import {
 } from './protocol/rpc.ts';
 import { checkSupportedMembers } from './protocol/supported-members.ts';
 import { originOf } from './request-context.ts';
+import { createEventNotifier } from './s3/event-notifier.ts';
+import { createReplicationEvents } from './s3/replication-events.ts';
 import { createReplicator } from './s3/replicator.ts';
+import { createQueueService } from './sqs/queue-service.ts';
 import { createMemoryStore, type Store } from './store.ts';
 
 export interface SandboxOptions {
@@ -84,6 +87,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const metricRecorder = createMetricRecorder(store);
   const pickFault = createFaultPicker(faultSettings);
   const keyService = createKeyService(store, clock);
+  const onError = options.onError ?? (() => {});
+  const queues = createQueueService({ store, keyService, clock });
+  const notifier = createEventNotifier({ destinations: { sqs: queues, sns: queues }, clock, onError });
   const replicator = createReplicator({
     store,
     keyService,
@@ -91,9 +97,11 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     delayMs: () => faultSettings.replicationDelayMs,
     inFlight: () => faultSettings.inFlight,
     metricRecorder,
-    onError: options.onError ?? (() => {}),
+    observers: [createReplicationEvents({ store, notifier, clock, onError })],
+    onError,
   });
   const sleep = options.sleep ?? sleepWithTimer;
+  const closing = new AbortController();
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const unexpectedHost = isLoopback(serverAddress().address)
@@ -145,6 +153,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         caller: parsedRequest.caller,
         region: parsedRequest.region,
         now: clock(),
+        clock,
+        disconnected: disconnectionOf(response, closing.signal),
         requestId,
         headers: parsedRequest.headers,
         responseHeaders,
@@ -154,6 +164,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         keyService,
         faultSettings,
         replicator,
+        queues,
+        notifier,
         eventLog,
         metricRecorder,
         ...(parsedRequest.session === undefined ? {} : { session: parsedRequest.session }),
@@ -218,12 +230,25 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     store,
     waitForReplication: () => replicator.waitUntilIdle(),
     async close() {
+      closing.abort();
       await replicator.stop();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await store.close();
     },
   };
+}
+
+/** Returns a signal that is aborted when the client disconnects, or with the signal `closing`. */
+function disconnectionOf(response: ServerResponse, closing: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  closing.addEventListener('abort', abort);
+  response.once('close', () => {
+    closing.removeEventListener('abort', abort);
+    abort();
+  });
+  return controller.signal;
 }
 
 type RequestFormat = Pick<ParsedRequest, 'service' | 'protocol'>;

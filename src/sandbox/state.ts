@@ -2,6 +2,7 @@ import type { GrantConstraints, GrantOperation } from '@aws-sdk/client-kms';
 import type {
   BucketLocationConstraint,
   DefaultRetention,
+  NotificationConfiguration,
   OwnershipControls,
   PublicAccessBlockConfiguration,
   ReplicationConfiguration,
@@ -163,6 +164,54 @@ export interface AliasState {
   updated?: number;
 }
 
+/** A queue of SQS. A store saves its settings and each message separately. */
+export interface QueueState {
+  arn: string;
+  name: string;
+  account: string;
+  region: string;
+  /** In milliseconds since the epoch. */
+  created: number;
+  modified: number;
+  /** Attributes that a client set, except the policy; the others have their defaults. */
+  attributes: Map<string, string>;
+  /** The policy as JSON text. */
+  policy?: string;
+  /** Earlier policies that are still in use, oldest first. */
+  superseded?: SupersededPolicy<string | undefined>[];
+  tags: Map<string, string>;
+  /** Time of the last PurgeQueue. */
+  purged?: number;
+  /** Messages of the last five minutes in a FIFO queue, by deduplication id. */
+  deduplication?: Map<string, { messageId: string; sequenceNumber: string; sent: number }>;
+  /** Messages by id, in the order in which SQS received them. */
+  messages: Map<string, MessageState>;
+}
+
+export interface MessageState {
+  id: string;
+  body: string;
+  /** In milliseconds since the epoch, as the other times. */
+  sent: number;
+  /** Id of the account or of the session that sent the message. */
+  sender: string;
+  attributes?: Record<string, MessageAttribute>;
+  /** Time from which ReceiveMessage returns the message. */
+  visibleFrom: number;
+  receiveCount: number;
+  firstReceived?: number;
+  groupId?: string;
+  deduplicationId?: string;
+  sequenceNumber?: string;
+}
+
+export interface MessageAttribute {
+  DataType: string;
+  StringValue?: string;
+  /** In base64. */
+  BinaryValue?: string;
+}
+
 export interface BucketState {
   name: string;
   owner: string;
@@ -177,6 +226,11 @@ export interface BucketState {
   policy?: string;
   /** Earlier policies that are still in use, oldest first. */
   superseded?: SupersededPolicy<string | undefined>[];
+  /** The notification configuration, and earlier ones that are still in effect, oldest first. */
+  notifications?: {
+    configuration: NotificationConfiguration;
+    superseded?: SupersededPolicy<NotificationConfiguration>[];
+  };
   publicAccessBlock?: PublicAccessBlockConfiguration;
   ownership?: OwnershipControls;
   tags?: Tag[];
@@ -275,6 +329,10 @@ export interface ReplicationState {
   }[];
   /** The rules at the moment of the write, while the status is PENDING. */
   rules?: ReplicationRule[];
+  /** Time of the write or of the change of tags that S3 replicates, in milliseconds since the epoch. */
+  requested?: number;
+  /** Whether S3 has sent the events of a missed threshold. */
+  missedThreshold?: boolean;
 }
 
 export interface UploadState {

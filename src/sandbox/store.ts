@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { AccountState, BucketState, MetricState } from './state.ts';
+import type { AccountState, BucketState, MetricState, QueueState } from './state.ts';
 
 /**
  * State of the sandbox. Handlers read and modify the objects that the store returns, and call a `mark` function after a
@@ -15,14 +15,21 @@ export interface Store {
   buckets(): Iterable<BucketState>;
   addBucket(bucket: BucketState): void;
   removeBucket(name: string): void;
-  /** Marks an account, or the settings of a bucket. */
-  markChanged(state: AccountState | BucketState): void;
+  /** Returns the queue of an ARN. */
+  queue(arn: string): QueueState | undefined;
+  queues(): Iterable<QueueState>;
+  addQueue(queue: QueueState): void;
+  removeQueue(arn: string): void;
+  /** Marks an account, or the settings of a bucket or queue. */
+  markChanged(state: AccountState | BucketState | QueueState): void;
   /** Marks the versions of a key. */
   markObjectChanged(bucket: BucketState, key: string): void;
   markUploadChanged(bucket: BucketState, uploadId: string): void;
   /** Metrics of CloudWatch by key (`metricKeyOf`). */
   readonly metrics: Map<string, MetricState>;
   markMetricChanged(key: string, chunk: number): void;
+  /** Marks a message that was added, changed or removed. */
+  markMessageChanged(queue: QueueState, messageId: string): void;
   putBlob(bytes: Buffer): string;
   getBlob(id: string): Buffer;
   removeBlob(id: string): void;
@@ -40,6 +47,7 @@ export function createMemoryStore(
   accounts = new Map<string, AccountState>(),
   buckets = new Map<string, BucketState>(),
   metrics = new Map<string, MetricState>(),
+  queues = new Map<string, QueueState>(),
 ): Store {
   const blobs = new Map<string, Buffer>();
   return {
@@ -53,11 +61,16 @@ export function createMemoryStore(
     buckets: () => buckets.values(),
     addBucket: (bucket) => void buckets.set(bucket.name, bucket),
     removeBucket: (name) => void buckets.delete(name),
+    queue: (arn) => queues.get(arn),
+    queues: () => queues.values(),
+    addQueue: (queue) => void queues.set(queue.arn, queue),
+    removeQueue: (arn) => void queues.delete(arn),
     markChanged: () => {},
     markObjectChanged: () => {},
     markUploadChanged: () => {},
     metrics,
     markMetricChanged: () => {},
+    markMessageChanged: () => {},
     putBlob(bytes) {
       const id = randomUUID();
       blobs.set(id, bytes);

@@ -2,6 +2,7 @@ import { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import { IAM } from '@aws-sdk/client-iam';
 import { KMS } from '@aws-sdk/client-kms';
 import { S3 } from '@aws-sdk/client-s3';
+import { SQS } from '@aws-sdk/client-sqs';
 import { STS } from '@aws-sdk/client-sts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { serviceHandlers } from '../../src/sandbox/handlers.ts';
@@ -10,7 +11,7 @@ import { ignoredMembers } from '../../src/sandbox/protocol/ignored-members.ts';
 import { operations, type ServiceName } from '../../src/sandbox/protocol/operations.ts';
 import { MEMBERS_WITHOUT_EFFECT } from '../../src/sandbox/protocol/supported-members.ts';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
-import { callKms, callQuery, callS3 } from '../support/raw-aws.ts';
+import { callKms, callQuery, callS3, callSqs } from '../support/raw-aws.ts';
 
 /*
  * A member that a handler does not read would succeed silently. This test calls every operation, and records which
@@ -28,7 +29,7 @@ const SERVICES = [
   'sqs',
   'sns',
 ] as const satisfies ServiceName[];
-const CHECKED_SERVICES = ['s3', 'iam', 'kms', 'sts', 'cloudwatch'] as const;
+const CHECKED_SERVICES = ['s3', 'iam', 'kms', 'sts', 'cloudwatch', 'sqs'] as const;
 const LINE_WIDTH = 110;
 const ACCOUNT = '111122223333';
 const POLICY = JSON.stringify({
@@ -99,7 +100,9 @@ async function callEveryOperation(): Promise<void> {
   await sts.assumeRole({ RoleArn: `arn:aws:iam::${ACCOUNT}:role/assumed`, RoleSessionName: 'session' });
   const cloudwatch = new CloudWatch(config(ACCOUNT));
   await callEveryCloudWatchOperation(cloudwatch);
-  for (const client of [s3, iam, kms, sts, cloudwatch]) client.destroy();
+  const sqs = new SQS(config(ACCOUNT));
+  await callEverySqsOperation(sqs);
+  for (const client of [s3, iam, kms, sts, cloudwatch, sqs]) client.destroy();
 }
 
 async function callEveryS3Operation(s3: S3): Promise<void> {
@@ -334,6 +337,29 @@ async function callEveryCloudWatchOperation(cloudwatch: CloudWatch): Promise<voi
   await cloudwatch.listMetrics({});
 }
 
+async function callEverySqsOperation(sqs: SQS): Promise<void> {
+  const { QueueUrl } = await sqs.createQueue({ QueueName: 'failures' });
+  await sqs.getQueueUrl({ QueueName: 'failures' });
+  await sqs.listQueues({ MaxResults: 1 });
+  await sqs.setQueueAttributes({ QueueUrl, Attributes: { VisibilityTimeout: '0' } });
+  await sqs.getQueueAttributes({ QueueUrl, AttributeNames: ['All'] });
+  await sqs.tagQueue({ QueueUrl, Tags: { team: 'tax' } });
+  await sqs.listQueueTags({ QueueUrl });
+  await sqs.untagQueue({ QueueUrl, TagKeys: ['team'] });
+  const MessageAttributes = { rule: { DataType: 'String', StringValue: 'tax' } };
+  await sqs.sendMessage({ QueueUrl, MessageBody: 'failed', MessageAttributes });
+  await sqs.sendMessageBatch({ QueueUrl, Entries: [{ Id: '1', MessageBody: 'failed' }] });
+  const { Messages: [message] = [] } = await sqs.receiveMessage({ QueueUrl, VisibilityTimeout: 60 });
+  const ReceiptHandle = message?.ReceiptHandle;
+  await sqs.changeMessageVisibility({ QueueUrl, ReceiptHandle, VisibilityTimeout: 60 });
+  const entry = { Id: '1', ReceiptHandle, VisibilityTimeout: 60 };
+  await sqs.changeMessageVisibilityBatch({ QueueUrl, Entries: [entry] });
+  await sqs.deleteMessage({ QueueUrl, ReceiptHandle });
+  await sqs.deleteMessageBatch({ QueueUrl, Entries: [{ Id: '1', ReceiptHandle }] });
+  await sqs.purgeQueue({ QueueUrl });
+  await sqs.deleteQueue({ QueueUrl });
+}
+
 async function callOtherOperations(service: 'iam' | 'kms', client: object): Promise<void> {
   for (const name of Object.keys(serviceHandlers[service])) {
     if (readMembers.has(`${service}:${name}`)) continue;
@@ -423,12 +449,12 @@ describe('operations that the sandbox does not implement', () => {
   test('every operation of the SDK clients: 501, never a success', async () => {
     const isImplemented = (service: ServiceName, name: string) =>
       serviceHandlers[service][name] !== undefined;
-    for (const service of ['kms', 'iam', 'sts'] as const) {
+    for (const service of ['kms', 'iam', 'sts', 'sqs'] as const) {
       for (const name of operations[service].keys()) {
         if (isImplemented(service, name)) continue;
         const response =
-          service === 'kms'
-            ? await callKms(sandbox.endpoint, name, {})
+          service === 'kms' || service === 'sqs'
+            ? await (service === 'kms' ? callKms : callSqs)(sandbox.endpoint, name, {})
             : await callQuery(sandbox.endpoint, service, name, {});
         expect(response, `${service}:${name}`).toMatchObject({ status: 501, code: 'NotImplemented' });
       }

@@ -114,11 +114,6 @@ test.each([
     'logging',
     '<BucketLoggingStatus><LoggingEnabled><TargetBucket>logs</TargetBucket></LoggingEnabled></BucketLoggingStatus>',
   ],
-  ['notification', '<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>'],
-  [
-    'notification',
-    '<NotificationConfiguration><QueueConfiguration><Queue>q</Queue></QueueConfiguration></NotificationConfiguration>',
-  ],
   ['requestPayment', '<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>'],
   ['abac', '<AbacStatus><Status>Enabled</Status></AbacStatus>'],
 ])('PUT ?%s: 501 for %s', async (setting, body) => {

@@ -102,6 +102,27 @@ export async function callCloudWatch(
 
 const QUERY_VERSIONS = { iam: '2010-05-08', sts: '2011-06-15', monitoring: '2010-08-01' };
 
+/** Sends a request of the JSON protocol of SQS. The path is that of a queue URL, or `/`. */
+export async function callSqs(
+  endpoint: string,
+  operation: string,
+  input: object,
+  account: Account = '111122223333',
+  { path = '/', signal }: { path?: string; signal?: AbortSignal } = {},
+): Promise<RawResponse> {
+  const response = await fetch(new URL(path, endpoint), {
+    method: 'POST',
+    headers: {
+      ...headersOf('sqs', account),
+      'content-type': 'application/x-amz-json-1.0',
+      'x-amz-target': `AmazonSQS.${operation}`,
+    },
+    body: JSON.stringify(input),
+    ...(signal ? { signal } : {}),
+  });
+  return toRawResponse(response);
+}
+
 /** Sends a request of the Query protocol of IAM, STS or CloudWatch. Nested members are flat: `Tags.member.1.Key`. */
 export async function callQuery(
   endpoint: string,

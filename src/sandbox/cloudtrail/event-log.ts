@@ -54,9 +54,23 @@ export function createEventLog(store: Store): EventLog {
 /** Returns whether a call changes a setting. Reads and operations on objects or with keys do not. */
 function isManagementEvent({ service, name, operation }: LoggedCall): boolean {
   if (!operation || service === 'sts' || /^(Get|List|Head|Lookup|Describe|Simulate)/.test(name)) return false;
+  if (DATA_EVENTS.has(name)) return false;
   if (service === 's3') return !operation.http[1].includes('{Key+}') && name !== 'DeleteObjects';
   return service !== 'kms' || !/crypt$|^GenerateDataKey/.test(name);
 }
+
+/** Operations of SQS and SNS with messages, which are data events. */
+const DATA_EVENTS = new Set([
+  'SendMessage',
+  'SendMessageBatch',
+  'ReceiveMessage',
+  'DeleteMessage',
+  'DeleteMessageBatch',
+  'ChangeMessageVisibility',
+  'ChangeMessageVisibilityBatch',
+  'Publish',
+  'PublishBatch',
+]);
 
 /** Event names of S3 that differ from the name of the operation. */
 const EVENT_NAMES: Record<string, string> = {
@@ -69,7 +83,7 @@ function toEventLogEntry(
   store: Store,
 ) {
   const parameters = requestParametersOf(input);
-  const { bucketName, roleName, policyName, keyId, aliasName } = parameters;
+  const { bucketName, roleName, policyName, keyId, aliasName, queueUrl, topicArn } = parameters;
   const bucketOwner = bucketName === undefined ? undefined : store.bucket(bucketName)?.owner;
   const [, session] = /:assumed-role\/[^/]+\/(.*)$/.exec(caller.arn) ?? [];
   const eventName = EVENT_NAMES[name] ?? name;
@@ -82,7 +96,7 @@ function toEventLogEntry(
     name: eventName,
     source: `${service}.amazonaws.com`,
     username: session ?? 'root',
-    resources: [bucketName, roleName, policyName, aliasName, keyId && keyArn].filter(
+    resources: [bucketName, roleName, policyName, aliasName, keyId && keyArn, queueUrl, topicArn].filter(
       (resource) => resource !== undefined,
     ),
     record: {
@@ -125,6 +139,8 @@ function requestParametersOf(input: Record<string, unknown>): Record<string, str
     ...stringParameter('KeyId'),
     ...stringParameter('AliasName'),
     ...stringParameter('TargetKeyId'),
+    ...stringParameter('QueueUrl'),
+    ...stringParameter('TopicArn'),
   };
 }
 

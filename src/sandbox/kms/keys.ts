@@ -197,6 +197,8 @@ export interface KeyRequest {
   /** Whether S3 calls KMS with the session of a client (forward access session), not with a role of its own. */
   isForwarded?: boolean;
   context: Record<string, string>;
+  /** Further condition keys of the request. */
+  conditionKeys?: Record<string, string>;
 }
 
 /**
@@ -233,6 +235,7 @@ export function createKeyService(store: Store, clock: () => number): KeyService 
             ? {}
             : { 'kms:ViaService': request.viaService, 'aws:SecureTransport': 'true' }),
           ...(request.isForwarded ? FORWARDED_KEYS : {}),
+          ...request.conditionKeys,
         },
         resourcePolicy: keyPolicyOf(store, key, clock()),
         grants: grantsOf(store, key),

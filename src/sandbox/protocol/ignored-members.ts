@@ -31,4 +31,7 @@ export const ignoredMembers: Partial<Record<ServiceName, Record<string, string>>
     ListMetrics: 'IncludeLinkedAccounts OwningAccount',
     PutMetricData: 'EntityMetricData StrictEntityValidation',
   },
+  sqs: {
+    ReceiveMessage: 'ReceiveRequestAttemptId',
+  },
 };

@@ -173,7 +173,7 @@ export function encodeRpcError(protocol: RpcProtocol, error: AwsError): EncodedR
   const value = { __type: error.code, message: error.message, ...error.fields };
   return {
     status: error.status,
-    headers: headersOfProtocol(protocol),
+    headers: { ...headersOfProtocol(protocol), ...error.headers },
     body: protocol === 'cbor' ? Buffer.from(cbor.serialize(value)) : JSON.stringify(value),
   };
 }

@@ -26,10 +26,9 @@ export const MEMBERS_WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   'Token',
   // The sandbox lets a caller lock itself out of a bucket policy.
   'ConfirmRemoveSelfBucketAccess',
-  // No bucket has an analytics, inventory, metrics or tiering configuration, or a destination of notifications.
+  // No bucket has an analytics, inventory, metrics or tiering configuration.
   'Id',
   'ContinuationToken',
-  'SkipDestinationValidation',
   // The parts of the upload hold the key of the customer.
   'CompleteMultipartUpload.SSECustomerAlgorithm',
   'CompleteMultipartUpload.SSECustomerKey',

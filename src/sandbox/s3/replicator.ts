@@ -10,6 +10,7 @@ import type { KeyService } from '../kms/keys.ts';
 import type { BucketState, ReplicationState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
 import { attemptReplication, attemptTagReplication } from './replicate-object.ts';
+import type { ReplicationObserver } from './replication-events.ts';
 import { isArchived } from './storage-classes.ts';
 
 /**
@@ -62,10 +63,11 @@ export function createReplicator(options: {
   delayMs: () => number;
   inFlight: () => FaultSettings['inFlight'];
   metricRecorder: MetricRecorder;
+  observers: readonly ReplicationObserver[];
   /** Callback for each failure of a job, with a message that names the object. */
   onError: (message: string) => void;
 }): Replicator {
-  const { store, clock, delayMs, inFlight, onError } = options;
+  const { store, clock, delayMs, inFlight, observers, onError } = options;
   const metrics = createReplicationMetricsRecorder({ store, clock, recorder: options.metricRecorder });
   const timers = new Set<NodeJS.Timeout>();
   const limit = pLimit(MAX_RUNNING_JOBS);
@@ -154,6 +156,8 @@ export function createReplicator(options: {
       metrics.record(bucket, rule, attempt.status, since);
       return attempt;
     });
+    const type = version.deleteMarker ? 'deleteMarker' : 'object';
+    for (const observer of observers) observer.finished({ bucket, version, rules, type }, attempts);
     version.replication = { status: overallStatusOf(attempts), attempts };
   }
 
@@ -167,16 +171,20 @@ export function createReplicator(options: {
       metrics.record(bucket, rule, attempt.status, since);
       return attempt;
     });
+    for (const observer of observers) observer.finished({ bucket, version, rules, type: 'tags' }, attempts);
     const status = overallStatusOf(attempts);
     version.replication = { status: isReplica && status === 'COMPLETED' ? 'REPLICA' : status, attempts };
   }
 
+  /** Schedules the job of a pending version, and notifies the observers. */
   function scheduleVersion(
     bucket: BucketState,
     version: VersionState,
     rules: readonly ReplicationRule[],
     since = clock(),
   ): void {
+    const type = !isNew(version) ? 'tags' : version.deleteMarker ? 'deleteMarker' : 'object';
+    for (const observer of observers) observer.pending({ bucket, version, rules, type });
     const operations = metrics.begin(bucket, version, rules, since);
     const { key, versionId } = version;
     schedule({ bucket: bucket.name, key, versionId, since, operations }, delayMs());
@@ -188,7 +196,12 @@ export function createReplicator(options: {
       if (version.replication) return;
       const rules = selectReplicationRules(bucket, version);
       if (rules.length === 0) return;
-      version.replication = { status: 'PENDING', attempts: rules.map(toPendingAttempt), rules };
+      version.replication = {
+        status: 'PENDING',
+        attempts: rules.map(toPendingAttempt),
+        rules,
+        requested: clock(),
+      };
       store.markObjectChanged(bucket, version.key);
       scheduleVersion(bucket, version, rules);
     },
@@ -199,6 +212,7 @@ export function createReplicator(options: {
       if (rules.length === 0) return;
       if (version.replication.status !== 'REPLICA') version.replication.status = 'PENDING';
       version.replication.rules = rules;
+      version.replication.requested = clock();
       store.markObjectChanged(bucket, version.key);
       scheduleVersion(bucket, version, rules);
     },
@@ -209,14 +223,17 @@ export function createReplicator(options: {
     },
     resume() {
       for (const bucket of store.buckets()) {
-        for (const version of [...bucket.objects.values()].flat())
-          if (isPending(version))
-            scheduleVersion(bucket, version, version.replication?.rules ?? [], version.modified);
+        for (const version of [...bucket.objects.values()].flat()) {
+          if (!isPending(version)) continue;
+          const { rules = [], requested = version.modified } = version.replication ?? {};
+          scheduleVersion(bucket, version, rules, requested);
+        }
       }
     },
     sampleMetrics: metrics.sample,
     async stop() {
       isStopped = true;
+      for (const observer of observers) observer.stop();
       for (const timer of timers) clearTimeout(timer);
       timers.clear();
       limit.clearQueue();

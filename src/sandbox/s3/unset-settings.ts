@@ -35,12 +35,6 @@ export const unsetSettingHandlers: Handlers = {
     isEmpty(BucketLoggingStatus),
   ),
 
-  GetBucketNotificationConfiguration: emptyReader('s3:GetBucketNotification'),
-  PutBucketNotificationConfiguration: unsettingWriter(
-    's3:PutBucketNotification',
-    ({ NotificationConfiguration }) => isEmpty(NotificationConfiguration),
-  ),
-
   GetBucketRequestPayment: reader('s3:GetBucketRequestPayment', { Payer: 'BucketOwner' }),
   PutBucketRequestPayment: unsettingWriter(
     's3:PutBucketRequestPayment',
