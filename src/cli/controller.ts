@@ -43,6 +43,8 @@ export interface RunOptions extends Omit<ReconcileOptions, keyof LockOptions>, L
   /** Seconds. */
   interval: number;
   verifyInterval?: number;
+  /** Seconds; 0: never. Absent: that of the interval, and at least 5 minutes. */
+  metricsInterval?: number;
   samplePages: number;
   grace: number;
   workers: number;
@@ -149,6 +151,7 @@ async function runUntilStopped(
     }),
     intervalMs: options.interval * 1000,
     ...(options.verifyInterval === undefined ? {} : { verifyIntervalMs: options.verifyInterval * 1000 }),
+    ...metricsIntervalOf(options),
     samplePages: options.samplePages,
     workers: options.workers,
     waitMs: options.wait * 1000,
@@ -258,6 +261,17 @@ async function runUntilStopped(
     stopElection.abort();
     await Promise.all(servers.map((server) => server.close()));
   }
+}
+
+/** CloudWatch bills each metric that a read requests. */
+const MIN_METRICS_INTERVAL_SECONDS = 300;
+
+function metricsIntervalOf({
+  metricsInterval,
+  interval,
+}: RunOptions): Pick<ControllerOptions, 'metricsIntervalMs'> {
+  const seconds = metricsInterval ?? Math.max(interval, MIN_METRICS_INTERVAL_SECONDS);
+  return seconds === 0 ? {} : { metricsIntervalMs: seconds * 1000 };
 }
 
 /** @throws UserError if the address is not available. */

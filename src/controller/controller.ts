@@ -21,6 +21,7 @@ import { createFailureMonitor, type FailureSource } from './failure-monitor.ts';
 import { type LastKnownGood, selectLastKnownGood } from './last-known-good.ts';
 import { createWorkQueue } from './queue.ts';
 import { afterReplication } from './replicating.ts';
+import { createReplicationReader, pairRulesOf, type RuleMeasurement } from './replication-reader.ts';
 import type { SpecFiles } from './spec-watcher.ts';
 import {
   afterAttribution,
@@ -50,6 +51,8 @@ export interface ControllerOptions {
   intervalMs: number;
   /** Milliseconds between canaries; absent: no canaries. */
   verifyIntervalMs?: number;
+  /** Milliseconds between two reads of the metrics of all pairs; absent: they are not read. */
+  metricsIntervalMs?: number;
   /** Number of pages of 1,000 versions to list under each prefix for the sample of newest objects; default: 1. */
   samplePages?: number;
   /** Maximum number of pairs reconciled concurrently. */
@@ -98,6 +101,7 @@ export interface ControllerObserver {
     waitedMs: number;
   }): void;
   onVerify?(event: { key: string; latencyMs: number[]; failures: number }): void;
+  onMetrics?(event: { key: string; rules: RuleMeasurement[] }): void;
   /** A caller other than replikey changed a resource of a pair. */
   onDrift?(key: string): void;
   onReload?(ok: boolean): void;
@@ -191,6 +195,29 @@ export function createController(options: ControllerOptions): Controller {
       requestPass: (pair) => queue.add(pair),
       onEvent: (event) => options.observer?.onFailureEvent?.(event),
     });
+
+  const reader =
+    options.metricsIntervalMs === undefined
+      ? undefined
+      : createReplicationReader({
+          clock,
+          random,
+          log,
+          intervalMs: options.metricsIntervalMs,
+          client: () => clientFor(currentSpecs()),
+          rulesByPair: () =>
+            new Map(
+              [...items].map(([key, { pairs }]) => [key, pairRulesOf(pairs, statuses.get(key)?.proof ?? [])]),
+            ),
+          onRead(key, metrics, rules) {
+            const before = statuses.get(key);
+            if (!before) return;
+            const after = afterReplication(before, { replication: metrics }, metrics.at);
+            logReplicating(before, after);
+            setStatus(key, after);
+            options.observer?.onMetrics?.({ key, rules });
+          },
+        });
 
   async function reconcileItem(key: string, { waitedMs }: { waitedMs: number }): Promise<void> {
     lastActivity = clock.now();
@@ -380,6 +407,16 @@ export function createController(options: ControllerOptions): Controller {
       warnings.add(`not proven: ${after.conditions.Proven.reason}`, after.name);
   }
 
+  /** Logs one line when operations begin to fail, or replicate again, or when the metrics become unreadable. */
+  function logReplicating({ conditions: { Replicating: before } }: PairStatus, after: PairStatus): void {
+    const { status, reason, message } = after.conditions.Replicating;
+    if (status === before.status && reason === before.reason) return;
+    if (status === 'False') log.warn({ pair: after.name }, `not replicating: ${message}`);
+    else if (status === 'True' && before.status === 'False')
+      log.info({ pair: after.name }, `replicating again: ${message}`);
+    else if (reason === 'Unreadable') warnings.add(toWarningCause(message), after.name);
+  }
+
   /** Replaces the work items by those of the specs that are assigned to this process. */
   function updateItems(specs: Specs): void {
     const allItems = toWorkItems(specs);
@@ -402,10 +439,10 @@ export function createController(options: ControllerOptions): Controller {
     for (const [key, item] of assignedItems) {
       const previous = previousItems.get(key);
       const status = statuses.get(key);
-      const canaries = options.verifyIntervalMs !== undefined;
+      const enabled = { canaries: options.verifyIntervalMs !== undefined, metrics: reader !== undefined };
       statuses.set(
         key,
-        status ? { ...status, ...declaredFields(item) } : initialStatus(item, nowIso(), { canaries }),
+        status ? { ...status, ...declaredFields(item) } : initialStatus(item, nowIso(), enabled),
       );
       if (previous?.generation === item.generation) continue;
       queue.add(key);
@@ -413,6 +450,7 @@ export function createController(options: ControllerOptions): Controller {
         verifyQueue.addAfter(key, Math.round(options.verifyIntervalMs * random()));
     }
     updateIsSynced();
+    reader?.start();
   }
 
   function currentSpecs(): Specs {
@@ -472,7 +510,8 @@ export function createController(options: ControllerOptions): Controller {
       for (const key of items.keys()) queue.add(key);
     },
     async drain() {
-      await Promise.all([queue.drain(), verifyQueue.drain(), attributor?.drain(), failureMonitor?.drain()]);
+      const background = [attributor?.drain(), reader?.drain(), failureMonitor?.drain()];
+      await Promise.all([queue.drain(), verifyQueue.drain(), ...background]);
       warnings.close();
       connection?.close();
     },

@@ -133,6 +133,35 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
     'Unix time at which the oldest pending object of the sample was written.',
     'pair',
   );
+  const operationsFailed = counter(
+    'replikey_operations_failed_total',
+    'Failed replication operations that CloudWatch reported since this process started.',
+    'pair',
+    'rule',
+  );
+  const replicationLatency = gauge(
+    'replikey_replication_latency_seconds',
+    'Largest replication latency of the last 15 minutes, in seconds.',
+    'pair',
+    'rule',
+  );
+  const bytesPending = gauge(
+    'replikey_bytes_pending',
+    'Largest number of bytes pending replication in the last 15 minutes.',
+    'pair',
+    'rule',
+  );
+  const operationsPending = gauge(
+    'replikey_operations_pending',
+    'Largest number of operations pending replication in the last 15 minutes.',
+    'pair',
+    'rule',
+  );
+  const metricsReadable = gauge(
+    'replikey_replication_metrics_readable',
+    'Whether the last read of the CloudWatch metrics of a pair succeeded: 1 or 0.',
+    'pair',
+  );
   const retainedStatements = gauge(
     'replikey_retained_statements',
     'Replaced permissions of a pair that stay for objects in flight.',
@@ -184,6 +213,22 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
   };
   /** The reasons of failure events, by pair. */
   const reasonsByPair = new Map<string, Set<string>>();
+  /** The rules with values of CloudWatch, by pair. */
+  const measuredRules = new Map<string, string[]>();
+  /** Replaces the measured rules of a pair: removes all values of other rules. */
+  const setRules = (pair: string, rules: string[]): void => {
+    for (const rule of measuredRules.get(pair) ?? [])
+      if (!rules.includes(rule))
+        for (const metric of [operationsFailed, replicationLatency, bytesPending, operationsPending])
+          metric.remove({ pair, rule });
+    if (rules.length === 0) measuredRules.delete(pair);
+    else measuredRules.set(pair, rules);
+  };
+  /** Sets a gauge; without a value, removes its series: no data is not zero. */
+  const setOrRemove = (metric: Gauge, labels: Record<string, string>, value: number | undefined): void => {
+    if (value === undefined) metric.remove(labels);
+    else metric.set(labels, value);
+  };
   /** The pairs with counters. */
   const countedPairs = new Set<string>();
   const CONDITION_VALUES = { True: 1, False: 0, Unknown: -1 };
@@ -203,6 +248,7 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
       for (const metric of [canaryLatency, canaryFailures, driftTotal]) metric.remove({ pair });
       for (const reason of reasonsByPair.get(pair) ?? []) failureEvents.remove({ pair, reason });
       reasonsByPair.delete(pair);
+      setRules(pair, []);
     }
     for (const metric of [
       conditionStatus,
@@ -210,6 +256,7 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
       consecutiveErrors,
       objectCount,
       oldestPending,
+      metricsReadable,
       retainedStatements,
       retainedExpiry,
     ])
@@ -226,6 +273,8 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
         retainedExpiry.set({ pair: pair.name }, Date.parse(pair.retained.firstExpiry) / 1000);
       if (pair.lastSuccess !== undefined)
         lastSuccess.set({ pair: pair.name }, Date.parse(pair.lastSuccess) / 1000);
+      if (pair.replication && pair.replication.state !== 'notEnabled')
+        metricsReadable.set({ pair: pair.name }, pair.replication.state === 'unreadable' ? 0 : 1);
       for (const [status, count] of Object.entries(pair.objects?.byStatus ?? {}))
         objectCount.set({ pair: pair.name, status }, count);
       if (pair.objects?.oldestPending !== undefined)
@@ -261,6 +310,19 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
         if (pair !== '') countedPairs.add(pair);
         reasonsByPair.set(pair, (reasonsByPair.get(pair) ?? new Set()).add(reason));
         failureEvents.inc({ pair, reason });
+      },
+      onMetrics({ key: pair, rules }) {
+        countedPairs.add(pair);
+        setRules(
+          pair,
+          rules.map(({ rule }) => rule),
+        );
+        for (const { rule, newFailures, latencySeconds, pendingBytes, pendingOperations } of rules) {
+          if (newFailures !== undefined) operationsFailed.inc({ pair, rule }, newFailures);
+          setOrRemove(replicationLatency, { pair, rule }, latencySeconds);
+          setOrRemove(bytesPending, { pair, rule }, pendingBytes);
+          setOrRemove(operationsPending, { pair, rule }, pendingOperations);
+        }
       },
       onReload(ok) {
         reloadSuccess.set(ok ? 1 : 0);

@@ -197,8 +197,15 @@ const MAX_CHANGES = 10;
 const MAX_HISTORY_STEPS = 100;
 const MAX_HISTORY_LENGTH = 8 * 1024;
 
-/** Returns the status of a pair before its first pass. `canaries`: whether the controller writes canaries. */
-export function initialStatus(item: WorkItem, now: string, { canaries }: { canaries: boolean }): PairStatus {
+/**
+ * Returns the status of a pair before its first pass. `canaries` and `metrics`: whether the controller writes canaries,
+ * and reads the metrics of CloudWatch.
+ */
+export function initialStatus(
+  item: WorkItem,
+  now: string,
+  { canaries, metrics }: { canaries: boolean; metrics: boolean },
+): PairStatus {
   const { key, generation } = item;
   const unknown = (reason = 'Pending', message = 'not checked yet'): Condition => ({
     status: 'Unknown',
@@ -209,6 +216,9 @@ export function initialStatus(item: WorkItem, now: string, { canaries }: { canar
   const verified = canaries
     ? unknown()
     : unknown('NotEnabled', 'canaries are not enabled: set --verify-interval');
+  const replicating = metrics
+    ? unknown()
+    : unknown('NotEnabled', 'replikey reads no metrics: set --metrics-interval');
   return {
     name: key,
     ...declaredFields(item),
@@ -216,7 +226,7 @@ export function initialStatus(item: WorkItem, now: string, { canaries }: { canar
       Ready: unknown(),
       Proven: unknown(),
       Verified: verified,
-      Replicating: unknown(),
+      Replicating: replicating,
       Drifted: unknown(),
     },
     generation,

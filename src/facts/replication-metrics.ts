@@ -54,7 +54,7 @@ export interface MeasuredRule {
  * The Regions are those that users observed (prometheus-community/yet-another-cloudwatch-exporter#1188): S3 documents
  * none. SampleCount of the failed operations is the number of operations (S3 User Guide, "Metrics and dimensions").
  */
-const METRICS = {
+const METRIC_DEFINITIONS = {
   failed: { side: 'source', name: 'OperationsFailedReplication', statistic: 'Sum' },
   operations: { side: 'source', name: 'OperationsFailedReplication', statistic: 'SampleCount' },
   latencySeconds: { side: 'destination', name: 'ReplicationLatency', statistic: 'Maximum' },
@@ -62,13 +62,13 @@ const METRICS = {
   pendingOperations: { side: 'destination', name: 'OperationsPendingReplication', statistic: 'Maximum' },
 } as const;
 
-export type MetricName = keyof typeof METRICS;
+export type MetricName = keyof typeof METRIC_DEFINITIONS;
 
 /** The metrics to read, with the length of a period in seconds. */
 export type MetricPeriods = Partial<Record<MetricName, number>>;
 
 /** Milliseconds since 1970; without the end. */
-export interface TimeRange {
+export interface MetricRange {
   startMs: number;
   endMs: number;
 }
@@ -90,7 +90,7 @@ export interface MetricQuery {
 /** One call of GetMetricData. */
 export interface MetricCall {
   location: Location;
-  range: TimeRange;
+  range: MetricRange;
   queries: MetricQuery[];
 }
 
@@ -104,15 +104,15 @@ export interface RuleReading {
 }
 
 /** Limits of GetMetricData (CloudWatch API Reference), and the number of rules whose five metrics fit. */
-const MAX_QUERIES = 500;
-const MAX_DATAPOINTS = 100_800;
-const MAX_RULES = 100;
+const MAX_CALL_QUERIES = 500;
+const MAX_CALL_DATAPOINTS = 100_800;
+const MAX_CALL_RULES = 100;
 
 /** Groups the metrics of rules into calls, by the location that has them. Pure. */
 export function planMetricCalls(
   rules: readonly MeasuredRule[],
   periods: MetricPeriods,
-  range: TimeRange,
+  range: MetricRange,
 ): MetricCall[] {
   const rulesByLocation = new Map<string, { location: Location; queriesByRule: MetricQuery[][] }>();
   for (const rule of rules) {
@@ -137,18 +137,18 @@ export function planMetricCalls(
 }
 
 /** Splits the queries of rules where a call reaches a limit. All queries of a rule stay in one call. */
-function splitCalls(queriesByRule: readonly MetricQuery[][], range: TimeRange): MetricQuery[][] {
+function splitCalls(queriesByRule: readonly MetricQuery[][], range: MetricRange): MetricQuery[][] {
   const calls: MetricQuery[][] = [];
   let ruleCount = 0;
   let datapointCount = 0;
   for (const queries of queriesByRule) {
-    const datapoints = queries.reduce((sum, query) => sum + datapointsOf(query, range), 0);
+    const datapoints = queries.reduce((sum, query) => sum + datapointCountOf(query, range), 0);
     const call = calls.at(-1);
     const fits =
       call !== undefined &&
-      ruleCount < MAX_RULES &&
-      call.length + queries.length <= MAX_QUERIES &&
-      datapointCount + datapoints <= MAX_DATAPOINTS;
+      ruleCount < MAX_CALL_RULES &&
+      call.length + queries.length <= MAX_CALL_QUERIES &&
+      datapointCount + datapoints <= MAX_CALL_DATAPOINTS;
     if (fits) call.push(...queries);
     else calls.push([...queries]);
     ruleCount = fits ? ruleCount + 1 : 1;
@@ -157,7 +157,7 @@ function splitCalls(queriesByRule: readonly MetricQuery[][], range: TimeRange): 
   return calls;
 }
 
-const datapointsOf = ({ periodSeconds }: MetricQuery, { startMs, endMs }: TimeRange): number =>
+const datapointCountOf = ({ periodSeconds }: MetricQuery, { startMs, endMs }: MetricRange): number =>
   Math.ceil((endMs - startMs) / (periodSeconds * 1000));
 
 const periodEntries = (periods: MetricPeriods): [MetricName, number][] =>
@@ -165,7 +165,7 @@ const periodEntries = (periods: MetricPeriods): [MetricName, number][] =>
 
 /** Returns where a metric of a rule is: always with the credentials of the source's account. */
 function metricLocationOf({ source, destination }: MeasuredRule, metric: MetricName): Location | undefined {
-  if (METRICS[metric].side === 'source') return source.location;
+  if (METRIC_DEFINITIONS[metric].side === 'source') return source.location;
   return destination.region === undefined ? undefined : { ...source.location, region: destination.region };
 }
 
@@ -174,7 +174,7 @@ export async function readRuleMetrics(
   aws: Aws,
   rules: readonly MeasuredRule[],
   periods: MetricPeriods,
-  range: TimeRange,
+  range: MetricRange,
 ): Promise<RuleReading[]> {
   const readings = new Map(
     rules.map((rule): [MeasuredRule, RuleReading] => [rule, { rule, series: {}, unread: [] }]),
@@ -252,7 +252,7 @@ const toMetricDataQuery = ({ rule, metric, periodSeconds }: MetricQuery, index: 
   MetricStat: {
     Metric: {
       Namespace: 'AWS/S3',
-      MetricName: METRICS[metric].name,
+      MetricName: METRIC_DEFINITIONS[metric].name,
       Dimensions: [
         { Name: 'SourceBucket', Value: rule.source.bucket },
         { Name: 'DestinationBucket', Value: rule.destination.bucket },
@@ -260,7 +260,7 @@ const toMetricDataQuery = ({ rule, metric, periodSeconds }: MetricQuery, index: 
       ],
     },
     Period: periodSeconds,
-    Stat: METRICS[metric].statistic,
+    Stat: METRIC_DEFINITIONS[metric].statistic,
   },
 });
 
@@ -290,11 +290,10 @@ const messageText = ({ Code, Value }: { Code?: string | undefined; Value?: strin
 const withMessages = (text: string, messages: readonly string[]): string =>
   messages.length === 0 ? text : `${text}: ${toSortedSet(messages).join('; ')}`;
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
+const HOUR_MS = 3_600_000;
 const HISTORY_HOURS = 24;
 /** CloudWatch has the metrics of S3 some minutes late. */
-const LATEST_MS = 15 * MINUTE_MS;
+const LATEST_MS = HOUR_MS / 4;
 
 /**
  * Periods of 24 hours, in seconds: 1,008 datapoints for the five metrics of a rule, so that 100 rules have as many
@@ -309,7 +308,7 @@ export const DAY_PERIODS = {
 } as const satisfies Record<MetricName, number>;
 
 /** Returns the 24 hours up to the end of the present period. The start is aligned to all periods. */
-export function lastDay(nowMs: number): TimeRange {
+export function lastDay(nowMs: number): MetricRange {
   const alignmentMs = Math.max(...Object.values(DAY_PERIODS)) * 1000;
   const endMs = (Math.floor(nowMs / alignmentMs) + 1) * alignmentMs;
   return { startMs: endMs - HISTORY_HOURS * HOUR_MS, endMs };

@@ -48,6 +48,9 @@ const CANARY_ACTIONS = {
 /** Reads changes from CloudTrail. It covers the whole account, because AWS supports no resource for this action. */
 const LOOKUP_EVENTS = 'cloudtrail:LookupEvents';
 
+/** Reads the metrics of rules: in the loop, and in the doctor. AWS supports no resource for it. */
+const GET_METRIC_DATA = 'cloudwatch:GetMetricData';
+
 /**
  * Actions granted on `*`. AWS supports no resource for some of them. For managed policies, any ARN is possible, because
  * any principal can attach a managed policy.
@@ -58,11 +61,12 @@ const ACCOUNT_WIDE_ACTIONS: ReadonlySet<string> = new Set([
   'kms:CreateKey',
   'kms:ListAliases',
   'kms:ListKeys',
+  GET_METRIC_DATA,
   LOOKUP_EVENTS,
 ]);
 
 /** Actions with a separate statement. */
-const SEPARATE_ACTIONS: ReadonlySet<string> = new Set(['iam:PassRole', LOOKUP_EVENTS]);
+const SEPARATE_ACTIONS: ReadonlySet<string> = new Set(['iam:PassRole', GET_METRIC_DATA, LOOKUP_EVENTS]);
 
 /**
  * Returns the least privileges that the credentials of each account need for these specs. The result combines the
@@ -113,6 +117,9 @@ export function leastPrivilegePolicies(
   for (const pair of pairs.filter(writesCanaries))
     for (const [account, action, arns] of canaryPermissions(pair, accountIds))
       addPermission(arnsOfAccount(account), action, arns);
+  for (const { source, rules } of pairs)
+    if (source.managed && rules.some(({ metrics }) => metrics))
+      addPermission(arnsOfAccount(source.account), GET_METRIC_DATA, []);
   if (scope.attributeDrift)
     for (const arnsByAction of arnsByAccount.values()) addPermission(arnsByAction, LOOKUP_EVENTS, []);
   // The ambient credentials assume the role of an account.

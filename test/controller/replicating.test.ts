@@ -109,7 +109,10 @@ describe('replicatingCondition', () => {
 });
 
 test('afterReplication: sets the condition and keeps the other conditions', () => {
-  const before = initialStatus({ key: 'tax', pairs: [], generation: 'g' }, NOW, { canaries: false });
+  const before = initialStatus({ key: 'tax', pairs: [], generation: 'g' }, NOW, {
+    canaries: false,
+    metrics: true,
+  });
   const after = afterReplication(before, { replication: failing() }, NOW);
   expect(after.replication).toEqual(failing());
   expect(after.conditions).toEqual({

@@ -8,6 +8,7 @@ import { requiredAction, type Service } from '../../src/aws/command.ts';
 import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 import { runCanaries } from '../../src/canary/canary.ts';
 import { measureReplicationLag } from '../../src/facts/object-sample.ts';
+import { DAY_PERIODS, lastDay, readRuleMetrics } from '../../src/facts/replication-metrics.ts';
 import type { Policy } from '../../src/iam/types.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { leastPrivilegePolicies, type PermissionScope } from '../../src/policy/least-privilege.ts';
@@ -156,6 +157,7 @@ test('apply policy: names the ARN of a role with its path, for the role and for 
 
 /** Actions that the sequence does not use, each with its use. */
 const UNUSED_ACTIONS: Record<string, string> = {
+  'cloudwatch:GetMetricData': 'the controller and the doctor',
   'iam:DeleteRole': '--prune',
   'iam:DeleteRolePolicy': '--prune',
   'iam:UntagRole': 'a former role',
@@ -279,6 +281,31 @@ test('verify policy: fails without any of its actions, for canaries and for the 
   expect(unneeded).toEqual(['kms:Decrypt']);
 }, 120_000);
 
+test('policy: allows cloudwatch:GetMetricData where the rules have metrics, without which the read fails', async () => {
+  const purpose = { apply: false, verify: false };
+  const silent = TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      metrics: false');
+  expect(actionsOf(await policyFor(silent, purpose))).not.toContain('cloudwatch:GetMetricData');
+  const policy = await policyFor(TAX_SPEC, purpose);
+  await using env = await testEnv();
+  const rule = {
+    id: 'replikey/tax/tax',
+    source: { bucket: 'acme-tax', location: { region: REGION } },
+    destination: { bucket: 'acme-tax-replica', region: 'us-west-2' },
+  };
+  const unreadReasons = async (allowed: Policy, name: string) => {
+    const { client, close } = await clientWithPolicy(env, allowed, name);
+    const [reading] = await readRuleMetrics(client, [rule], DAY_PERIODS, lastDay(Date.now()));
+    close();
+    return reading?.unread;
+  };
+  expect(await unreadReasons(policy, 'may')).toEqual([]);
+  const denied = expect.stringContaining('lack the permission cloudwatch:GetMetricData');
+  expect(await unreadReasons(without(policy, 'cloudwatch:GetMetricData'), 'may-not')).toEqual([
+    denied,
+    denied,
+  ]);
+});
+
 test('attribution policy: adds only cloudtrail:LookupEvents, without which the lookup fails', async () => {
   await using env = await testEnv();
   const purpose = { apply: true, verify: true };
@@ -376,6 +403,7 @@ test('policies: contain no action pattern, and the resource * only for actions w
     .flat()
     .filter(({ Resource }) => [Resource].flat().includes('*'));
   expect(wildcardStatements.flatMap(({ Action }) => Action ?? []).sort()).toEqual([
+    'cloudwatch:GetMetricData',
     'iam:GetPolicy',
     'iam:GetPolicyVersion',
     'kms:CreateKey',

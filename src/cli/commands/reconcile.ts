@@ -113,6 +113,11 @@ const addControllerOptions = (command: Command): Command =>
     )
     .option('--interval <seconds>', 'reconcile each pair at this interval', parseSeconds, 300)
     .option('--verify-interval <seconds>', 'write canaries at this interval (default: never)', parseSeconds)
+    .option(
+      '--metrics-interval <seconds>',
+      'read the CloudWatch metrics of all rules at this interval; 0: never (default: --interval, at least 300)',
+      parseSeconds,
+    )
     .addOption(
       new Option(
         '--sample-pages <n>',

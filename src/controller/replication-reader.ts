@@ -1,0 +1,202 @@
+import type { AwsClient } from '../aws/client.ts';
+import { locationOfSide, toRuleId } from '../core/ids.ts';
+import {
+  combineRuleMetrics,
+  DAY_PERIODS,
+  type Datapoint,
+  lastDay,
+  type MeasuredRule,
+  type ReplicationMetrics,
+  type RuleMetrics,
+  readRuleMetrics,
+  summarizeRule,
+} from '../facts/replication-metrics.ts';
+import type { Log } from '../log.ts';
+import type { RuleVerdict } from '../proof/types.ts';
+import type { BucketReplication } from '../spec/types.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
+import { type Clock, withJitter } from '../util/clock.ts';
+import { createWorkQueue } from './queue.ts';
+
+/** What was measured about one rule since the last read. */
+export interface RuleMeasurement
+  extends Pick<RuleMetrics, 'latencySeconds' | 'pendingBytes' | 'pendingOperations'> {
+  /** ID of the rule in S3. */
+  rule: string;
+  /** Number of failures that no earlier read of this process counted; absent: CloudWatch has no datapoint. */
+  newFailures?: number;
+}
+
+/** Reads the metrics of all pairs together, at intervals. No pass waits for a read or depends on it. */
+interface ReplicationReader {
+  /** Reads now, and then at intervals. Further calls have no effect. */
+  start(): void;
+  /** Waits for the read in flight, and starts no other. */
+  drain(): Promise<void>;
+}
+
+interface ReplicationReaderOptions {
+  clock: Clock;
+  /** Returns a number from 0 up to, but not including, 1. */
+  random: () => number;
+  log: Log;
+  intervalMs: number;
+  client(): AwsClient;
+  /** Returns the rules of the pairs, by the key of the pair. */
+  rulesByPair(): ReadonlyMap<string, PairRules>;
+  onRead(key: string, metrics: ReplicationMetrics, rules: RuleMeasurement[]): void;
+}
+
+/** The rules of a pair, by what can be read about them. */
+export interface PairRules {
+  measured: MeasuredRule[];
+  /** Number of rules without metrics. */
+  unmeasured: number;
+  /** Source buckets in accounts without credentials. */
+  unmanaged: string[];
+}
+
+/**
+ * Returns the rules of the pairs of a spec. After a pass, the proof contains their ids in S3, which may differ from the
+ * declared ones, and whether they have metrics. Pure.
+ */
+export function pairRulesOf(pairs: readonly BucketReplication[], proof: readonly RuleVerdict[]): PairRules {
+  const rules = pairs
+    .filter(({ source }) => source.managed)
+    .flatMap((pair) => {
+      const verdicts = proof.filter(
+        ({ bucket, rule, spec }) => bucket === pair.source.bucket && spec === pair.name && rule !== '',
+      );
+      const entries =
+        verdicts.length > 0
+          ? verdicts.map(({ rule, findings }) => ({
+              id: rule,
+              hasMetrics: !findings.some(({ code }) => code === 'RK1008'),
+            }))
+          : pair.rules.map(({ id, name, metrics }) => ({
+              id: id ?? toRuleId(pair.name, name),
+              hasMetrics: metrics,
+            }));
+      return entries.map((entry) => ({ ...entry, pair }));
+    });
+  return {
+    measured: rules
+      .filter(({ hasMetrics }) => hasMetrics)
+      .map(({ id, pair: { source, destination } }) => ({
+        id,
+        source: { bucket: source.bucket, location: locationOfSide(source) },
+        destination: { bucket: destination.bucket, region: destination.region },
+      })),
+    unmeasured: rules.filter(({ hasMetrics }) => !hasMetrics).length,
+    unmanaged: pairs.filter(({ source }) => !source.managed).map(({ source }) => source.bucket),
+  };
+}
+
+const QUEUE_KEY = 'metrics';
+
+export function createReplicationReader(options: ReplicationReaderOptions): ReplicationReader {
+  const { clock, random, log, intervalMs, client, rulesByPair, onRead } = options;
+  const counter = createFailureCounter();
+  const queue = createWorkQueue({ clock, workers: 1, work: readAndSchedule });
+  let isStarted = false;
+  let isDraining = false;
+
+  async function readAndSchedule(): Promise<void> {
+    await read().catch((error: Error) => log.warn(`cannot read the metrics: ${error.message}`));
+    if (!isDraining) queue.addAfter(QUEUE_KEY, withJitter(intervalMs, random()));
+  }
+
+  async function read(): Promise<void> {
+    const aws = client();
+    const pairs = rulesByPair();
+    const rules = [...pairs.values()].flatMap(({ measured }) => measured);
+    const readings = await readRuleMetrics(aws, rules, DAY_PERIODS, lastDay(aws.now()));
+    if (isDraining) return;
+    const readingByRule = new Map(readings.map((reading) => [reading.rule, reading]));
+    // The responses set the clock.
+    const nowMs = aws.now();
+    for (const [key, { measured, unmeasured, unmanaged }] of pairs) {
+      const summaries: RuleMetrics[] = [];
+      const measurements: RuleMeasurement[] = [];
+      for (const rule of measured) {
+        const reading = readingByRule.get(rule);
+        if (!reading) continue;
+        const summary = summarizeRule(reading, nowMs);
+        summaries.push(summary);
+        const { failed } = reading.series;
+        measurements.push(toMeasurement(rule, summary, failed && counter.count(ruleKeyOf(rule), failed)));
+      }
+      const unreadable = unmanaged.map(withoutCredentials);
+      onRead(key, combineRuleMetrics([...summaries, ...unreadable], unmeasured, nowMs), measurements);
+    }
+    counter.finishRead(rules.map(ruleKeyOf), nowMs);
+  }
+
+  return {
+    start() {
+      if (!isStarted) queue.add(QUEUE_KEY);
+      isStarted = true;
+    },
+    drain() {
+      isDraining = true;
+      return queue.drain();
+    },
+  };
+}
+
+const ruleKeyOf = ({ id, source, destination }: MeasuredRule): string =>
+  JSON.stringify([source.bucket, destination.bucket, id]);
+
+const toMeasurement = (
+  { id }: MeasuredRule,
+  { operations, latencySeconds, pendingBytes, pendingOperations }: RuleMetrics,
+  newFailures: number | undefined,
+): RuleMeasurement =>
+  omitUndefined({
+    rule: id,
+    newFailures: operations === undefined ? undefined : newFailures,
+    latencySeconds,
+    pendingBytes,
+    pendingOperations,
+  });
+
+const withoutCredentials = (bucket: string): RuleMetrics => ({
+  state: 'unreadable',
+  reason: `no credentials for the account of ${bucket}`,
+  history: { failed: [], latencySeconds: [] },
+});
+
+/** Counts each failure once, although the reads overlap and the value of a period grows. */
+function createFailureCounter() {
+  /** By rule: the counted failures of each period. */
+  const countedByRule = new Map<string, Map<number, number>>();
+  let lastReadMs = Number.POSITIVE_INFINITY;
+  return {
+    /**
+     * Returns the number of failures that no earlier read counted. The first read of a process counts none: they may be
+     * of a time before it. Neither does the first read of a new rule, except those since the previous read.
+     */
+    count(rule: string, failed: readonly Datapoint[]): number {
+      const earlier = failed.filter(({ atMs }) => atMs < lastReadMs);
+      const counted = countedByRule.get(rule) ?? new Map(earlier.map(({ atMs, value }) => [atMs, value]));
+      countedByRule.set(rule, counted);
+      let increase = 0;
+      for (const { atMs, value } of failed) {
+        const before = counted.get(atMs) ?? 0;
+        increase += Math.max(0, value - before);
+        counted.set(atMs, Math.max(value, before));
+      }
+      return increase;
+    },
+    /** Forgets other rules, and periods that no later read returns. */
+    finishRead(rules: readonly string[], nowMs: number): void {
+      lastReadMs = nowMs;
+      const readRules = new Set(rules);
+      const { startMs } = lastDay(nowMs);
+      for (const [rule, counted] of countedByRule) {
+        if (!readRules.has(rule)) countedByRule.delete(rule);
+        for (const atMs of counted.keys()) if (atMs < startMs) counted.delete(atMs);
+      }
+    },
+  };
+}
