@@ -2,6 +2,7 @@ import type { Grant } from '../iam/grants.ts';
 import type { AccessRequest, Decision, NamedPolicy } from '../iam/types.ts';
 import { authorize } from './authorize.ts';
 import type { EventLog } from './cloudtrail/event-log.ts';
+import type { AlarmEvaluator } from './cloudwatch/alarm-evaluator.ts';
 import type { MetricRecorder } from './cloudwatch/metrics.ts';
 import type { FaultSettings } from './faults.ts';
 import type { KeyService } from './kms/keys.ts';
@@ -42,6 +43,7 @@ export interface Call {
   notifier: EventNotifier;
   eventLog: EventLog;
   metricRecorder: MetricRecorder;
+  alarmEvaluator: AlarmEvaluator;
   /** Session that signed the request; absent if an account signed it. */
   session?: SessionState;
 }

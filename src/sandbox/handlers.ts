@@ -1,5 +1,6 @@
 import type { Handlers } from './call.ts';
 import { cloudTrailHandlers } from './cloudtrail/handlers.ts';
+import { alarmHandlers } from './cloudwatch/alarms.ts';
 import { metricDataHandlers } from './cloudwatch/metric-data.ts';
 import { withIamAuthorization } from './iam/access.ts';
 import { iamAccountHandlers } from './iam/account.ts';
@@ -65,7 +66,7 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
   /** Protocol: JSON 1.1. */
   cloudtrail: cloudTrailHandlers,
   /** Protocol: JSON 1.0, RPC v2 CBOR, and Query for older clients. */
-  cloudwatch: { ...metricDataHandlers },
+  cloudwatch: { ...metricDataHandlers, ...alarmHandlers },
   /** Protocol: JSON 1.0. */
   sqs: { ...queueHandlers, ...messageHandlers },
   /** Protocol: Query. */

@@ -6,6 +6,7 @@ import { createRequestLog, handleAdminRequest, type RequestEntry, type RequestLo
 import { AwsError, missingFeatureError, toAwsError } from './aws-error.ts';
 import type { Call } from './call.ts';
 import { createEventLog } from './cloudtrail/event-log.ts';
+import { createAlarmEvaluator } from './cloudwatch/alarm-evaluator.ts';
 import { createMetricRecorder } from './cloudwatch/metrics.ts';
 import { createFaultPicker, defaultFaultSettings, type FaultSettings } from './faults.ts';
 import { createFolderStore, type FolderStoreOptions } from './folder-store.ts';
@@ -97,7 +98,20 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     delayMs: () => faultSettings.replicationDelayMs,
     inFlight: () => faultSettings.inFlight,
     metricRecorder,
-    observers: [createReplicationEvents({ store, notifier, clock, onError })],
+    observers: [
+      createReplicationEvents({ store, notifier, clock, onError }),
+      { pending() {}, finished: () => alarmEvaluator.evaluateSoon(), stop() {} },
+    ],
+    onError,
+  });
+  const alarmEvaluator = createAlarmEvaluator({
+    store,
+    clock,
+    metricsDelayMs: () => faultSettings.metricsDelayMs,
+    metricRecorder,
+    sampleMetrics: replicator.sampleMetrics,
+    // The sandbox has no topics yet.
+    publish: () => {},
     onError,
   });
   const sleep = options.sleep ?? sleepWithTimer;
@@ -168,6 +182,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         notifier,
         eventLog,
         metricRecorder,
+        alarmEvaluator,
         ...(parsedRequest.session === undefined ? {} : { session: parsedRequest.session }),
       };
       const output = ((await handler(call, input)) ?? {}) as Record<string, unknown>;
@@ -228,9 +243,14 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     faultSettings,
     log,
     store,
-    waitForReplication: () => replicator.waitUntilIdle(),
+    async waitForReplication() {
+      await replicator.waitUntilIdle();
+      alarmEvaluator.evaluate();
+      await store.flush();
+    },
     async close() {
       closing.abort();
+      alarmEvaluator.stop();
       await replicator.stop();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

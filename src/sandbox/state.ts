@@ -1,3 +1,4 @@
+import type { PutMetricAlarmInput, StateValue } from '@aws-sdk/client-cloudwatch';
 import type { GrantConstraints, GrantOperation } from '@aws-sdk/client-kms';
 import type {
   BucketLocationConstraint,
@@ -30,6 +31,8 @@ export interface AccountState {
   sessions: Map<string, SessionState>;
   /** Customer managed policies by ARN. */
   policies: Map<string, ManagedPolicyState>;
+  /** Alarms of CloudWatch by `region/name`; absent without one. */
+  alarms?: Map<string, AlarmState>;
   /** Account-wide public access block of S3 Control. */
   publicAccessBlock?: PublicAccessBlockConfiguration;
 }
@@ -365,6 +368,54 @@ export interface UploadPartState {
   modified: number;
   iv: string;
   tag: string;
+}
+
+/** Members of PutMetricAlarm that an alarm keeps. */
+export type AlarmConfiguration = Pick<
+  PutMetricAlarmInput,
+  | 'AlarmDescription'
+  | 'ActionsEnabled'
+  | 'OKActions'
+  | 'AlarmActions'
+  | 'InsufficientDataActions'
+  | 'MetricName'
+  | 'Namespace'
+  | 'Statistic'
+  | 'Dimensions'
+  | 'Period'
+  | 'Unit'
+  | 'EvaluationPeriods'
+  | 'DatapointsToAlarm'
+  | 'Threshold'
+  | 'ComparisonOperator'
+  | 'TreatMissingData'
+  | 'Metrics'
+>;
+
+/** Metric alarm of CloudWatch. Times are milliseconds since the epoch. */
+export interface AlarmState {
+  name: string;
+  region: string;
+  arn: string;
+  configuration: AlarmConfiguration;
+  /** Time of the last change of the configuration. */
+  configured: number;
+  state: StateValue;
+  reason: string;
+  /** JSON text. */
+  reasonData?: string;
+  updated: number;
+  transitioned: number;
+  tags: Map<string, string>;
+  /** Time series of a query with GROUP BY that are in ALARM, by id. */
+  contributors?: Map<string, ContributorState>;
+}
+
+/** A time series of an alarm, in the state ALARM. */
+export interface ContributorState {
+  attributes: Record<string, string>;
+  reason: string;
+  transitioned: number;
 }
 
 /** Metric of CloudWatch: of one account in one Region, with the values of one unit. */

@@ -33,6 +33,12 @@ export function dnsSuffixesOf(region: string): string[] {
 export const isListedRegion = (region: string): boolean =>
   'description' in lookUpPartition(region) && !region.endsWith('-global');
 
+/** Returns the name of a Region for readers, `US East (N. Virginia)`; the Region itself if the SDK does not list it. */
+export function regionNameOf(region: string): string {
+  const { description } = lookUpPartition(region) as Partition & { description?: string };
+  return description ?? region;
+}
+
 /** Returns the ARN of the root user of an account, in the partition of a Region. */
 export const accountRootArn = (account: string, region: string): string =>
   `arn:${partitionOfRegion(region)}:iam::${account}:root`;

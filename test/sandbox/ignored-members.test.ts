@@ -335,6 +335,27 @@ async function callEveryCloudWatchOperation(cloudwatch: CloudWatch): Promise<voi
     EndTime: new Date(),
   });
   await cloudwatch.listMetrics({});
+  const AlarmName = 'pages';
+  await cloudwatch.putMetricAlarm({
+    AlarmName,
+    ...Metric,
+    Statistic: 'Sum',
+    Period: 60,
+    EvaluationPeriods: 1,
+    Threshold: 0,
+    ComparisonOperator: 'GreaterThanThreshold',
+    Tags: [{ Key: 'team', Value: 'tax' }],
+  });
+  await cloudwatch.describeAlarms({});
+  await cloudwatch.describeAlarmContributors({ AlarmName });
+  await cloudwatch.setAlarmState({ AlarmName, StateValue: 'ALARM', StateReason: 'test' });
+  await cloudwatch.disableAlarmActions({ AlarmNames: [AlarmName] });
+  await cloudwatch.enableAlarmActions({ AlarmNames: [AlarmName] });
+  const ResourceARN = `arn:aws:cloudwatch:us-east-1:${ACCOUNT}:alarm:${AlarmName}`;
+  await cloudwatch.tagResource({ ResourceARN, Tags: [{ Key: 'team', Value: 'tax' }] });
+  await cloudwatch.listTagsForResource({ ResourceARN });
+  await cloudwatch.untagResource({ ResourceARN, TagKeys: ['team'] });
+  await cloudwatch.deleteAlarms({ AlarmNames: [AlarmName] });
 }
 
 async function callEverySqsOperation(sqs: SQS): Promise<void> {

@@ -59,7 +59,7 @@ function isManagementEvent({ service, name, operation }: LoggedCall): boolean {
   return service !== 'kms' || !/crypt$|^GenerateDataKey/.test(name);
 }
 
-/** Operations of SQS and SNS with messages, which are data events. */
+/** Operations of SQS and SNS with messages, and of CloudWatch with datapoints, which are data events. */
 const DATA_EVENTS = new Set([
   'SendMessage',
   'SendMessageBatch',
@@ -70,6 +70,7 @@ const DATA_EVENTS = new Set([
   'ChangeMessageVisibilityBatch',
   'Publish',
   'PublishBatch',
+  'PutMetricData',
 ]);
 
 /** Event names of S3 that differ from the name of the operation. */
@@ -83,10 +84,11 @@ function toEventLogEntry(
   store: Store,
 ) {
   const parameters = requestParametersOf(input);
-  const { bucketName, roleName, policyName, keyId, aliasName, queueUrl, topicArn } = parameters;
+  const { bucketName, roleName, policyName, keyId, aliasName, queueUrl, topicArn, alarmName } = parameters;
   const bucketOwner = bucketName === undefined ? undefined : store.bucket(bucketName)?.owner;
   const [, session] = /:assumed-role\/[^/]+\/(.*)$/.exec(caller.arn) ?? [];
   const eventName = EVENT_NAMES[name] ?? name;
+  const eventSource = `${service === 'cloudwatch' ? 'monitoring' : service}.amazonaws.com`;
   const eventRegion = service === 'iam' ? 'us-east-1' : region;
   const keyArn = keyId?.startsWith('arn:') ? keyId : buildKeyArn(caller.account, region, String(keyId));
   return {
@@ -94,11 +96,18 @@ function toEventLogEntry(
     region: eventRegion,
     at,
     name: eventName,
-    source: `${service}.amazonaws.com`,
+    source: eventSource,
     username: session ?? 'root',
-    resources: [bucketName, roleName, policyName, aliasName, keyId && keyArn, queueUrl, topicArn].filter(
-      (resource) => resource !== undefined,
-    ),
+    resources: [
+      bucketName,
+      roleName,
+      policyName,
+      aliasName,
+      keyId && keyArn,
+      queueUrl,
+      topicArn,
+      alarmName,
+    ].filter((resource) => resource !== undefined),
     record: {
       eventVersion: '1.11',
       userIdentity: {
@@ -107,7 +116,7 @@ function toEventLogEntry(
         accountId: caller.account,
       },
       eventTime: formatEventTime(at),
-      eventSource: `${service}.amazonaws.com`,
+      eventSource,
       eventName,
       awsRegion: eventRegion,
       sourceIPAddress: '127.0.0.1',
@@ -138,6 +147,7 @@ function requestParametersOf(input: Record<string, unknown>): Record<string, str
     ...stringParameter('PolicyArn'),
     ...stringParameter('KeyId'),
     ...stringParameter('AliasName'),
+    ...stringParameter('AlarmName'),
     ...stringParameter('TargetKeyId'),
     ...stringParameter('QueueUrl'),
     ...stringParameter('TopicArn'),

@@ -17,6 +17,3 @@ export function requireCloudWatchAccess(
     `User: ${call.caller.arn} is not authorized to perform: ${action}${on} because ${decision.reason}`,
   );
 }
-
-/** Returns the error of CloudWatch for a value that an operation does not allow. */
-export const validationError = (message: string): AwsError => new AwsError(400, 'ValidationError', message);

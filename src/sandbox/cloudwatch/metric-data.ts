@@ -8,10 +8,10 @@ import type {
   MetricDatum,
   PutMetricDataInput,
 } from '@aws-sdk/client-cloudwatch';
-import { missingFeatureError } from '../aws-error.ts';
+import { missingFeatureError, validationError } from '../aws-error.ts';
 import { type Call, type Handlers, pageOf } from '../call.ts';
 import type { MetricState } from '../state.ts';
-import { requireCloudWatchAccess, validationError } from './access.ts';
+import { requireCloudWatchAccess } from './access.ts';
 import {
   datapointsOf,
   findMetrics,
@@ -93,6 +93,7 @@ export const metricDataHandlers: Handlers = {
     if (Namespace.startsWith('AWS/'))
       throw validationError('The value AWS/ for parameter Namespace is invalid.');
     for (const datum of MetricData) putDatum(call, Namespace, datum);
+    call.alarmEvaluator.evaluateSoon();
   },
 };
 

@@ -30,11 +30,14 @@ const chunkOf = (minute: number): number => minute - (minute % CHUNK_MINUTES);
 export interface MetricRecorder {
   /** Adds values to the datapoint of a minute. `at`: milliseconds since the epoch. */
   record(identity: MetricIdentity, at: number, values: StatisticValues): void;
+  /** Number of records since the start. */
+  readonly revision: number;
 }
 
 export function createMetricRecorder(store: Store): MetricRecorder {
   /** Newest chunk of any metric: with each newer one, the old chunks of all metrics are dropped. */
   let newestChunk = 0;
+  let revision = 0;
 
   function dropOldChunks(): void {
     for (const [key, { chunks }] of store.metrics) {
@@ -48,7 +51,11 @@ export function createMetricRecorder(store: Store): MetricRecorder {
   }
 
   return {
+    get revision() {
+      return revision;
+    },
     record(identity, at, { sum, count, minimum, maximum }) {
+      revision += 1;
       const minute = Math.floor(at / MINUTE_MS);
       const start = chunkOf(minute);
       if (start > newestChunk) {

@@ -28,7 +28,10 @@ export const ignoredMembers: Partial<Record<ServiceName, Record<string, string>>
     AssumeRole: 'SerialNumber TokenCode ProvidedContexts MinimumSessionTokenSize',
   },
   cloudwatch: {
+    DescribeAlarms: 'ChildrenOfAlarmName ParentsOfAlarmName',
     ListMetrics: 'IncludeLinkedAccounts OwningAccount',
+    PutMetricAlarm:
+      'ExtendedStatistic EvaluateLowSampleCountPercentile ThresholdMetricId EvaluationWindow WarmUpConfiguration EvaluationCriteria EvaluationInterval ActionConfiguration',
     PutMetricData: 'EntityMetricData StrictEntityValidation',
   },
   sqs: {
