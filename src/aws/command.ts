@@ -12,6 +12,15 @@ export function commandInfo(command: object): { service: Service; operation: str
   return { service: namespace.slice('com.amazonaws.'.length) as Service, operation, input };
 }
 
+const REQUEST_BODY = Symbol('body of the request');
+
+/** Returns a command with another body than the one that the SDK makes from its input, in which unknown elements are lost. */
+export const withRequestBody = <T extends object>(command: T, body: string): T =>
+  Object.defineProperty(command, REQUEST_BODY, { value: body });
+
+export const requestBodyOf = (command: object): string | undefined =>
+  (command as { [REQUEST_BODY]?: string })[REQUEST_BODY];
+
 /** Whether an operation only reads. A dry run sends no other operations. */
 export const isReadOperation = (operation: string): boolean =>
   /^(Get|List|Head|Describe|Lookup)/.test(operation);

@@ -109,6 +109,12 @@ export function attachBody(output: object, body: Uint8Array): void {
   Object.defineProperty(output, BODY, { value: body });
 }
 
+/** Returns the body of a response as text. A replayed response has none. */
+export function bodyText(response: object): string | undefined {
+  const { [BODY]: body } = response as { [BODY]?: Uint8Array };
+  return body && Buffer.from(body).toString();
+}
+
 /**
  * Rejects a document when the SDK dropped some of its elements. A replayed response has no body and loses no element.
  *
@@ -116,9 +122,8 @@ export function attachBody(output: object, body: Uint8Array): void {
  * @throws UnknownElementsError
  */
 export function rejectDroppedElements(doc: unknown, response: object, understood: ReadonlySet<string>): void {
-  const { [BODY]: body } = response as { [BODY]?: Uint8Array };
-  if (!body) return;
-  const xml = Buffer.from(body).toString();
+  const xml = bodyText(response);
+  if (xml === undefined) return;
   // The root element is the document itself.
   const [, ...elements] = [...xml.matchAll(/<([A-Za-z][\w.-]*)/g)].map(([, name = '']) => name);
   const names = elementNamesIn(doc);

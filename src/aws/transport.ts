@@ -4,7 +4,7 @@ import { AwsSdkSigV4Signer } from '@aws-sdk/core/httpAuthSchemes';
 import { getEndpointFromInstructions } from '@smithy/core/endpoints';
 import type { HttpRequest, HttpResponse } from '@smithy/core/protocols';
 import manifest from '../../package.json' with { type: 'json' };
-import { schemaOf } from './command.ts';
+import { requestBodyOf, schemaOf } from './command.ts';
 import { attachBody } from './response.ts';
 
 /** An authentication scheme of an endpoint: `sigv4`, `sigv4a`, `sigv4-s3express`. */
@@ -95,6 +95,8 @@ export function createTransport(
     const request = await config.protocol.serializeRequest(operation, input, {
       endpoint: async () => endpoint,
     });
+    const body = requestBodyOf(command);
+    if (body !== undefined) request.body = body;
     const signingOptions = {
       config,
       context: { endpointV2: endpoint },
@@ -112,16 +114,17 @@ export function createTransport(
     beforeSend?.();
     const { response } = await config.requestHandler.handle(signedRequest as HttpRequest).catch(fail);
     onResponse?.(response.headers, endpoint.url);
-    const body = await config.streamCollector(response.body);
-    response.body = name === 'GetObject' ? Readable.from([body]) : body;
+    const responseBody = await config.streamCollector(response.body);
+    response.body = name === 'GetObject' ? Readable.from([responseBody]) : responseBody;
     if (response.statusCode === 200) {
       // S3 can fail after it has sent the status code.
-      if (endsWithError(body)) response.statusCode = 503;
+      if (endsWithError(responseBody)) response.statusCode = 503;
     }
     try {
       const output = await config.protocol.deserializeResponse(operation, config, response);
       signer.successHandler(response, signingOptions);
-      if (config.serviceId === 'S3' && name.startsWith('GetBucket')) attachBody(output as object, body);
+      if (config.serviceId === 'S3' && name.startsWith('GetBucket'))
+        attachBody(output as object, responseBody);
       return output;
     } catch (error) {
       const awsError = hasMetadata(error) ? error : new UnreadableResponseError(response.statusCode, error);

@@ -59,7 +59,8 @@ function connectedComponents(pairs: readonly BucketReplication[]): number[][] {
   };
   const firstPairByKey = new Map<string, number>();
   for (const [index, pair] of pairs.entries()) {
-    for (const key of sharedResourceKeysOf(pair)) {
+    // A queue or topic has the statements of all pairs that send to it, and none of them affects another.
+    for (const key of [...sharedResourceKeysOf(pair), ...(pair.failures ? [pair.failures.to] : [])]) {
       const firstIndex = firstPairByKey.get(key);
       if (firstIndex === undefined) firstPairByKey.set(key, index);
       // The first pair of a component is its root, so components come in the order of their first pairs.

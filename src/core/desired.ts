@@ -23,12 +23,7 @@ export function desiredResources(pairs: readonly BucketReplication[], kinds: rea
           drainMs: pair.policy.drainMs,
         };
         const existing = byId.get(resource.id);
-        if (existing && !isJsonEqual(existing.spec, resource.spec)) {
-          throw new Error(
-            `${resource.id} is declared differently by ${existing.declaredBy.join(', ')} and ${pair.name}`,
-          );
-        }
-        byId.set(resource.id, existing ? mergeDeclarations(existing, resource) : resource);
+        byId.set(resource.id, existing ? mergeDeclarations(existing, resource, kind) : resource);
       }
     }
   }
@@ -72,10 +67,18 @@ export function sharedResourceKeysOf(pair: BucketReplication): string[] {
   return [...new Set([source.bucket, destination.bucket, ...role, ...keys])];
 }
 
-const mergeDeclarations = (first: Resource, second: Resource): Resource => ({
-  ...first,
-  after: [...new Set([...first.after, ...second.after])],
-  declaredBy: [...new Set([...first.declaredBy, ...second.declaredBy])],
-  // The objects in flight of the slowest spec decide.
-  drainMs: Math.max(first.drainMs ?? 0, second.drainMs ?? 0),
-});
+function mergeDeclarations(first: Resource, second: Resource, kind: Kind): Resource {
+  const isEqual = isJsonEqual(first.spec, second.spec);
+  if (!isEqual && !kind.mergeSpecs) {
+    const names = `${first.declaredBy.join(', ')} and ${second.declaredBy.join(', ')}`;
+    throw new Error(`${first.id} is declared differently by ${names}`);
+  }
+  return {
+    ...first,
+    spec: isEqual ? first.spec : kind.normalize(kind.mergeSpecs?.(first.spec, second.spec)),
+    after: [...new Set([...first.after, ...second.after])],
+    declaredBy: [...new Set([...first.declaredBy, ...second.declaredBy])],
+    // The objects in flight of the slowest spec decide.
+    drainMs: Math.max(first.drainMs ?? 0, second.drainMs ?? 0),
+  };
+}

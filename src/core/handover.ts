@@ -1,5 +1,5 @@
 import type { BucketReplication } from '../spec/types.ts';
-import { derivedRoleArn, roleResourceId } from './ids.ts';
+import { accountsOfPair, derivedRoleArn, roleResourceId } from './ids.ts';
 import type { Kind } from './kind.ts';
 import { renderFrom } from './plan.ts';
 import type { Handover, Ref, Resource } from './resource.ts';
@@ -13,9 +13,7 @@ export function splitByAccess(
   pairs: readonly BucketReplication[],
 ): { managed: Resource[]; unmanaged: Resource[] } {
   const unmanagedAccounts = new Set(
-    pairs
-      .flatMap(({ source, destination }) => [source, destination])
-      .flatMap(({ account, managed }) => (managed ? [] : [account])),
+    pairs.flatMap(accountsOfPair).flatMap(({ account, managed }) => (managed ? [] : [account])),
   );
   if (unmanagedAccounts.size === 0) return { managed: [...resources], unmanaged: [] };
   const unmanaged = resources.filter(({ location }) => unmanagedAccounts.has(location.account));
@@ -39,8 +37,9 @@ export function planHandover(
   kinds: ReadonlyMap<string, Kind>,
   resolveRef: (ref: Ref) => string | undefined,
 ): Handover[] {
-  const sides = pairs.flatMap(({ source, destination }) => [source, destination]);
-  const accountIdsByName = new Map(sides.map(({ account, accountId }) => [account, accountId ?? '']));
+  const accountIdsByName = new Map(
+    pairs.flatMap(accountsOfPair).map(({ account, accountId }) => [account, accountId ?? '']),
+  );
   const roleKinds = [...kinds.values()].filter(({ scope }) => scope.type === 'role');
   const roleArnsById = new Map(
     roleKinds.flatMap(({ name }) => pairs.map((pair) => [roleResourceId(name, pair), derivedRoleArn(pair)])),

@@ -31,6 +31,17 @@ export function locationOfSide(side: Pick<Side, 'account' | 'region'>): Location
     : { account: side.account, region: side.region };
 }
 
+/** An account that owns a part of a pair. */
+export type AccountOfPair = Pick<Side, 'account' | 'accountId' | 'managed' | 'region'>;
+
+/** Returns the accounts of a pair: of both buckets, and of the queue or topic for its events if another one owns that. */
+export const accountsOfPair = ({ source, destination, failures }: BucketReplication): AccountOfPair[] => [
+  source,
+  destination,
+  // The ambient credentials belong to the account of the source.
+  ...(failures?.account === undefined ? [] : [{ ...failures, region: source.region }]),
+];
+
 /** Returns the name in an id, without the account and the Region that make the id unique. */
 export function nameFromId(id: Id, { account, region }: Location): string {
   const name = id.slice(id.indexOf('/') + 1);

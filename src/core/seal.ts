@@ -3,6 +3,7 @@ import type { BucketReplication, Specs } from '../spec/types.ts';
 import { partitionOfRegion } from '../util/arn.ts';
 import { canonicalJson, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import { affectedPairs } from './batches.ts';
+import { accountsOfPair } from './ids.ts';
 import {
   type Blocked,
   type Endpoint,
@@ -85,13 +86,10 @@ function targetOf(
   { accounts, endpoint, isPrune }: Omit<SealSources, 'proof'>,
   specs: Pick<Specs, 'pairs' | 'accounts'>,
 ): PlanTarget {
-  const sides = (isPrune ? specs.pairs : affected).flatMap(({ source, destination }) => [
-    source,
-    destination,
-  ]);
+  const owners = (isPrune ? specs.pairs : affected).flatMap(accountsOfPair);
   const declaredIds = [
     ...(isPrune ? specs.accounts.map(({ name, id }): [string, string] => [name, id]) : []),
-    ...sides.map(({ account = '', accountId }): [string, string | undefined] => [account, accountId]),
+    ...owners.map(({ account = '', accountId }): [string, string | undefined] => [account, accountId]),
   ];
   const ids = declaredIds.flatMap(([name, declaredId]): [string, string][] => {
     const id = accounts[name] ?? declaredId;
@@ -99,7 +97,7 @@ function targetOf(
   });
   return {
     accounts: sortKeys(Object.fromEntries(ids)),
-    partitions: toSortedSet(sides.map(({ region }) => partitionOfRegion(region))),
+    partitions: toSortedSet(owners.map(({ region }) => partitionOfRegion(region))),
     endpoint,
   };
 }

@@ -1,5 +1,5 @@
 import { type Fact, type Facts, factValue, mergeFacts } from '../core/facts.ts';
-import { locationOfSide } from '../core/ids.ts';
+import { accountsOfPair, locationOfSide } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
@@ -154,8 +154,8 @@ async function resolveAccountIds(
   pairs: readonly BucketReplication[],
   aws: Aws,
 ): Promise<Map<string, string>> {
-  const sides = pairs.flatMap(({ source, destination }) => [source, destination]);
-  const names = [...new Set(sides.filter((side) => side.managed).map(({ account }) => account))];
+  const owners = pairs.flatMap(accountsOfPair);
+  const names = [...new Set(owners.filter(({ managed }) => managed).map(({ account }) => account))];
   const ids = names.map(async (name): Promise<[string, string][]> => {
     try {
       return [[name ?? '', await aws.accountId(name)]];
@@ -164,7 +164,7 @@ async function resolveAccountIds(
       return [];
     }
   });
-  const declaredIds = sides.flatMap(({ account = '', accountId }): [string, string][] =>
+  const declaredIds = owners.flatMap(({ account = '', accountId }): [string, string][] =>
     accountId === undefined ? [] : [[account, accountId]],
   );
   return new Map([...declaredIds, ...(await Promise.all(ids)).flat()]);

@@ -7,10 +7,13 @@ import { kmsKeyPolicy } from './kms-key-policy.ts';
 import { s3Bucket } from './s3-bucket.ts';
 import { s3BucketPolicy } from './s3-bucket-policy.ts';
 import { s3Encryption } from './s3-encryption.ts';
+import { s3Notification } from './s3-notification.ts';
 import { s3Ownership } from './s3-ownership.ts';
 import { s3PublicAccess } from './s3-public-access.ts';
 import { s3Replication } from './s3-replication.ts';
 import { s3Versioning } from './s3-versioning.ts';
+import { snsTopicPolicy } from './sns-topic-policy.ts';
+import { sqsQueuePolicy } from './sqs-queue-policy.ts';
 
 /** Every kind. A new kind is a file and a line here; no other code distinguishes kinds by name. */
 const ALL_KINDS = [
@@ -25,6 +28,9 @@ const ALL_KINDS = [
   s3Ownership,
   s3BucketPolicy,
   s3Replication,
+  sqsQueuePolicy,
+  snsTopicPolicy,
+  s3Notification,
 ] as unknown as readonly Kind[];
 
 export const kinds: ReadonlyMap<string, Kind> = new Map(ALL_KINDS.map((kind) => [kind.name, kind]));

@@ -123,7 +123,10 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
     return {
       blocked:
         size <= MAX_KEY_POLICY_BYTES
-          ? deletedPrincipalProblem(change, `policy of the key ${change.resource.spec.alias}`)
+          ? deletedPrincipalProblem(
+              change.current?.foreign,
+              `policy of the key ${change.resource.spec.alias}`,
+            )
           : `the policy of the key ${change.resource.spec.alias} would have ${size} bytes, but KMS allows ${MAX_KEY_POLICY_BYTES}; use the key in fewer specs`,
       notes: policyNotes(change),
     };

@@ -128,10 +128,10 @@ const expiryOf = (nowMs: number, drainMs: number): number =>
  * its bare id, and refuse in every write (`Invalid principal in policy`).
  */
 export function deletedPrincipalProblem(
-  { current }: Change<PolicySpec, unknown, Statement[]>,
+  foreign: readonly Statement[] | undefined,
   policy: string,
 ): string | undefined {
-  for (const statement of current?.foreign ?? []) {
+  for (const statement of foreign ?? []) {
     const id = deletedPrincipalIn(statement);
     if (id !== undefined)
       return `the statement ${statement.Sid ?? 'without a Sid'} in the ${policy} names the deleted user or role ${id}, and AWS refuses every write of a policy that names one; remove that statement or its principal`;

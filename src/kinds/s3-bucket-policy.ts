@@ -124,7 +124,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
     return {
       blocked:
         size <= MAX_BUCKET_POLICY_LENGTH
-          ? deletedPrincipalProblem(change, `policy of ${change.resource.name}`)
+          ? deletedPrincipalProblem(change.current?.foreign, `policy of ${change.resource.name}`)
           : `the policy of ${change.resource.name} would have ${size} characters, but S3 allows ${MAX_BUCKET_POLICY_LENGTH}; replicate to it from fewer sources`,
       notes: policyNotes(change),
     };

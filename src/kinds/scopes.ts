@@ -37,6 +37,22 @@ export const keyScope: Scope = {
   },
 };
 
+/** A queue, whose name is its ARN. */
+export const queueScope: Scope = targetScope('queue');
+
+/** A topic, whose name is its ARN. */
+export const topicScope: Scope = targetScope('topic');
+
+function targetScope(type: 'queue' | 'topic'): Scope {
+  return {
+    type,
+    stage: 'monitoring',
+    ownerId: (id) => id,
+    arn: ({ name }) => name,
+    policyArns: ({ name }) => [name],
+  };
+}
+
 /** Actions that KMS authorizes on the alias as well as on the key. */
 const ALIAS_ACTIONS = new Set(['kms:CreateAlias']);
 

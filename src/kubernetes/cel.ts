@@ -144,6 +144,16 @@ const SIDE_RULES: readonly CelRule[] = [
   },
 ];
 
+/** Rules of failure events. A pair can override the rules and sides of its Defaults. */
+const FAILURE_RULES: readonly CelRule[] = [
+  ['to', 'source'],
+  ['reverseTo', 'destination'],
+].map(([field, side]) => ({
+  path: [],
+  rule: `!(has(self.failures) && has(self.failures.${field}) && has(self.${side}) && has(self.${side}.region)) || self.failures.${field}.contains(':' + self.${side}.region + ':')`,
+  message: `failures.${field} is a queue or topic in the Region of the ${side} bucket`,
+}));
+
 /**
  * Rules of `src/spec/checks` that the API server can evaluate on a single resource. Violations of rules across several
  * resources appear in the status.
@@ -153,6 +163,22 @@ export const CEL_RULES: Record<ResourceKind, readonly CelRule[]> = {
     ...PAIR_RULES,
     ...SIDE_RULES,
     ...ACCOUNT_REGIONAL_RULES,
+    ...FAILURE_RULES,
+    {
+      path: [],
+      rule: "has(self.defaults) || !has(self.failures) || has(self.failures.reverseTo) == (has(self.direction) && self.direction == 'both') || (has(self.source) && has(self.destination) && !has(self.failures.reverseTo) && self.source.region == self.destination.region)",
+      message: 'failures.reverseTo is for direction: both between two Regions, which requires it',
+    },
+    {
+      path: [],
+      rule: '!has(self.failures) || !has(self.rules) || self.rules.all(rule, !has(rule.metrics) || rule.metrics)',
+      message: 'failure events require metrics on each rule',
+    },
+    {
+      path: [],
+      rule: "!has(self.failures) || !has(self.failures.events) || !has(self.rules) || self.failures.events.all(event, event in ['failed', 'notTracked']) || self.rules.exists(rule, has(rule.replicationTimeControl) && rule.replicationTimeControl)",
+      message: 'missedThreshold and replicatedLate events require a rule with replicationTimeControl',
+    },
     {
       path: [],
       rule: `has(self.defaults) || !(${HAS_BOTH_SIDES}) || has(self.source.account) == has(self.destination.account)`,

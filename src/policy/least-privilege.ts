@@ -1,6 +1,7 @@
 import { desiredResources } from '../core/desired.ts';
 import { FACT_ACTIONS } from '../core/facts.ts';
 import { splitByAccess } from '../core/handover.ts';
+import { accountsOfPair } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { isRef } from '../core/ref.ts';
 import type { Resource } from '../core/resource.ts';
@@ -147,9 +148,10 @@ function addPermission(arnsByAction: ArnsByAction, action: string, arns: readonl
 }
 
 function accountIdsByName(pairs: readonly BucketReplication[]): Map<string, string> {
-  const sides = pairs.flatMap(({ source, destination }) => [source, destination]);
   return new Map(
-    sides.flatMap(({ account = '', accountId }) => (accountId === undefined ? [] : [[account, accountId]])),
+    pairs
+      .flatMap(accountsOfPair)
+      .flatMap(({ account = '', accountId }) => (accountId === undefined ? [] : [[account, accountId]])),
   );
 }
 
@@ -160,7 +162,9 @@ type AccountIds = ReadonlyMap<string, string>;
  * those of other facts.
  */
 const proofActions = ({ scope: { type } }: Kind, kinds: readonly Kind[]): readonly string[] => [
-  ...kinds.filter(({ scope }) => scope.type === type).flatMap(({ permissions }) => permissions.read),
+  ...kinds
+    .filter(({ scope }) => scope.type === type && scope.stage !== 'monitoring')
+    .flatMap(({ permissions }) => permissions.read),
   ...FACT_ACTIONS[type],
 ];
 

@@ -401,7 +401,9 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
   const deletesRole = ({ action, kind }: Step) =>
     action === 'delete' && options.kinds.get(kind)?.scope.type === 'role';
   // Permissions are removed last, and only when everything before has succeeded.
-  const needsOfExpiry = steps.filter((step) => !deletesRole(step)).map(({ id }) => id);
+  const needsOfExpiry = steps
+    .filter((step) => !deletesRole(step) && options.kinds.get(step.kind)?.scope.stage !== 'monitoring')
+    .map(({ id }) => id);
   const addNeeds = (step: Step): Step => {
     const renewed = renewals.filter(({ pairs }) => pairs.some((pair) => step.pairs.includes(pair)));
     const added = changesRules(step) ? renewed : deletesRole(step) ? expiries : [];
@@ -461,10 +463,6 @@ async function readAgain(
   const observation = await observeResource(resource, kinds, aws, signal);
   if (observation.state === 'unknown') throw new Error(observation.reason, { cause: observation.error });
   const current = observation.state === 'present' ? observation.current : undefined;
-  const foreignIn = (state: Current | undefined) => {
-    const foreign = state?.foreign ?? [];
-    return canonicalJson(Array.isArray(foreign) ? foreign.map(canonicalJson).sort() : foreign);
-  };
   const fingerprint = (state: Current | undefined) =>
     state && canonicalJson([kind.normalize(state.spec), foreignIn(state), retainedIds(state)]);
   if (fingerprint(current) === fingerprint(before)) return 'unchanged';
@@ -476,6 +474,12 @@ async function readAgain(
         symmetricDifference(retainedIds(current), retainedIds(change)).length === 0;
   if (isWritten) return 'written';
   throw new Error('another caller changed it since it was read; nothing was written');
+}
+
+/** Returns a text that is equal for equal foreign entries, in any order. */
+function foreignIn(state: Current | undefined): string {
+  const foreign = state?.foreign ?? [];
+  return canonicalJson(Array.isArray(foreign) ? foreign.map(canonicalJson).sort() : foreign);
 }
 
 /**
@@ -557,8 +561,10 @@ async function readUntilWritten(
   try {
     const waitReasonOf = (error: Error): string | undefined => {
       if (error.cause instanceof Error) return findTransientError(kind, error.cause)?.waitsFor;
-      const isStale =
-        current === undefined || stateOf(current) === stateBefore || current.attrs.state === 'Creating';
+      // With other foreign entries, it is not the previous document.
+      const isPrevious =
+        current && stateOf(current) === stateBefore && foreignIn(current) === foreignIn(previous);
+      const isStale = current === undefined || isPrevious || current.attrs.state === 'Creating';
       return error instanceof NotVisibleError && isStale
         ? `${resource.id} to show the written state`
         : undefined;
@@ -583,6 +589,10 @@ async function readUntilWritten(
     if (!current) throw new Error(`${prefix} ${resource.id} still does not exist`);
     if (current.attrs.state === 'Creating')
       throw new Error(`${prefix} ${resource.id} is still being created`);
+    if (foreignIn(current) !== foreignIn(previous))
+      throw new Error(
+        `another caller replaced it after the write, from an older read: ${writeProblem(change, current, kind)}`,
+      );
     throw new Error(`${prefix} ${writeProblem(change, current, kind)}`);
   }
 }

@@ -63,6 +63,8 @@ export function findBlockedPairs(draft: UncheckedDraft): BlockedPairs {
   const causes = planned.blocked.filter(
     (item) =>
       !draft.blockedOrphans.includes(item) &&
+      // Replication does not depend on what observes it.
+      draft.kinds.get(resourcesById.get(item.id)?.kind ?? '')?.scope.stage !== 'monitoring' &&
       resourcesById.get(item.id)?.orphaned !== true &&
       !isCreatedByPlan(item, draft),
   );
