@@ -35,6 +35,7 @@ test('boundaries: only kinds that prune deletes have remove(), not buckets and k
     'iam.role',
     'iam.role-policy',
     's3.bucket-policy',
+    's3.notification',
     's3.replication',
   ]);
 });

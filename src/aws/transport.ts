@@ -188,7 +188,7 @@ function addHeaders({ headers, hostname, port, body }: HttpRequest, appId: strin
 }
 
 /** The operations of S3 with a body for which the SDK sends no checksum. */
-const WITHOUT_CHECKSUM = ['CreateBucket', 'CompleteMultipartUpload'];
+const WITHOUT_CHECKSUM = ['CreateBucket', 'CompleteMultipartUpload', 'PutBucketNotificationConfiguration'];
 
 /** Adds the checksum headers of the SDK. S3 requires a checksum for most bucket settings. */
 function addChecksumHeaders({ headers, body }: HttpRequest, operation: string): void {

@@ -9,6 +9,7 @@ import {
   normalizeStatement,
   type Statements,
   splitPolicy,
+  toSidName,
   toStatementList,
 } from '../policy/statements.ts';
 import { parseTargetArn } from '../spec/patterns.ts';
@@ -149,6 +150,25 @@ export async function assertOwnTarget(aws: Aws, location: Location, arn: string)
     throw new Error(
       `it belongs to account ${account}, but the credentials to account ${callerAccount}; declare both in Account documents`,
     );
+}
+
+/**
+ * Returns the statement that lets S3 encrypt messages with the customer managed key of a queue or topic, for the policy of
+ * that key. One spec is enough for all that share the key.
+ *
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
+ */
+export function targetKeyStatements(specNames: readonly string[]): Statements {
+  const [first] = toSortedSet(specNames);
+  if (first === undefined) return {};
+  return {
+    [`ReplikeyFailureEvents${toSidName(first)}`]: {
+      Effect: 'Allow',
+      Principal: { Service: 's3.amazonaws.com' },
+      Action: ['kms:Decrypt', 'kms:GenerateDataKey'],
+      Resource: '*',
+    },
+  };
 }
 
 const OWN_SID = /^ReplikeyFailureEvents(\d{12})$/;

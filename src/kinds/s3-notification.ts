@@ -5,13 +5,13 @@ import {
 import { withRequestBody } from '../aws/command.ts';
 import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Change, Kind } from '../core/kind.ts';
-import type { Aws, Current, Location } from '../core/resource.ts';
-import { toSidName } from '../policy/statements.ts';
+import type { Aws, Current, Location, Resource } from '../core/resource.ts';
+import { toSidName, toStatementList } from '../policy/statements.ts';
 import type { BucketReplication, FailureEvent } from '../spec/types.ts';
 import { awsCli, MERGED_FILE, mergeCommand } from '../util/aws-cli.ts';
 import { compareCodeUnits, isJsonEqual, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { targetPolicyId, targetTypeOf } from './failure-target.ts';
+import { targetKeyStatements, targetPolicyId, targetTypeOf } from './failure-target.ts';
 import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
 import {
   insertConfigurations,
@@ -37,6 +37,12 @@ export interface NotificationEntry {
   events: string[];
   /** Another caller added a filter, which replikey removes: rules select objects in ways that a filter cannot express. */
   filtered?: true;
+}
+
+/** More input for `check`. */
+export interface NotificationContext {
+  /** KMS keys of its queues and topics that no spec declares: ids, ARNs or aliases. */
+  undeclaredKeys: string[];
 }
 
 type CurrentNotification = Current<S3Notification, NotificationConfiguration[]>;
@@ -157,7 +163,11 @@ export const s3Notification: Kind<S3Notification, NotificationDoc, NotificationC
 
   response: { replacesWholeDocument: true },
 
-  check: (change) => ({ blocked: blockedReason(change), notes: coverageNotes(change) }),
+  check: (change) => ({
+    blocked: blockedReason(change),
+    notes: coverageNotes(change),
+    changeNotes: undeclaredKeyNotes(change.resource),
+  }),
 
   explain: (path) =>
     path === ''
@@ -270,6 +280,13 @@ const coverageNotes = ({
           `the foreign notification configuration "${other.id}" of ${name} already sends ${covered.join(', ')} to ${other.target}, so replikey adds no entry for them`,
         ];
   });
+
+/** Returns notes on keys whose policies replikey does not write. S3 validates them when the configuration is written. */
+const undeclaredKeyNotes = ({ context, declaredBy }: Resource): string[] =>
+  ((context ?? {}) as Partial<NotificationContext>).undeclaredKeys?.map(
+    (key) =>
+      `the KMS key ${key} encrypts the queue or topic, and no spec declares it: its policy must contain ${JSON.stringify(toStatementList(targetKeyStatements(declaredBy))[0])}`,
+  ) ?? [];
 
 async function putDocument(
   aws: Aws,

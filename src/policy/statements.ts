@@ -16,12 +16,15 @@ import {
  */
 export type Statements = Record<string, Statement>;
 
+/** Subjects of the statements in Sids, as a regular expression. */
+export const SID_SUBJECT =
+  '(?:Foreign)?(?:SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey)|FailureEvents';
+
 /**
  * A Sid of replikey: the subject, then the name of the spec. The trust statement for S3 has no spec name, because it is
  * the same for all specs.
  */
-const SID_PATTERN =
-  /^Replikey(?:AssumeRole|((?:Foreign)?(?:SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey))([A-Za-z0-9]+))$/;
+const SID_PATTERN = new RegExp(`^Replikey(?:AssumeRole|(${SID_SUBJECT})([A-Za-z0-9]+))$`);
 
 /** Returns whether a statement has a Sid of replikey, for any spec. */
 export const hasReplikeySid = ({ Sid }: Statement): boolean => SID_PATTERN.test(Sid ?? '');

@@ -7,6 +7,7 @@ import {
   deletedPrincipalIn,
   normalizeStatement,
   parseSid,
+  SID_SUBJECT,
   type Statements,
   withoutDeletedPrincipals,
 } from './statements.ts';
@@ -21,8 +22,9 @@ import {
  * A Sid of a retained statement: the expiry in UTC to the minute, a hash of the statement, the subject and the name of
  * the spec.
  */
-const UNTIL_SID =
-  /^ReplikeyUntil(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)x([0-9a-f]{6})((?:Foreign)?(?:SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey))([A-Za-z0-9]+)$/;
+const UNTIL_SID = new RegExp(
+  `^ReplikeyUntil(\\d{4})(\\d\\d)(\\d\\d)(\\d\\d)(\\d\\d)x([0-9a-f]{6})(${SID_SUBJECT})([A-Za-z0-9]+)$`,
+);
 
 /**
  * Time after the expiry at which AWS itself stops a retained statement, in milliseconds, in case that no run removes

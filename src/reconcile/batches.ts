@@ -33,6 +33,7 @@ import { observe } from './observe.ts';
 import type { PassOptions } from './pass.ts';
 import { type PrunePlan, planPrune, withDrain } from './prune.ts';
 import { createSwitchCheck, type SwitchCheck } from './switch-check.ts';
+import { addTargetKeys } from './target-keys.ts';
 
 /** A draft plan with everything that sealing, guarding and applying it needs. */
 export interface Draft {
@@ -174,7 +175,10 @@ async function draftBatch(
           prune: {
             ...prune,
             withOrphanRules: isPruning
-              ? recordFormerRoles(addForeignStatements(prune.withOrphanRules, actual, pairs), resources)
+              ? recordFormerRoles(
+                  addTargetKeys(addForeignStatements(prune.withOrphanRules, actual, pairs), actual),
+                  resources,
+                )
               : resources,
             withAllOrphans: resources,
           },
@@ -212,7 +216,10 @@ async function draftPairs(
     readProofInputs(specs, aws),
   ]);
   const nowMs = aws.now();
-  const withForeign = addForeignStatements(prune.withAllOrphans, observed, specs.pairs);
+  const withForeign = addTargetKeys(
+    addForeignStatements(prune.withAllOrphans, observed, specs.pairs),
+    observed,
+  );
   const formerOptions = omitUndefined({ kinds, aws, signal, owners, batch: batch.pairs, nowMs });
   const former = await addFormerRoles(withForeign, observed, formerOptions);
   const narrowing = await addPoliciesToNarrow(former.resources, former.actual, batch, { kinds, aws }, nowMs);

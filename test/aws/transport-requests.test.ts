@@ -3,13 +3,8 @@ import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
-import { SNSClient } from '@aws-sdk/client-sns';
-import {
-  ChangeMessageVisibilityBatchCommand,
-  DeleteMessageBatchCommand,
-  ReceiveMessageCommand,
-  SQSClient,
-} from '@aws-sdk/client-sqs';
+import * as sns from '@aws-sdk/client-sns';
+import * as sqs from '@aws-sdk/client-sqs';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { describe, expect, test } from 'vitest';
 import type { Service } from '../../src/aws/command.ts';
@@ -25,8 +20,9 @@ const Bucket = 'acme-tax';
 const ExpectedBucketOwner = '111122223333';
 const RoleName = 'acme/ü role';
 const KeyId = 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
-const QueueUrl = 'https://sqs.eu-central-1.amazonaws.com/111122223333/failures';
 const Key = 'Tax/2027 ü+&.pdf';
+const QueueUrl = 'https://sqs.eu-central-1.amazonaws.com/111122223333/failures';
+const TopicArn = 'arn:aws:sns:eu-central-1:111122223333:failures';
 const document = JSON.stringify({
   Version: '2012-10-17',
   Statement: [{ Sid: 'Übergröße', Effect: 'Allow' }],
@@ -47,6 +43,7 @@ const COMMANDS: Record<Service, (() => object)[]> = {
     () => new s3.DeleteBucketReplicationCommand({ Bucket, ExpectedBucketOwner }),
     () => new s3.DeleteObjectCommand({ Bucket, Key, VersionId: 'v1', ExpectedBucketOwner }),
     () => new s3.GetBucketEncryptionCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.GetBucketNotificationConfigurationCommand({ Bucket, ExpectedBucketOwner }),
     () => new s3.GetBucketOwnershipControlsCommand({ Bucket, ExpectedBucketOwner }),
     () => new s3.GetBucketPolicyCommand({ Bucket, ExpectedBucketOwner }),
     () => new s3.GetBucketReplicationCommand({ Bucket, ExpectedBucketOwner }),
@@ -72,6 +69,14 @@ const COMMANDS: Record<Service, (() => object)[]> = {
               BucketKeyEnabled: true,
             },
           ],
+        },
+      }),
+    () =>
+      new s3.PutBucketNotificationConfigurationCommand({
+        Bucket,
+        ExpectedBucketOwner,
+        NotificationConfiguration: {
+          QueueConfigurations: [{ Id: 'replikey/tax', QueueArn: 'arn', Events: ['s3:Replication:*'] }],
         },
       }),
     () =>
@@ -183,14 +188,21 @@ const COMMANDS: Record<Service, (() => object)[]> = {
   cloudwatch: [],
   sqs: [
     () =>
-      new ChangeMessageVisibilityBatchCommand({
+      new sqs.ChangeMessageVisibilityBatchCommand({
         QueueUrl,
         Entries: [{ Id: '0', ReceiptHandle: 'AQEB+/=', VisibilityTimeout: 5 }],
       }),
-    () => new DeleteMessageBatchCommand({ QueueUrl, Entries: [{ Id: '0', ReceiptHandle: 'AQEB+/=' }] }),
-    () => new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 20 }),
+    () => new sqs.DeleteMessageBatchCommand({ QueueUrl, Entries: [{ Id: '0', ReceiptHandle: 'AQEB+/=' }] }),
+    () => new sqs.ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 20 }),
+    () => new sqs.GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['QueueArn', 'Policy'] }),
+    () => new sqs.ListQueueTagsCommand({ QueueUrl }),
+    () => new sqs.SetQueueAttributesCommand({ QueueUrl, Attributes: { Policy: document } }),
   ],
-  sns: [],
+  sns: [
+    () => new sns.GetTopicAttributesCommand({ TopicArn }),
+    () => new sns.ListTagsForResourceCommand({ ResourceArn: TopicArn }),
+    () => new sns.SetTopicAttributesCommand({ TopicArn, AttributeName: 'Policy', AttributeValue: document }),
+  ],
   cloudtrail: [
     () =>
       new LookupEventsCommand({
@@ -225,8 +237,8 @@ const CLIENT_CLASSES = {
   sts: STSClient,
   cloudtrail: CloudTrailClient,
   cloudwatch: CloudWatchClient,
-  sqs: SQSClient,
-  sns: SNSClient,
+  sqs: sqs.SQSClient,
+  sns: sns.SNSClient,
 };
 
 const NOT_SENT = new Error('recorded, not sent');
