@@ -299,7 +299,21 @@ async function putDocument(
     ExpectedBucketOwner: await aws.accountId(location.account),
     NotificationConfiguration: {},
   });
-  await aws.send(location, withRequestBody(command, toNotificationXml(doc)));
+  try {
+    await aws.send(location, withRequestBody(command, toNotificationXml(doc)));
+  } catch (error) {
+    if (error instanceof Error) error.message += invalidTargetsText(error);
+    throw error;
+  }
+}
+
+/** Returns the targets that S3 could not validate, with its reasons. S3 validates foreign entries, too. */
+function invalidTargetsText(error: object): string {
+  const fields = error as Record<string, unknown>;
+  const targets = Object.keys(fields)
+    .filter((name) => /^ArgumentName\d+$/.test(name))
+    .map((name) => `${fields[name]} (${fields[name.replace('Name', 'Value')]})`);
+  return targets.length === 0 ? '' : `: ${targets.join(', ')}`;
 }
 
 /** Returns entries in the form of the AWS CLI. */

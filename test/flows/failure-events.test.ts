@@ -1,0 +1,173 @@
+import { PutBucketNotificationConfigurationCommand } from '@aws-sdk/client-s3';
+import { CreateQueueCommand } from '@aws-sdk/client-sqs';
+import { expect, test } from 'vitest';
+import type { Outcome } from '../../src/reconcile/pass.ts';
+import { changeRolePolicy, EAST, put, SOURCE } from '../sandbox/support.ts';
+import { ACCOUNT_SPECS, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { callS3, callSqs } from '../support/raw-aws.ts';
+
+const OWNER = '111122223333';
+const QUEUE = `arn:aws:sqs:us-east-1:${OWNER}:failures`;
+const QueueUrl = `https://sqs.us-east-1.amazonaws.com/${OWNER}/failures`;
+const SPEC = TAX_SPEC.replace('  rules:', `  failures: { to: "${QUEUE}" }\n  rules:`);
+const POLICY_ID = `sqs.queue-policy/${QUEUE}`;
+const NOTIFICATION_ID = `s3.notification/${SOURCE}`;
+
+/** Returns an environment with the queue that the spec names. */
+async function queueEnv(yaml = SPEC): Promise<TestEnv> {
+  const env = await testEnv(yaml);
+  await env.client.send(EAST, new CreateQueueCommand({ QueueName: 'failures' }));
+  return env;
+}
+
+const notificationXml = async ({ sandbox }: TestEnv): Promise<string> =>
+  (await callS3(sandbox.endpoint, 'GET', `/${SOURCE}?notification`)).body;
+
+async function messages({ sandbox }: TestEnv): Promise<string[]> {
+  const { json } = await callSqs(sandbox.endpoint, 'ReceiveMessage', { QueueUrl, MaxNumberOfMessages: 10 });
+  return ((json.Messages ?? []) as { Body: string }[]).map(({ Body }) => Body);
+}
+
+const failuresIn = ({ results }: Outcome) => results.filter(({ result }) => result !== 'applied');
+
+test('failure events: a denied object arrives in the queue, and the second pass changes nothing', async () => {
+  await using env = await queueEnv();
+  const outcome = await env.reconcile();
+  expect([outcome.refusals, failuresIn(outcome), outcome.remaining?.waves]).toEqual([[], [], []]);
+
+  await changeRolePolicy(env.client, (statements) => {
+    statements.Denied = { Sid: 'Denied', Effect: 'Deny', Action: 's3:ReplicateObject', Resource: '*' };
+  });
+  await put(env, { Key: 'Tax/2026.pdf' });
+  const bodies = await messages(env);
+  expect(bodies.filter((body) => body.includes('s3:TestEvent'))).toHaveLength(1);
+  expect(bodies.filter((body) => body.includes('Replication:OperationFailedReplication'))).toMatchObject([
+    expect.stringContaining('"configurationId":"replikey/tax"'),
+  ]);
+
+  expect((await env.reconcile({ dryRun: true })).plan.waves.flat().map(({ id }) => id)).toEqual([]);
+});
+
+// The test event and the failed object are of S3: docs.aws.amazon.com how-to-enable-disable-notification-intro.
+test('failure events: a pass without changes reads one notification configuration and one queue more', async () => {
+  await using env = await queueEnv();
+  await env.reconcile();
+  const countsOf = async (pass: Promise<Outcome>) => {
+    env.sandbox.log.reset();
+    await pass;
+    return env.sandbox.log.counts();
+  };
+  env.sandbox.log.reset();
+  const withFailures = await countsOf(env.reconcile());
+  const without = await countsOf(env.reconcileWith(TAX_SPEC));
+  expect(withFailures).toEqual({
+    ...without,
+    's3:GetBucketNotificationConfiguration': 1,
+    'sqs:GetQueueAttributes': 1,
+  });
+});
+
+test('failure events: without the queue, rules are applied, and the events are blocked with the reason', async () => {
+  await using env = await testEnv(SPEC);
+  const { plan, results } = await env.reconcile();
+  expect(plan.blocked).toMatchObject([
+    {
+      id: POLICY_ID,
+      why: `the queue ${QUEUE} does not exist; create it: replikey creates no queue or topic`,
+    },
+  ]);
+  expect(results.find(({ id }) => id === `s3.replication/${SOURCE}`)).toMatchObject({ result: 'applied' });
+  expect(results.find(({ id }) => id === NOTIFICATION_ID)).toMatchObject({
+    result: 'skipped',
+    why: `${POLICY_ID} is blocked`,
+  });
+  expect((await env.canaries()).map(({ result }) => result)).toEqual(['replicated']);
+
+  await env.client.send(EAST, new CreateQueueCommand({ QueueName: 'failures' }));
+  expect(failuresIn(await env.reconcile())).toEqual([]);
+  expect(await notificationXml(env)).toContain('<Id>replikey/tax</Id>');
+});
+
+test('failure events: a foreign configuration of the same event blocks no rule', async () => {
+  await using env = await queueEnv(TAX_SPEC);
+  await env.reconcile();
+  const Policy = JSON.stringify({
+    Statement: {
+      Effect: 'Allow',
+      Principal: { Service: 's3.amazonaws.com' },
+      Action: 'sqs:*',
+      Resource: '*',
+    },
+  });
+  await env.client.send(EAST, new CreateQueueCommand({ QueueName: 'theirs', Attributes: { Policy } }));
+  const theirs = {
+    Id: 'theirs',
+    QueueArn: QUEUE.replace('failures', 'theirs'),
+    Events: ['s3:Replication:*'],
+  };
+  await env.client.send(
+    EAST,
+    new PutBucketNotificationConfigurationCommand({
+      Bucket: SOURCE,
+      NotificationConfiguration: { QueueConfigurations: [theirs as never], EventBridgeConfiguration: {} },
+    }),
+  );
+  const before = await notificationXml(env);
+  const { plan, results } = await env.reconcileWith(SPEC.replace('Tax/', 'Taxes/'));
+  expect(plan.blocked).toMatchObject([
+    { id: NOTIFICATION_ID, why: expect.stringContaining('"theirs" of acme-tax sends s3:Replication:') },
+  ]);
+  expect(results.find(({ id }) => id === `s3.replication/${SOURCE}`)).toMatchObject({ result: 'applied' });
+  expect(await notificationXml(env)).toBe(before);
+});
+
+test('failure events: a foreign target that S3 cannot validate is named', async () => {
+  await using env = await queueEnv(TAX_SPEC);
+  await env.reconcile();
+  await env.client.send(
+    EAST,
+    new PutBucketNotificationConfigurationCommand({
+      Bucket: SOURCE,
+      SkipDestinationValidation: true,
+      NotificationConfiguration: {
+        QueueConfigurations: [
+          { Id: 'gone', QueueArn: QUEUE.replace('failures', 'gone'), Events: ['s3:ObjectCreated:*'] },
+        ],
+      },
+    }),
+  );
+  const { results } = await env.reconcileWith(SPEC, { propagationTimeoutMs: 200 });
+  expect(results).toContainEqual({
+    id: NOTIFICATION_ID,
+    action: 'update',
+    result: 'failed',
+    why: expect.stringMatching(
+      /Unable to validate the following destination configurations: arn:aws:sqs:us-east-1:111122223333:gone \(The destination queue does not exist\).*\(waited for S3 to see the policy of the queue or topic\)/,
+    ),
+  });
+});
+
+test('failure events: the owner of an account without credentials gets the statement and a command', async () => {
+  const spec = SPEC.replace('region: us-east-1,', 'region: us-east-1, account: main,')
+    .replace('region: us-west-2,', 'region: us-west-2, account: main,')
+    .replaceAll(`:${OWNER}:failures`, ':777788889999:failures');
+  await using env = await testEnv(
+    `${ACCOUNT_SPECS}apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: monitoring }
+spec: { id: "777788889999", managed: false }
+---
+${spec}`,
+  );
+  const { plan } = await env.reconcile({ dryRun: true });
+  expect(plan.handover).toMatchObject([
+    {
+      id: 'sqs.queue-policy/arn:aws:sqs:us-east-1:777788889999:failures',
+      account: '777788889999',
+      what: 'allow S3 to send events to the queue arn:aws:sqs:us-east-1:777788889999:failures',
+      document: [{ Sid: 'ReplikeyFailureEvents111122223333' }],
+      command: expect.stringContaining('aws sqs set-queue-attributes --region us-east-1 --queue-url'),
+    },
+  ]);
+  expect(plan.waves.flat().map(({ id }) => id)).toContain(NOTIFICATION_ID);
+});
