@@ -50,9 +50,6 @@ export const constraintError = (
     `1 validation error detected: Value '${value}' at '${member}' failed to satisfy constraint: ${constraint}`,
   );
 
-/** Returns the error of CloudWatch for a value that an operation does not allow. */
-export const validationError = (message: string): AwsError => new AwsError(400, 'ValidationError', message);
-
 /** Returns S3's error for a request that contradicts itself or the state of the resource. */
 export const invalidRequestError = (message: string): AwsError =>
   new AwsError(400, 'InvalidRequest', message);

@@ -97,7 +97,10 @@ export async function callCloudWatch(
     },
     body: JSON.stringify(input),
   });
-  return toRawResponse(response);
+  const rawResponse = await toRawResponse(response);
+  // The code of the Query protocol, which the SDKs report.
+  const [code = rawResponse.code] = response.headers.get('x-amzn-query-error')?.split(';') ?? [];
+  return { ...rawResponse, code };
 }
 
 const QUERY_VERSIONS = { iam: '2010-05-08', sts: '2011-06-15', monitoring: '2010-08-01' };

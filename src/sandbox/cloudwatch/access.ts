@@ -1,5 +1,5 @@
-import { AwsError } from '../aws-error.ts';
 import { authorizeCaller, type Call } from '../call.ts';
+import { cloudWatchError } from './errors.ts';
 
 /** @throws AwsError unless the identity policies of the caller allow the operation. */
 export function requireCloudWatchAccess(
@@ -11,9 +11,9 @@ export function requireCloudWatchAccess(
   const decision = authorizeCaller(call, { action, resource, context });
   if (decision.allowed) return;
   const on = resource === '*' ? '' : ` on resource: ${resource}`;
-  throw new AwsError(
-    403,
+  throw cloudWatchError(
     'AccessDenied',
     `User: ${call.caller.arn} is not authorized to perform: ${action}${on} because ${decision.reason}`,
+    { shape: 'com.amazon.coral.service#AccessDeniedException', status: 403 },
   );
 }

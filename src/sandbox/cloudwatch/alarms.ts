@@ -16,13 +16,19 @@ import type {
   UntagResourceInput,
 } from '@aws-sdk/client-cloudwatch';
 import { partitionOfArn, partitionOfRegion, regionOfArn } from '../../util/arn.ts';
-import { AwsError, missingFeatureError, validationError } from '../aws-error.ts';
+import { missingFeatureError } from '../aws-error.ts';
 import { type Call, callerAccountOf, type Handlers, markAccountChanged, pageOf } from '../call.ts';
 import type { AlarmConfiguration, AlarmState } from '../state.ts';
 import { requireCloudWatchAccess } from './access.ts';
 import { toEvaluation } from './alarm-evaluator.ts';
 import { periodOfQueries } from './alarm-notification.ts';
 import { ALARM_COMPARISONS } from './alarm-state.ts';
+import {
+  cloudWatchError,
+  parameterCombinationError,
+  requiredParameterError,
+  validationError,
+} from './errors.ts';
 import { checkPeriod } from './metric-data.ts';
 
 /** Limits of the CloudWatch API Reference: DescribeAlarms, DeleteAlarms, EnableAlarmActions, PutMetricAlarm. */
@@ -48,7 +54,7 @@ export const alarmHandlers: Handlers = {
         `1 validation error detected: Value '${AlarmName}' at 'alarmName' failed to satisfy constraint: Member must have length between 1 and 255, inclusive`,
       );
     const configuration = toConfiguration(input);
-    checkConfiguration(configuration, call.region);
+    checkAlarmConfiguration(configuration, call.region);
     checkTags(Tags);
     const account = callerAccountOf(call);
     account.alarms ??= new Map();
@@ -93,7 +99,7 @@ export const alarmHandlers: Handlers = {
       NextToken !== undefined &&
       Number.isNaN(Number(Buffer.from(NextToken, 'base64url').toString() || 'x'))
     )
-      throw new AwsError(400, 'InvalidNextToken', 'The next token specified is invalid.');
+      throw cloudWatchError('InvalidNextToken', 'The next token specified is invalid.');
     call.alarmEvaluator.evaluate();
     const isSelected = ({ name, state, configuration }: AlarmState): boolean =>
       (AlarmTypes ?? ['MetricAlarm']).includes('MetricAlarm') &&
@@ -129,7 +135,9 @@ export const alarmHandlers: Handlers = {
         `1 validation error detected: Value '${StateValue}' at 'stateValue' failed to satisfy constraint: Member must satisfy enum value set: [INSUFFICIENT_DATA, ALARM, OK]`,
       );
     if (StateReasonData !== undefined && !isJson(StateReasonData))
-      throw new AwsError(400, 'InvalidFormat', 'StateReasonData is not valid JSON.');
+      throw cloudWatchError('InvalidFormat', 'StateReasonData is not valid JSON.', {
+        shape: 'com.amazonaws.cloudwatch#InvalidFormatFault',
+      });
     call.alarmEvaluator.setState(alarm, {
       value: StateValue,
       reason: StateReason,
@@ -202,7 +210,7 @@ function requireAlarm(
   code: 'ResourceNotFound' | 'ResourceNotFoundException' = 'ResourceNotFoundException',
 ): AlarmState {
   const alarm = callerAccountOf(call).alarms?.get(`${call.region}/${name}`);
-  if (!alarm) throw new AwsError(404, code, `Unknown alarm: ${name}`);
+  if (!alarm) throw cloudWatchError(code, `Unknown alarm: ${name}`, { status: 404 });
   return alarm;
 }
 
@@ -210,7 +218,8 @@ function requireTaggedAlarm(call: Call, arn: string): AlarmState {
   const prefix = alarmArnOf(call, '');
   if (!/^arn:[^:]+:cloudwatch:/.test(arn)) throw validationError(`Invalid arn syntax: ${arn}`);
   if (!/^arn:[^:]+:cloudwatch:[^:]*:\d*:alarm:/.test(arn)) throw missingFeatureError(`tags of ${arn}`);
-  if (!arn.startsWith(prefix)) throw new AwsError(404, 'ResourceNotFoundException', `${arn} does not exist`);
+  if (!arn.startsWith(prefix))
+    throw cloudWatchError('ResourceNotFoundException', `${arn} does not exist`, { status: 404 });
   return requireAlarm(call, arn.slice(prefix.length));
 }
 
@@ -290,7 +299,7 @@ function toConfiguration(input: PutMetricAlarmInput): AlarmConfiguration {
 }
 
 /** @throws AwsError for an alarm that CloudWatch rejects, or that the sandbox does not implement. */
-function checkConfiguration(configuration: AlarmConfiguration, region: string): void {
+function checkAlarmConfiguration(configuration: AlarmConfiguration, region: string): void {
   const { ComparisonOperator = 'GreaterThanThreshold', TreatMissingData = 'missing' } = configuration;
   const { EvaluationPeriods = 0, DatapointsToAlarm = EvaluationPeriods, Threshold, Metrics } = configuration;
   checkActions(configuration, region);
@@ -312,19 +321,13 @@ function checkConfiguration(configuration: AlarmConfiguration, region: string): 
 function checkMetric({ MetricName, Namespace, Statistic, Period }: AlarmConfiguration): void {
   for (const [member, value] of Object.entries({ MetricName, Namespace, Statistic, Period }))
     if (value === undefined)
-      throw new AwsError(
-        400,
-        'MissingParameter',
-        `The parameter ${member} is required for an alarm on a metric.`,
-      );
+      throw requiredParameterError(`The parameter ${member} is required for an alarm on a metric.`);
 }
 
 function checkMetrics({ Metrics = [], ...configuration }: AlarmConfiguration): void {
   const { MetricName, Namespace, Statistic, Period, Unit, Dimensions } = configuration;
   if ([MetricName, Namespace, Statistic, Period, Unit, Dimensions].some((value) => value !== undefined))
-    throw new AwsError(
-      400,
-      'InvalidParameterCombination',
+    throw parameterCombinationError(
       'Metrics cannot be combined with MetricName, Namespace, Dimensions, Period, Unit, Statistic or ExtendedStatistic.',
     );
   const returned = Metrics.filter(({ ReturnData = true }) => ReturnData);

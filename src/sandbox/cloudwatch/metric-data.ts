@@ -8,10 +8,11 @@ import type {
   MetricDatum,
   PutMetricDataInput,
 } from '@aws-sdk/client-cloudwatch';
-import { missingFeatureError, validationError } from '../aws-error.ts';
+import { missingFeatureError } from '../aws-error.ts';
 import { type Call, type Handlers, pageOf } from '../call.ts';
 import type { MetricState } from '../state.ts';
 import { requireCloudWatchAccess } from './access.ts';
+import { validationError } from './errors.ts';
 import {
   datapointsOf,
   findMetrics,

@@ -1,5 +1,6 @@
-import { missingFeatureError, validationError } from '../aws-error.ts';
+import { missingFeatureError } from '../aws-error.ts';
 import type { MetricState } from '../state.ts';
+import { validationError } from './errors.ts';
 
 /** Query of CloudWatch Metrics Insights. */
 export interface InsightsQuery {
