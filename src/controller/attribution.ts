@@ -45,6 +45,8 @@ interface AttributorOptions {
   log: Log;
   /** Receives each attribution that a lookup finds. */
   onAttributed(key: string, id: Id, change: LastChange): void;
+  /** Called after each lookup, with or without a result. */
+  onLookedUp?(key: string): void;
 }
 
 interface EventLookup extends AuditedDocument, Period {
@@ -79,6 +81,7 @@ export function createAttributor({
   clock,
   log,
   onAttributed,
+  onLookedUp,
 }: AttributorOptions): Attributor {
   /** By pair and document: the latest lookup, including a completed lookup. */
   const lookupsByKey = new Map<string, EventLookup>();
@@ -101,6 +104,7 @@ export function createAttributor({
         log.debug(`${lookup.id}: ${error.message}`),
       );
       if (clock.now() - lookup.until > MAX_EVENT_DELAY_MS) lookup.isDone = true;
+      onLookedUp?.(lookup.key);
     }
     if (pendingLookups().length > 0) queue.addAfter(BATCH_KEY, FIRST_LOOKUP_MS * 2 ** attempts);
     attempts += 1;

@@ -75,8 +75,8 @@ const MAX_EXPLANATION_ATTEMPTS = 3;
 /** Number of undeclared rules that are named in the log. */
 const MAX_UNKNOWN_RULES = 100;
 
-/** How long the report of a burst waits for its author, in milliseconds. */
-const AUTHOR_WAIT_MS = 5_000;
+/** How long the report of a burst waits for the first lookup of its author at most, in milliseconds. */
+const AUTHOR_WAIT_MS = 20_000;
 
 /** How long before the first failure the causing change is searched for: rules with few objects fail late. */
 const LOOK_BACK_MS = 24 * 3_600_000;
@@ -108,9 +108,13 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
         const { pair, id } = parseBurstKey(key);
         bursts.update(pair, id, (burst) => ({ ...burst, lastChange }));
         const burst = bursts.find(pair, id);
-        if (burst?.reportedAt === undefined) return report(pair, id);
+        if (burst?.reportedAt === undefined) return;
         log.info({ pair, rule: burst.rule }, `cause of failed replication: ${formatLastChange(lastChange)}`);
         publisher.publish(pair, true);
+      },
+      onLookedUp(key) {
+        const { pair, id } = parseBurstKey(key);
+        report(pair, id);
       },
     });
   const changedPairs = new Set<string>();

@@ -1,40 +1,34 @@
 import {
-  CreateRoleCommand,
   GetRolePolicyCommand,
-  IAMClient,
   PutRolePolicyCommand,
   TagRoleCommand,
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
-import { DisableKeyRotationCommand, KMSClient, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
+import { DisableKeyRotationCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import {
   DeleteBucketEncryptionCommand,
   DeleteBucketReplicationCommand,
   DeletePublicAccessBlockCommand,
   PutBucketOwnershipControlsCommand,
-  S3Client,
 } from '@aws-sdk/client-s3';
-import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { describe, expect, test, vi } from 'vitest';
 import type { ControllerOptions } from '../../src/controller/controller.ts';
 import type { PairStatus } from '../../src/controller/status.ts';
-import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { type FakeClock, fakeClock } from '../support/fake-clock.ts';
+import { clientsOfJane, policyJson as document, JANE } from '../support/other-caller.ts';
 import { RESYNC_INTERVAL_MS, testController } from '../support/test-controller.ts';
 
 const cloudTrail = () => import('../../src/aws/cloudtrail.ts');
 const MINUTE = 60_000;
 const ACCOUNT = '111122223333';
 const ROLE = 'replikey-acme-tax';
-const JANE = `arn:aws:sts::${ACCOUNT}:assumed-role/admin/jane`;
 
 /** TAX_SPEC with every setting that another caller can change. */
 const FULL_SPEC = TAX_SPEC.replace(
   'alias/acme-tax }',
   '{ alias: alias/acme-tax, rotation: true }, blockPublicAccess: true, objectOwnership: BucketOwnerEnforced }',
 ).replace('  rules:', '  role: { tags: { team: tax } }\n  rules:');
-
-const document = (Statement: object) => JSON.stringify({ Version: '2012-10-17', Statement });
 
 /** Creates a test environment and a controller that has converged it, on one clock. */
 async function convergedController(yaml = TAX_SPEC, options: Partial<ControllerOptions> = {}) {
@@ -74,41 +68,6 @@ async function round({ clock, idle }: { clock: FakeClock; idle: () => Promise<vo
   await idle();
   // Runs the batched lookups of concurrent drift.
   await clock.advance(1_000);
-}
-
-/** Returns clients of another caller, with its own role. */
-async function clientsOfJane({ sandbox }: TestEnv) {
-  const config = (
-    accessKeyId: string,
-    credentials: { sessionToken?: string; secretAccessKey?: string } = {},
-  ) => ({
-    endpoint: sandbox.endpoint,
-    region: 'us-east-1',
-    credentials: { accessKeyId, secretAccessKey: 'any', ...credentials },
-  });
-  const iam = new IAMClient(config(ACCOUNT));
-  // The root user of an account cannot assume a role.
-  const sts = new STSClient(config(`AKIA${ACCOUNT}`));
-  const trust = { Effect: 'Allow', Principal: { AWS: ACCOUNT }, Action: 'sts:AssumeRole' };
-  const allowAll = { Effect: 'Allow', Action: '*', Resource: '*' };
-  const { Role } = await iam.send(
-    new CreateRoleCommand({ RoleName: 'admin', AssumeRolePolicyDocument: document(trust) }),
-  );
-  await iam.send(
-    new PutRolePolicyCommand({ RoleName: 'admin', PolicyName: 'all', PolicyDocument: document(allowAll) }),
-  );
-  const { Credentials } = await sts.send(
-    new AssumeRoleCommand({ RoleArn: Role?.Arn, RoleSessionName: 'jane' }),
-  );
-  const sessionConfig = config(Credentials?.AccessKeyId ?? '', {
-    secretAccessKey: Credentials?.SecretAccessKey ?? '',
-    sessionToken: Credentials?.SessionToken ?? '',
-  });
-  return {
-    iam: new IAMClient(sessionConfig),
-    kms: new KMSClient(sessionConfig),
-    s3: new S3Client({ ...sessionConfig, forcePathStyle: true }),
-  };
 }
 
 const UNRELATED_POLICY = document({ Effect: 'Allow', Action: 's3:ListAllMyBuckets', Resource: '*' });
