@@ -97,6 +97,8 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
   const takeToken = createTokens(clock);
   /** The bursts that are not explained yet: their first failure, and the number of failed attempts. */
   const unexplained = new Map<string, { event: FailureEvent; attempts: number }>();
+  /** The bursts whose cause was found: when the diagnosis began, in milliseconds since 1970. */
+  const foundAt = new Map<string, number>();
   /** The bursts whose report waits for the author. */
   const authorWaits = new Map<string, () => void>();
   const attributor =
@@ -178,8 +180,11 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
     if (end === undefined || stop.signal.aborted) return;
     cancelEnd = clock.schedule(end - clock.monotonicNow(), () => {
       for (const pair of bursts.endIdle()) {
-        for (const { id, endedAt } of bursts.of(pair))
-          if (endedAt !== undefined) attributor?.forget(burstKey(pair, id));
+        for (const { id, endedAt } of bursts.of(pair)) {
+          if (endedAt === undefined) continue;
+          attributor?.forget(burstKey(pair, id));
+          foundAt.delete(burstKey(pair, id));
+        }
         publisher.publish(pair, true);
       }
       scheduleEnd();
@@ -218,6 +223,7 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
   /** Diagnoses the first object of a burst, and adds the explanation. Returns the document that causes the failure. */
   async function explainBurst(pair: string, burst: FailureBurst, event: FailureEvent, specs: Specs) {
     const { bucket, key, versionId } = event;
+    const startedAt = clock.now();
     const aws = options.client().readOnly().withCache();
     const region = specs.pairs.find(({ source }) => source.bucket === bucket)?.source.region ?? '';
     const locations = locationsOf(specs, region);
@@ -232,6 +238,7 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
     const aliases = await declaredAliases(aws, pairs);
     const { document, commands, ...explanation } = explainFailure(burst, proofs, facts, aliases);
     await aws.verifyAccounts();
+    if (commands.length > 0 || document) foundAt.set(burstKey(pair, burst.id), startedAt);
     bursts.update(pair, burst.id, (current) => ({
       ...current,
       ...explanation,
@@ -255,7 +262,7 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
       `replication fails: ${formatBurst(burst)}`,
     );
     publisher.publish(pair, true);
-    if (burst.fix !== undefined && burst.reverted === undefined) options.requestPass(pair);
+    if (foundAt.has(key)) options.requestPass(pair);
   }
 
   /** Adds the change with which replikey corrected the cause: the rule is proven after a pass that reverted drift. */
@@ -265,7 +272,8 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
     if (!status || !change) return;
     for (const burst of bursts.of(pair)) {
       const isProven = status.proof.some(({ rule, verdict }) => rule === burst.rule && verdict === 'proven');
-      const isLater = Date.parse(change.at) >= Date.parse(burst.since);
+      const foundMs = foundAt.get(burstKey(pair, burst.id));
+      const isLater = Date.parse(change.at) >= (foundMs ?? Date.parse(burst.since));
       if (!isProven || !isLater || burst.endedAt !== undefined) continue;
       const lastChange = burst.lastChange ?? change.steps.find((step) => step.lastChange)?.lastChange;
       if (burst.reverted?.at === change.at && burst.lastChange === lastChange) continue;
@@ -298,6 +306,7 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
         const key = burstKey(pair, id);
         explanations.forget(key);
         unexplained.delete(key);
+        foundAt.delete(key);
         attributor?.forget(key);
         authorWaits.get(key)?.();
         authorWaits.delete(key);
