@@ -4,7 +4,15 @@ import { findGrant, type Grant, withGrant } from '../iam/grants.ts';
 import { ACCOUNT_ROOT_ARN, isPublicPolicy } from '../iam/statement.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies } from '../iam/types.ts';
 import { partitionOfArn } from '../util/arn.ts';
-import type { AccountState, BucketState, KeyState, QueueState, RoleState, SessionState } from './state.ts';
+import type {
+  AccountState,
+  BucketState,
+  KeyState,
+  QueueState,
+  RoleState,
+  SessionState,
+  TopicState,
+} from './state.ts';
 import type { Store } from './store.ts';
 import {
   findRole,
@@ -188,6 +196,12 @@ export const queuePolicyOf = (
     ? {}
     : { resourcePolicy: toNamedPolicy(store, `queue policy of ${name}`, policy) };
 };
+
+export const topicPolicyOf = (
+  store: Store,
+  { name, policy, superseded }: TopicState,
+  now: number,
+): NamedPolicy => toNamedPolicy(store, `topic policy of ${name}`, policyInUse(policy, superseded, now));
 
 /** A service that sends on behalf of a resource: S3 for a bucket, SNS for a topic, CloudWatch for an alarm. */
 export interface ServiceSender {

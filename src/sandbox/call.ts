@@ -11,6 +11,7 @@ import type { ServiceName } from './protocol/operations.ts';
 import { globalConditionKeysOf, type RequestOrigin } from './request-context.ts';
 import type { EventNotifier } from './s3/event-notifier.ts';
 import type { Replicator } from './s3/replicator.ts';
+import type { TopicService } from './sns/topic-service.ts';
 import type { QueueService } from './sqs/queue-service.ts';
 import type { AccountState, SessionState } from './state.ts';
 import type { Store } from './store.ts';
@@ -40,6 +41,7 @@ export interface Call {
   faultSettings: FaultSettings;
   replicator: Replicator;
   queues: QueueService;
+  topics: TopicService;
   notifier: EventNotifier;
   eventLog: EventLog;
   metricRecorder: MetricRecorder;

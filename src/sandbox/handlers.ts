@@ -25,6 +25,9 @@ import { objectHandlers } from './s3/objects.ts';
 import { replicationHandlers } from './s3/replication-config.ts';
 import { copyHandlers } from './s3/store-object.ts';
 import { unsetSettingHandlers } from './s3/unset-settings.ts';
+import { publishHandlers } from './sns/publish.ts';
+import { subscriptionHandlers } from './sns/subscriptions.ts';
+import { topicHandlers } from './sns/topics.ts';
 import { messageHandlers } from './sqs/messages.ts';
 import { queueHandlers } from './sqs/queues.ts';
 import { stsHandlers } from './sts.ts';
@@ -70,5 +73,5 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
   /** Protocol: JSON 1.0. */
   sqs: { ...queueHandlers, ...messageHandlers },
   /** Protocol: Query. */
-  sns: {},
+  sns: { ...topicHandlers, ...subscriptionHandlers, ...publishHandlers },
 };

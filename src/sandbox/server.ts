@@ -27,6 +27,7 @@ import { originOf } from './request-context.ts';
 import { createEventNotifier } from './s3/event-notifier.ts';
 import { createReplicationEvents } from './s3/replication-events.ts';
 import { createReplicator } from './s3/replicator.ts';
+import { createTopicService } from './sns/topic-service.ts';
 import { createQueueService } from './sqs/queue-service.ts';
 import { createMemoryStore, type Store } from './store.ts';
 
@@ -90,7 +91,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const keyService = createKeyService(store, clock);
   const onError = options.onError ?? (() => {});
   const queues = createQueueService({ store, keyService, clock });
-  const notifier = createEventNotifier({ destinations: { sqs: queues, sns: queues }, clock, onError });
+  const topics = createTopicService({ store, keyService, queues, clock, onError });
+  const notifier = createEventNotifier({ destinations: { sqs: queues, sns: topics }, clock, onError });
   const replicator = createReplicator({
     store,
     keyService,
@@ -179,6 +181,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         faultSettings,
         replicator,
         queues,
+        topics,
         notifier,
         eventLog,
         metricRecorder,

@@ -33,6 +33,8 @@ export interface AccountState {
   policies: Map<string, ManagedPolicyState>;
   /** Alarms of CloudWatch by `region/name`; absent without one. */
   alarms?: Map<string, AlarmState>;
+  /** Topics of SNS by ARN; absent in the state that an earlier version saved. */
+  topics?: Map<string, TopicState>;
   /** Account-wide public access block of S3 Control. */
   publicAccessBlock?: PublicAccessBlockConfiguration;
 }
@@ -213,6 +215,37 @@ export interface MessageAttribute {
   StringValue?: string;
   /** In base64. */
   BinaryValue?: string;
+}
+
+/** A topic of SNS. */
+export interface TopicState {
+  arn: string;
+  name: string;
+  account: string;
+  region: string;
+  /** Attributes that a client set, except the policy. */
+  attributes: Map<string, string>;
+  /** The policy as JSON text. */
+  policy: string;
+  /** Earlier policies that are still in use, oldest first. */
+  superseded?: SupersededPolicy<string>[];
+  tags: Map<string, string>;
+  /** Subscriptions by ARN. */
+  subscriptions: Map<string, SubscriptionState>;
+  /** Number of deleted subscriptions. */
+  deletedSubscriptions: number;
+}
+
+/** A subscription of a queue to a topic. */
+export interface SubscriptionState {
+  arn: string;
+  /** ARN of the queue. */
+  endpoint: string;
+  /** Account and ARN of the subscriber. */
+  owner: string;
+  principal: string;
+  /** Whether the queue receives the message itself, without the envelope of SNS. */
+  raw: boolean;
 }
 
 export interface BucketState {

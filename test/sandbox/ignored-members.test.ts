@@ -2,6 +2,7 @@ import { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import { IAM } from '@aws-sdk/client-iam';
 import { KMS } from '@aws-sdk/client-kms';
 import { S3 } from '@aws-sdk/client-s3';
+import { SNS } from '@aws-sdk/client-sns';
 import { SQS } from '@aws-sdk/client-sqs';
 import { STS } from '@aws-sdk/client-sts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -29,7 +30,7 @@ const SERVICES = [
   'sqs',
   'sns',
 ] as const satisfies ServiceName[];
-const CHECKED_SERVICES = ['s3', 'iam', 'kms', 'sts', 'cloudwatch', 'sqs'] as const;
+const CHECKED_SERVICES = ['s3', 'iam', 'kms', 'sts', 'cloudwatch', 'sqs', 'sns'] as const;
 const LINE_WIDTH = 110;
 const ACCOUNT = '111122223333';
 const POLICY = JSON.stringify({
@@ -102,7 +103,9 @@ async function callEveryOperation(): Promise<void> {
   await callEveryCloudWatchOperation(cloudwatch);
   const sqs = new SQS(config(ACCOUNT));
   await callEverySqsOperation(sqs);
-  for (const client of [s3, iam, kms, sts, cloudwatch, sqs]) client.destroy();
+  const sns = new SNS(config(ACCOUNT));
+  await callEverySnsOperation(sns);
+  for (const client of [s3, iam, kms, sts, cloudwatch, sqs, sns]) client.destroy();
 }
 
 async function callEveryS3Operation(s3: S3): Promise<void> {
@@ -381,6 +384,26 @@ async function callEverySqsOperation(sqs: SQS): Promise<void> {
   await sqs.deleteQueue({ QueueUrl });
 }
 
+async function callEverySnsOperation(sns: SNS): Promise<void> {
+  const Tags = [{ Key: 'team', Value: 'tax' }];
+  const { TopicArn } = await sns.createTopic({ Name: 'failures', Tags });
+  await sns.listTopics({});
+  await sns.setTopicAttributes({ TopicArn, AttributeName: 'DisplayName', AttributeValue: 'Failures' });
+  await sns.getTopicAttributes({ TopicArn });
+  await sns.tagResource({ ResourceArn: TopicArn, Tags });
+  await sns.listTagsForResource({ ResourceArn: TopicArn });
+  await sns.untagResource({ ResourceArn: TopicArn, TagKeys: ['team'] });
+  const Endpoint = `arn:aws:sqs:us-east-1:${ACCOUNT}:failures`;
+  const { SubscriptionArn } = await sns.subscribe({ TopicArn, Protocol: 'sqs', Endpoint });
+  await sns.listSubscriptionsByTopic({ TopicArn });
+  await sns.getSubscriptionAttributes({ SubscriptionArn });
+  const raw = { AttributeName: 'RawMessageDelivery', AttributeValue: 'true' };
+  await sns.setSubscriptionAttributes({ SubscriptionArn, ...raw });
+  await sns.publish({ TopicArn, Message: 'failed' });
+  await sns.unsubscribe({ SubscriptionArn });
+  await sns.deleteTopic({ TopicArn });
+}
+
 async function callOtherOperations(service: 'iam' | 'kms', client: object): Promise<void> {
   for (const name of Object.keys(serviceHandlers[service])) {
     if (readMembers.has(`${service}:${name}`)) continue;
@@ -435,7 +458,7 @@ describe('input members that the sandbox ignores', () => {
           // As the formatter breaks lines.
           return line.length - 1 <= LINE_WIDTH ? line : line.replace(': ', ':\n      ');
         });
-      return `  ${service}: {\n${rows.join('')}  },\n`;
+      return rows.length === 0 ? '' : `  ${service}: {\n${rows.join('')}  },\n`;
     });
     await expect(`${SOURCE_HEADER}{\n${services.join('')}};\n`).toMatchFileSnapshot(
       '../../src/sandbox/protocol/ignored-members.ts',
@@ -470,7 +493,7 @@ describe('operations that the sandbox does not implement', () => {
   test('every operation of the SDK clients: 501, never a success', async () => {
     const isImplemented = (service: ServiceName, name: string) =>
       serviceHandlers[service][name] !== undefined;
-    for (const service of ['kms', 'iam', 'sts', 'sqs'] as const) {
+    for (const service of ['kms', 'iam', 'sts', 'sqs', 'sns'] as const) {
       for (const name of operations[service].keys()) {
         if (isImplemented(service, name)) continue;
         const response =

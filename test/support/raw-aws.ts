@@ -103,7 +103,7 @@ export async function callCloudWatch(
   return { ...rawResponse, code };
 }
 
-const QUERY_VERSIONS = { iam: '2010-05-08', sts: '2011-06-15', monitoring: '2010-08-01' };
+const QUERY_VERSIONS = { iam: '2010-05-08', sts: '2011-06-15', monitoring: '2010-08-01', sns: '2010-03-31' };
 
 /** Sends a request of the JSON protocol of SQS. The path is that of a queue URL, or `/`. */
 export async function callSqs(
@@ -126,7 +126,7 @@ export async function callSqs(
   return toRawResponse(response);
 }
 
-/** Sends a request of the Query protocol of IAM, STS or CloudWatch. Nested members are flat: `Tags.member.1.Key`. */
+/** Sends a request of the Query protocol of IAM, STS, CloudWatch or SNS. Nested members are flat: `Tags.member.1.Key`. */
 export async function callQuery(
   endpoint: string,
   service: keyof typeof QUERY_VERSIONS,

@@ -75,6 +75,21 @@ function decodeFormTree(schema: NormalizedSchema, tree: FormTree): unknown {
       .sort(([a], [b]) => Number(a) - Number(b))
       .map(([, item]) => decodeFormTree(schema.getValueSchema(), item));
   }
+  if (schema.isMapSchema()) {
+    const nameOf = (member: NormalizedSchema, name: string) => member.getMergedTraits().xmlName ?? name;
+    const [keyName, valueName] = [
+      nameOf(schema.getKeySchema(), 'key'),
+      nameOf(schema.getValueSchema(), 'value'),
+    ];
+    const entries = schema.getMergedTraits().xmlFlattened ? tree : tree.children.get('entry');
+    return Object.fromEntries(
+      [...(entries?.children.values() ?? [])].flatMap(({ children }) => {
+        const [key, value] = [children.get(keyName)?.text, children.get(valueName)];
+        return key === undefined || !value ? [] : [[key, decodeFormTree(schema.getValueSchema(), value)]];
+      }),
+    );
+  }
+  if (schema.isBlobSchema()) return Buffer.from(tree.text ?? '', 'base64');
   return coerceText(schema, tree.text ?? '');
 }
 

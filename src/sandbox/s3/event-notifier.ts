@@ -9,14 +9,14 @@ import type {
 import { bucketArn } from '../../util/arn.ts';
 import type { ServiceSender } from '../authorize.ts';
 import { HOST_ID } from '../protocol/rest-xml.ts';
-import type { SendRefusal } from '../sqs/queue-service.ts';
+import type { SendRefusal, ServiceMessage } from '../sqs/queue-service.ts';
 import type { BucketState } from '../state.ts';
 import { policyInUse } from '../stored-policies.ts';
 
 /** Queues or topics, to which S3 sends as a service. */
 export interface NotificationDestination {
   findRefusal(arn: string, sender: ServiceSender): SendRefusal | undefined;
-  sendAs(sender: ServiceSender, arn: string, body: string): SendRefusal | undefined;
+  sendAs(sender: ServiceSender, arn: string, message: ServiceMessage): SendRefusal | undefined;
 }
 
 export type DestinationService = 'sqs' | 'sns';
@@ -79,6 +79,9 @@ export const s3SenderOf = ({ name, region, owner }: BucketState): ServiceSender 
   sourceAccount: owner,
 });
 
+/** Subject of the messages of S3 to a topic. */
+export const S3_SUBJECT = 'Amazon S3 Notification';
+
 export function createEventNotifier(options: {
   destinations: EventNotifier['destinations'];
   clock: () => number;
@@ -96,7 +99,10 @@ export function createEventNotifier(options: {
       for (const entry of entriesOf(configuration)) {
         if (entry.service === 'lambda' || !selectsEvent(entry, event)) continue;
         const body = JSON.stringify({ Records: [toEventRecord(bucket, event, entry, now)] });
-        const refusal = destinations[entry.service].sendAs(s3SenderOf(bucket), entry.arn, body);
+        const refusal = destinations[entry.service].sendAs(s3SenderOf(bucket), entry.arn, {
+          body,
+          subject: S3_SUBJECT,
+        });
         if (refusal)
           onError(
             `cannot send the event ${event.name} of s3://${bucket.name}/${event.key} to ${entry.arn}: ${refusal.detail}`,

@@ -14,6 +14,7 @@ import {
   entriesOf,
   filterValueOf,
   type NotificationEntry,
+  S3_SUBJECT,
   s3SenderOf,
 } from './event-notifier.ts';
 
@@ -26,8 +27,9 @@ export const notificationHandlers: Handlers = {
     const destinations = entriesOf(configuration).filter(isSupportedDestination);
     if (!input.SkipDestinationValidation) {
       checkDestinations(call, bucket, destinations);
+      const message = { body: testMessageOf(call, bucket), subject: S3_SUBJECT };
       for (const { service, arn } of destinations)
-        call.notifier.destinations[service].sendAs(s3SenderOf(bucket), arn, testMessageOf(call, bucket));
+        call.notifier.destinations[service].sendAs(s3SenderOf(bucket), arn, message);
     }
     const notifications = bucket.notifications ?? { configuration: {} };
     supersedePolicy(

@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
-import type { MessageAttributeValue, ReceiveMessageRequest, SendMessageRequest } from '@aws-sdk/client-sqs';
+import type { ReceiveMessageRequest, SendMessageRequest } from '@aws-sdk/client-sqs';
 import { AwsError, missingFeatureError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
 import type { KeyAction } from '../kms/keys.ts';
-import type { MessageAttribute, MessageState, QueueState } from '../state.ts';
+import { isManagedKey, serviceHostOf } from '../service-keys.ts';
+import type { MessageState, QueueState } from '../state.ts';
 import { getAuthorizedQueue } from './access.ts';
 import { invalidValueError, missingParameterError, parameterError, sqsError } from './errors.ts';
+import { md5OfAttributes, toStoredAttributes } from './message-attributes.ts';
 import { isFifo, numericAttributeOf } from './numeric-attributes.ts';
-import { receiveMessages, removeMessage } from './queue-contents.ts';
-import { isManagedKey, queueEncryptionContextOf, sqsHostOf } from './queue-service.ts';
+import { removeMessage, takeMessages } from './queue-contents.ts';
+import { queueEncryptionContextOf } from './queue-service.ts';
 
 export const messageHandlers: Handlers = {
   SendMessage(call, input: SendMessageRequest) {
@@ -91,7 +93,7 @@ function getQueueWithKey(call: Call, url: string, action: string, keyActions: Ke
     const request = {
       keyArn: call.keyService.resolve(keyId, queue),
       principal: call.caller.arn,
-      viaService: sqsHostOf(queue),
+      viaService: serviceHostOf('sqs', queue.region),
       context: queueEncryptionContextOf(queue),
     };
     for (const keyAction of keyActions) call.keyService.check(request, keyAction);
@@ -219,52 +221,7 @@ function checkBodyCharacters(body: string): void {
   );
 }
 
-function toStoredAttributes(
-  attributes: Record<string, MessageAttributeValue>,
-): Record<string, MessageAttribute> | undefined {
-  const entries = Object.entries(attributes);
-  if (entries.length > 10)
-    throw parameterError(
-      `Number of message attributes [${entries.length}] exceeds the allowed maximum [10].`,
-    );
-  const stored = entries.map(([name, { DataType = '', StringValue, BinaryValue }]) => {
-    if (!/^(String|Number|Binary)(\..+)?$/.test(DataType))
-      throw parameterError(
-        `The type of message (user) attribute '${name}' is invalid. You must use only the following supported type prefixes: Binary, Number, String.`,
-      );
-    const isBinary = DataType.startsWith('Binary');
-    const isEmpty = isBinary ? !BinaryValue?.length : !StringValue;
-    if (isEmpty)
-      throw parameterError(
-        `The message (user) attribute '${name}' must contain a non-empty value of type '${DataType}'.`,
-      );
-    const value: MessageAttribute = isBinary
-      ? { DataType, BinaryValue: Buffer.from(BinaryValue ?? []).toString('base64') }
-      : { DataType, StringValue: StringValue ?? '' };
-    return [name, value] as const;
-  });
-  return stored.length === 0 ? undefined : Object.fromEntries(stored);
-}
-
 const md5Of = (text: string): string => createHash('md5').update(text).digest('hex');
-
-/** Digest of attributes, sorted by name (SQS Developer Guide, "Calculating the MD5 message digest for message attributes"). */
-function md5OfAttributes(attributes: Record<string, MessageAttribute>): string {
-  const hash = createHash('md5');
-  const update = (bytes: Buffer) => {
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(bytes.length);
-    hash.update(length).update(bytes);
-  };
-  for (const name of Object.keys(attributes).sort()) {
-    const { DataType = '', StringValue = '', BinaryValue } = attributes[name] ?? {};
-    update(Buffer.from(name));
-    update(Buffer.from(DataType));
-    hash.update(Buffer.from([BinaryValue === undefined ? 1 : 2]));
-    update(BinaryValue === undefined ? Buffer.from(StringValue) : Buffer.from(BinaryValue, 'base64'));
-  }
-  return hash.digest('hex');
-}
 
 /** Receives messages. Waits for the first one until the time is over, the client disconnects or the sandbox closes. */
 async function pollMessages(
@@ -276,7 +233,7 @@ async function pollMessages(
   const deadline = performance.now() + waitMs;
   for (;;) {
     if (call.disconnected.aborted || call.store.queue(queue.arn) !== queue) return [];
-    const messages = receiveMessages(call.store, queue, { limit, visibilityMs }, call.clock());
+    const messages = takeMessages(call.store, queue, { limit, visibilityMs }, call.clock());
     const remainingMs = deadline - performance.now();
     if (messages.length > 0 || remainingMs <= 0) return messages;
     await call.queues.wait(queue, remainingMs, call.disconnected);

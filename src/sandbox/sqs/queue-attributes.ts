@@ -32,7 +32,7 @@ const TEXT_ATTRIBUTES: Record<string, string[]> = {
 const FIFO_ATTRIBUTES = new Set(['ContentBasedDeduplication', 'DeduplicationScope', 'FifoThroughputLimit']);
 
 /** Attributes of AWS that the sandbox does not implement. */
-const UNSUPPORTED_ATTRIBUTES = new Set(['RedrivePolicy', 'RedriveAllowPolicy']);
+const UNSUPPORTED_QUEUE_ATTRIBUTES = new Set(['RedrivePolicy', 'RedriveAllowPolicy']);
 
 const invalidAttributeError = (name: string): AwsError =>
   sqsError('InvalidAttributeValue', `Invalid value for the parameter ${name}.`);
@@ -71,14 +71,15 @@ export function setQueueAttributes(call: Call, queue: QueueState, input: Record<
 
 function checkAttribute(queue: QueueState, name: string, value: string): void {
   if (name === 'Policy') return;
-  if (UNSUPPORTED_ATTRIBUTES.has(name) && value !== '')
+  if (UNSUPPORTED_QUEUE_ATTRIBUTES.has(name) && value !== '')
     throw missingFeatureError(`the queue attribute ${name}`);
   if (name === 'FifoQueue') {
     if (value !== 'true' || !isFifo(queue)) throw unknownAttributeError(name);
     return;
   }
   const values = TEXT_ATTRIBUTES[name];
-  const isSupported = isNumericAttribute(name) || values !== undefined || UNSUPPORTED_ATTRIBUTES.has(name);
+  const isSupported =
+    isNumericAttribute(name) || values !== undefined || UNSUPPORTED_QUEUE_ATTRIBUTES.has(name);
   if (!isSupported || (FIFO_ATTRIBUTES.has(name) && !isFifo(queue))) throw unknownAttributeError(name);
   if (value === '') return;
   if (values && values.length > 0 && !values.includes(value)) throw invalidAttributeError(name);
@@ -135,7 +136,7 @@ export function queueAttributesOf(
 }
 
 const isKnownAttribute = (name: string): boolean =>
-  name in TEXT_ATTRIBUTES || name === 'FifoQueue' || UNSUPPORTED_ATTRIBUTES.has(name);
+  name in TEXT_ATTRIBUTES || name === 'FifoQueue' || UNSUPPORTED_QUEUE_ATTRIBUTES.has(name);
 
 function allAttributesOf(call: Call, queue: QueueState): Record<string, string | undefined> {
   const { attributes, policy } = queue;

@@ -65,7 +65,7 @@ export function removeExpiredMessages(store: Store, queue: QueueState, now: numb
  * Returns up to `limit` visible messages, and hides them from other receivers. A FIFO queue returns no message of a group
  * while an earlier message of this group is hidden.
  */
-export function receiveMessages(
+export function takeMessages(
   store: Store,
   queue: QueueState,
   { limit, visibilityMs }: { limit: number; visibilityMs: number },

@@ -1,7 +1,8 @@
 import { authorize, queuePolicyOf, type ServiceSender, serviceConditionKeysOf } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
 import type { KeyService } from '../kms/keys.ts';
-import type { MessageState, QueueState } from '../state.ts';
+import { findKeyRefusal } from '../service-keys.ts';
+import type { MessageAttribute, MessageState, QueueState } from '../state.ts';
 import type { Store } from '../store.ts';
 import { addMessage, msUntilVisible, type NewMessage } from './queue-contents.ts';
 
@@ -18,12 +19,20 @@ export interface QueueService {
   /** Returns the reason why a service may not send to a queue; undefined if it may. */
   findRefusal(queueArn: string, sender: ServiceSender): SendRefusal | undefined;
   /** Sends a message as a service. Returns the reason if the service may not send. */
-  sendAs(sender: ServiceSender, queueArn: string, body: string): SendRefusal | undefined;
+  sendAs(sender: ServiceSender, queueArn: string, message: ServiceMessage): SendRefusal | undefined;
   /**
    * Resolves when a message was added, one becomes visible again, the time is over, or the signal is aborted. The caller
    * has to check which.
    */
   wait(queue: QueueState, ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** A message that a service sends to a queue or topic. */
+export interface ServiceMessage {
+  body: string;
+  /** Subject of a message to a topic. */
+  subject?: string;
+  attributes?: Record<string, MessageAttribute>;
 }
 
 export interface SendRefusal {
@@ -67,15 +76,19 @@ export function createQueueService(options: {
         clock(),
       );
       if (!decision.allowed) return { cause: 'denied', detail: decision.reason };
-      return findKeyRefusal(queue, sender);
+      const keyId = queue.attributes.get('KmsMasterKeyId');
+      if (keyId === undefined) return undefined;
+      const context = queueEncryptionContextOf(queue);
+      const detail = findKeyRefusal(keyService, { ...queue, keyId, service: 'sqs', context }, sender);
+      return detail === undefined ? undefined : { cause: 'denied', detail };
     },
 
-    sendAs(sender, queueArn, body) {
+    sendAs(sender, queueArn, { body, attributes }) {
       const refusal = service.findRefusal(queueArn, sender);
       const queue = store.queue(queueArn);
       if (refusal || !queue) return refusal;
       try {
-        service.add(queue, { body, sender: sender.service });
+        service.add(queue, { body, sender: sender.service, ...(attributes ? { attributes } : {}) });
         return undefined;
       } catch (error) {
         if (!(error instanceof AwsError)) throw error;
@@ -101,39 +114,8 @@ export function createQueueService(options: {
       }),
   };
 
-  /**
-   * A queue under a customer key needs a key policy that allows the service to use the key. The policy of the AWS managed
-   * key allows principals of the account only (SQS Developer Guide, "Enable compatibility between event sources from AWS
-   * services and encrypted queues").
-   */
-  function findKeyRefusal(queue: QueueState, sender: ServiceSender): SendRefusal | undefined {
-    const keyId = queue.attributes.get('KmsMasterKeyId');
-    if (keyId === undefined) return undefined;
-    if (isManagedKey(keyId))
-      return { cause: 'denied', detail: `${sender.service} cannot use the AWS managed key ${keyId}` };
-    try {
-      const keyArn = keyService.resolve(keyId, queue);
-      const request = {
-        keyArn,
-        principal: sender.service,
-        viaService: sqsHostOf(queue),
-        context: queueEncryptionContextOf(queue),
-        conditionKeys: serviceConditionKeysOf(sender),
-      };
-      for (const action of ['kms:GenerateDataKey', 'kms:Decrypt'] as const) keyService.check(request, action);
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof AwsError)) throw error;
-      return { cause: 'denied', detail: error.message };
-    }
-  }
-
   return service;
 }
-
-export const isManagedKey = (keyId: string): boolean => /(^|:)alias\/aws\/sqs$/.test(keyId);
-
-export const sqsHostOf = ({ region }: QueueState): string => `sqs.${region}.amazonaws.com`;
 
 /** SQS Developer Guide, "Encryption context": SQS sends the ARN of the queue to KMS. */
 export const queueEncryptionContextOf = ({ arn }: QueueState): Record<string, string> => ({
