@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { accountOfArn } from '../iam/context.ts';
 import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-check.ts';
 import { createRequestLog, handleAdminRequest, type RequestEntry, type RequestLog } from './admin-api.ts';
 import { AwsError, missingFeatureError, toAwsError } from './aws-error.ts';
@@ -112,8 +113,12 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     metricsDelayMs: () => faultSettings.metricsDelayMs,
     metricRecorder,
     sampleMetrics: replicator.sampleMetrics,
-    // The sandbox has no topics yet.
-    publish: () => {},
+    publish({ topicArn, sourceArn, subject, message }) {
+      const service = 'cloudwatch.amazonaws.com';
+      const sender = { service, sourceArn, sourceAccount: accountOfArn(sourceArn) };
+      const refusal = topics.sendAs(sender, topicArn, { body: message, subject });
+      if (refusal) onError(`cannot notify ${topicArn} of the alarm ${sourceArn}: ${refusal.detail}`);
+    },
     onError,
   });
   const sleep = options.sleep ?? sleepWithTimer;

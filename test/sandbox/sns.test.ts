@@ -6,7 +6,7 @@ import { createKeyService } from '../../src/sandbox/kms/keys.ts';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
 import { createTopicService } from '../../src/sandbox/sns/topic-service.ts';
 import { createQueueService } from '../../src/sandbox/sqs/queue-service.ts';
-import { callKms, callQuery, callS3, callSqs } from '../support/raw-aws.ts';
+import { callCloudWatch, callKms, callQuery, callS3, callSqs } from '../support/raw-aws.ts';
 import { elementsOf } from './raw-request.ts';
 
 /**
@@ -428,6 +428,30 @@ describe('services as publishers', () => {
     expect((await sns('Publish', { TopicArn: TOPIC_ARN, Message: 'a' })).status).toBe(200);
     await callKms(sandbox.endpoint, 'DisableKey', { KeyId });
     expect((await sns('Publish', { TopicArn: TOPIC_ARN, Message: 'a' })).code).toBe('KMSDisabled');
+  });
+
+  test('CloudWatch: an alarm of the account notifies a topic with the default policy', async () => {
+    await createTopic();
+    await createQueue();
+    await subscribe();
+    const alarm = { AlarmName: 'failed', Namespace: 'AWS/S3', MetricName: 'OperationsFailedReplication' };
+    const threshold = { Statistic: 'Sum', Period: 60, EvaluationPeriods: 1, Threshold: 0 };
+    const put = await callCloudWatch(sandbox.endpoint, 'PutMetricAlarm', {
+      ...alarm,
+      ...threshold,
+      ComparisonOperator: 'GreaterThanThreshold',
+      AlarmActions: [TOPIC_ARN, `${TOPIC_ARN}-absent`],
+    });
+    expect(put.status).toBe(200);
+    const state = { AlarmName: 'failed', StateValue: 'ALARM', StateReason: 'rehearsal' };
+    expect((await callCloudWatch(sandbox.endpoint, 'SetAlarmState', state)).status).toBe(200);
+    const [message] = await received();
+    const envelope = JSON.parse(message?.Body ?? '');
+    expect(envelope.Subject).toBe('ALARM: "failed" in US East (N. Virginia)');
+    expect(JSON.parse(envelope.Message)).toMatchObject({ AlarmName: 'failed', NewStateReason: 'rehearsal' });
+    expect(errors).toEqual([
+      `cannot notify ${TOPIC_ARN}-absent of the alarm arn:aws:cloudwatch:us-east-1:${OWNER}:alarm:failed: the topic ${TOPIC_ARN}-absent does not exist`,
+    ]);
   });
 
   test('CloudWatch: the default policy allows alarms of the account, and no others', async () => {
