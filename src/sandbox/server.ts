@@ -240,6 +240,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     server.once('error', reject);
     server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
   }).catch(async (error: unknown) => {
+    alarmEvaluator.stop();
     await store.close();
     throw error;
   });

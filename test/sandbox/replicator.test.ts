@@ -122,6 +122,10 @@ describe('replicator', () => {
     ]);
     expect(versionOf(env.sandbox, SOURCE, 'Tax/a')?.replication?.status).toBe('COMPLETED');
     expect(versionOf(env.sandbox, REPLICA, 'Tax/a')?.replication?.status).toBe('REPLICA');
+    // The metrics count the operation once: the store has undone the first attempt together with its datapoint.
+    const metric = [...store.metrics.values()].find(({ name }) => name === 'OperationsFailedReplication');
+    const datapoints = [...(metric?.chunks.values() ?? [])].flat();
+    expect(datapoints.map(([, sum, count]) => ({ sum, count }))).toEqual([{ sum: 0, count: 1 }]);
   });
 
   test.each(['an object', 'a replica'])(

@@ -60,6 +60,7 @@ export function createAlarmEvaluator(options: {
   const evaluations = new WeakMap<AlarmConfiguration, { minute: number; revision: number }>();
   let soonTimer: NodeJS.Timeout | undefined;
   let timerMinute = 0;
+  let isStopped = false;
 
   const timer = setInterval(() => {
     const minute = Math.floor(clock() / MINUTE_MS);
@@ -185,6 +186,7 @@ export function createAlarmEvaluator(options: {
   return {
     evaluate,
     evaluateSoon() {
+      if (isStopped) return;
       soonTimer ??= setTimeout(() => {
         soonTimer = undefined;
         evaluateAndSave();
@@ -196,6 +198,7 @@ export function createAlarmEvaluator(options: {
       changeState(store.account(accountOfArn(alarm.arn)), alarm, state, clock());
     },
     stop() {
+      isStopped = true;
       clearInterval(timer);
       clearTimeout(soonTimer);
     },
