@@ -11,6 +11,7 @@ test.each([
   ['KMS', serviceHandlers.kms],
   ['STS', serviceHandlers.sts],
   ['CloudTrail', serviceHandlers.cloudtrail],
+  ['CloudWatch', serviceHandlers.cloudwatch],
 ])('docs/how-to/use-the-sandbox.md: lists the operations of %s', (service, handlers) => {
   const [, list = ''] = new RegExp(`^\\*\\*${service}\\*\\*: ([^.]*)\\.(?: |$)`, 'm').exec(docs) ?? [];
   expect(list.split(/,\s+/)).toEqual(Object.keys(handlers).sort());
