@@ -6,6 +6,7 @@ export interface ResponseBody {
   status: number;
   type: string;
   csp?: string;
+  etag?: string;
   bytes: Buffer;
 }
 

@@ -5,7 +5,9 @@ import type { Controller, ControllerOptions } from './controller.ts';
 import type { Metrics } from './metrics.ts';
 import { jsonResponse, type Route, type RouteResponse, textResponse } from './server.ts';
 import type { ControllerStatus, PairStatus } from './status.ts';
-import { PAGE_CSP, renderStatusPage } from './status-page/page.ts';
+import { PAGE_CSP } from './status-page/document.ts';
+import { renderStatusPage } from './status-page/page.ts';
+import { InvalidQueryError, PAGE_PARAMETERS, parsePageQuery } from './status-page/query.ts';
 
 export interface RoutesOptions {
   controller: Controller;
@@ -78,7 +80,7 @@ export function createRoutes(options: RoutesOptions): Map<string, Route> {
       '/',
       {
         isShared: true,
-        parameters: ['pair', 'offset'],
+        parameters: PAGE_PARAMETERS,
         respond: (query) => respondPage(controller.status(), query, { version, now: settings.clock.now() }),
       },
     ],
@@ -157,22 +159,24 @@ function takePage(pairs: readonly PairStatus[], limit: number): { lines: string[
 const unknownPair = (name: string): RouteResponse =>
   textResponse(404, `no pair has the name "${escapeUnprintable(name)}"`);
 
-/** Responds with the status page: the pairs from an offset, or one pair. */
+/** Responds with the status page: all pairs, a part of them, or one pair. */
 function respondPage(
   status: ControllerStatus,
-  query: URLSearchParams,
+  parameters: URLSearchParams,
   { version, now }: { version: string; now: number },
 ): RouteResponse {
-  const name = query.get('pair') ?? undefined;
-  if (name !== undefined && !status.pairs.some((pair) => pair.name === name)) return unknownPair(name);
-  const offsetText = query.get('offset') ?? '0';
-  if (!/^\d{1,9}$/.test(offsetText))
-    return textResponse(400, `invalid offset "${escapeUnprintable(offsetText)}": use a number`);
-  const selection = { ...(name !== undefined && { name }), offset: Number(offsetText) };
-  return {
-    status: 200,
-    type: 'text/html; charset=utf-8',
-    body: renderStatusPage(status, { version, now, ...selection }),
-    csp: PAGE_CSP,
-  };
+  try {
+    const query = parsePageQuery(parameters);
+    const { pair } = query;
+    if (pair !== undefined && !status.pairs.some(({ name }) => name === pair)) return unknownPair(pair);
+    return {
+      status: 200,
+      type: 'text/html; charset=utf-8',
+      body: renderStatusPage(status, { version, now, query }),
+      csp: PAGE_CSP,
+    };
+  } catch (error) {
+    if (error instanceof InvalidQueryError) return textResponse(400, error.message);
+    throw error;
+  }
 }

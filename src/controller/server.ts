@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { safeJson } from '../util/escape.ts';
@@ -130,9 +131,11 @@ async function respond(
     clearTimeout(timer);
     release();
   });
-  response.writeHead(body.status, {
+  const isUnchanged = body.etag !== undefined && requestedEtags(request).includes(body.etag);
+  response.writeHead(isUnchanged ? 304 : body.status, {
     'content-type': body.type,
-    'content-length': body.bytes.length,
+    ...(isUnchanged ? {} : { 'content-length': body.bytes.length }),
+    ...(body.etag === undefined ? {} : { etag: body.etag }),
     'content-security-policy': body.csp ?? DENY_ALL_CSP,
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
@@ -143,8 +146,12 @@ async function respond(
     ...(hasBody(request) ? { connection: 'close' } : {}),
   });
   // A string would be copied for each response.
-  response.end(request.method === 'HEAD' ? undefined : body.bytes);
+  response.end(request.method === 'HEAD' || isUnchanged ? undefined : body.bytes);
 }
+
+/** Returns the ETags of the responses that the client has. */
+const requestedEtags = ({ headers }: IncomingMessage): string[] =>
+  headers['if-none-match']?.split(',').map((etag) => etag.trim()) ?? [];
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
@@ -160,6 +167,12 @@ export const jsonResponse = (status: number, value: unknown): RouteResponse => (
   type: 'application/json',
   body: `${safeJson(value, 2)}\n`,
 });
+
+/** Adds the ETag of a successful response: clients that poll receive it again only when it differs. */
+const withEtag = (body: ResponseBody): ResponseBody =>
+  body.status === 200
+    ? { ...body, etag: `"${createHash('sha256').update(body.bytes).digest('base64url').slice(0, 22)}"` }
+    : body;
 
 const toBody = ({ body, ...rest }: RouteResponse): ResponseBody => ({ ...rest, bytes: Buffer.from(body) });
 
@@ -180,7 +193,11 @@ async function bodyOf(
   const render = async () => toBody(await route.respond(query));
   try {
     return await (route.isShared
-      ? bodies.get(`${path}?${query}`, render, () => !socket.destroyed)
+      ? bodies.get(
+          `${path}?${query}`,
+          async () => withEtag(await render()),
+          () => !socket.destroyed,
+        )
       : render());
   } catch {
     // Internal errors are not for clients that can reach the port.

@@ -8,6 +8,7 @@ import type { Controller } from '../../src/controller/controller.ts';
 import { createMetrics } from '../../src/controller/metrics.ts';
 import { jsonResponse } from '../../src/controller/server.ts';
 import type { PairStatus } from '../../src/controller/status.ts';
+import { LIVE_UPDATE_SCRIPT } from '../../src/controller/status-page/live-update.ts';
 import { renderStatusPage } from '../../src/controller/status-page/page.ts';
 import type { Plan } from '../../src/core/resource.ts';
 import { resourceEventsOf } from '../../src/kubernetes/events.ts';
@@ -244,6 +245,22 @@ describe('injection: hostile text in AWS, file names and errors', () => {
         },
       ],
       from: { file: EVIL, line: 1, column: 1 },
+      labels: { [EVIL]: EVIL },
+      failureBursts: [
+        {
+          rule: EVIL,
+          reason: EVIL,
+          operation: EVIL,
+          count: 1,
+          since: EVIL,
+          until: EVIL,
+          keys: [EVIL],
+          cause: EVIL,
+          lastChange: { by: EVIL, event: EVIL, at: EVIL },
+          fix: EVIL,
+        },
+      ],
+      canary: { at: EVIL, result: EVIL },
       conditions: {
         Ready: condition,
         Proven: condition,
@@ -271,19 +288,34 @@ describe('injection: hostile text in AWS, file names and errors', () => {
 
   test('status page: hostile text creates no tag, attribute or URL', () => {
     const controller = {
+      process: {
+        startedAt: EVIL,
+        endpoint: EVIL,
+        accounts: { [EVIL]: EVIL },
+        role: 'leader',
+        leases: { [EVIL]: true },
+      },
       pairs: [status()],
       problems: [{ position: { file: EVIL, line: 1, column: 1 }, message: EVIL, hint: EVIL }],
       queue: { depth: 0, active: 0, adds: 0, unfinishedMs: 0, longestMs: 0 },
       calls: { reads: 0, writes: 0, byOperation: {} },
     };
-    const page = renderStatusPage(controller as never, { version: EVIL, now: 0 });
-    expect(page.split('\n').filter((line) => controlCharacters.test(line))).toEqual([]);
-    const tags =
-      page.match(/<[a-z!](?:[^>"]|"[^"]*")*>/gi)?.map((tag) => tag.replace(/"[^"]*"/g, '""')) ?? [];
-    expect(tags.length).toBeGreaterThan(20);
-    expect(tags.filter((tag) => /^<(?:script|img|!--|a )|[ "](?:on\w+|href|src|style)=/i.test(tag))).toEqual(
-      [],
-    );
+    for (const query of [{}, { pair: status().name }, { q: EVIL, group: `label:${EVIL}` }]) {
+      const page = renderStatusPage(controller as never, { version: EVIL, now: 0, query });
+      const [document = '', script = ''] = page.split(/(?=<script>)/);
+      expect(script).toBe(`<script>${LIVE_UPDATE_SCRIPT}</script>\n</body>\n</html>\n`);
+      expect(document.split('\n').filter((line) => controlCharacters.test(line))).toEqual([]);
+      const tags = document.match(/<[a-z!](?:[^>"]|"[^"]*")*>/gi) ?? [];
+      expect(tags.length).toBeGreaterThan(20);
+      // Every link leads to this server.
+      const links = tags.flatMap((tag) => / href="([^"]*)"/.exec(tag)?.[1] ?? []);
+      expect(links.length).toBeGreaterThan(2);
+      expect(links.filter((link) => !/^\/(?:$|\?|docs\/)/.test(link))).toEqual([]);
+      const unquoted = tags.map((tag) => tag.replace(/"[^"]*"/g, '""'));
+      expect(unquoted.filter((tag) => /^<(?:script|img|!--)|[ "](?:on\w+|src|style)=/i.test(tag))).toEqual(
+        [],
+      );
+    }
   });
 
   test('metrics: labels are escaped', async () => {
