@@ -248,6 +248,7 @@ describe('injection: hostile text in AWS, file names and errors', () => {
       labels: { [EVIL]: EVIL },
       failureBursts: [
         {
+          id: EVIL,
           rule: EVIL,
           reason: EVIL,
           operation: EVIL,
@@ -258,6 +259,8 @@ describe('injection: hostile text in AWS, file names and errors', () => {
           cause: EVIL,
           lastChange: { by: EVIL, event: EVIL, at: EVIL },
           fix: EVIL,
+          commands: [{ what: EVIL, command: EVIL }],
+          reverted: { at: EVIL, ids: [EVIL] },
         },
       ],
       canary: { at: EVIL, result: EVIL },
