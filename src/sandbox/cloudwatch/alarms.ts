@@ -53,7 +53,7 @@ export const alarmHandlers: Handlers = {
       throw validationError(
         `1 validation error detected: Value '${AlarmName}' at 'alarmName' failed to satisfy constraint: Member must have length between 1 and 255, inclusive`,
       );
-    const configuration = toConfiguration(input);
+    const configuration = toAlarmConfiguration(input);
     checkAlarmConfiguration(configuration, call.region);
     checkTags(Tags);
     const account = callerAccountOf(call);
@@ -273,7 +273,7 @@ const alarmActionsOf = ({
 ];
 
 /** Returns the members of a request that an alarm keeps. The sandbox rejects a request with others. */
-function toConfiguration(input: PutMetricAlarmInput): AlarmConfiguration {
+function toAlarmConfiguration(input: PutMetricAlarmInput): AlarmConfiguration {
   const configuration: AlarmConfiguration = {
     AlarmDescription: input.AlarmDescription,
     ActionsEnabled: input.ActionsEnabled ?? true,
