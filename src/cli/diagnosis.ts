@@ -2,8 +2,9 @@ import { stat } from 'node:fs/promises';
 import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { emptyFacts, type Facts, factValue, mergeFacts } from '../core/facts.ts';
-import { type Diagnosis, diagnose, diagnoseObject } from '../doctor/diagnose.ts';
+import { type Diagnosis, diagnose, diagnoseMetrics, diagnoseObject } from '../doctor/diagnose.ts';
 import { DEFAULT_FAILED_SINCE_MS, isRecentFailure } from '../doctor/object-status.ts';
+import type { RuleMetricsReport } from '../doctor/rule-metrics.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { loadFacts } from '../facts/from-files.ts';
 import { type Locations, locationsOf } from '../facts/locations.ts';
@@ -60,7 +61,7 @@ export async function runDoctor(
       throw new UserError(EXIT.usage, `no replication found in ${options.observed}: ${reason}`);
     }
     const proofs = buckets.flatMap((bucket) => proveRules(observed, bucket, [], Date.now()));
-    return reportRules({ proofs, objects: [], facts: observed }, specs, options, io);
+    return reportRules({ proofs, objects: [], metrics: [], facts: observed }, specs, options, io);
   }
   if (bucketNames.length === 0) {
     const usage = 'reconcile doctor specs/, or --bucket acme-tax, or --observed observed.json';
@@ -74,15 +75,22 @@ export async function runDoctor(
       return await reportObject(aws, bucketNames, options.object, locations, specs, options, io);
     // A snapshot contains no objects.
     const sample = options.observed === undefined ? options.sample : 0;
-    const diagnosis = await diagnose(aws, bucketNames, {
+    const diagnoseOptions = {
       locations,
       sampleSize: sample,
       samplePages: options.samplePages,
       ...(options.failedSince === undefined ? {} : { failedSinceMs: options.failedSince }),
       now: () => aws.now(),
-    });
+    };
+    const diagnosis = await diagnose(aws, bucketNames, diagnoseOptions);
+    // A snapshot contains no metrics.
+    const metrics =
+      options.observed === undefined
+        ? await diagnoseMetrics(aws, bucketNames, diagnosis.facts, diagnoseOptions)
+        : [];
     await aws.verifyAccounts();
-    return reportRules(diagnosis, specs, options, io, await proveDeclaredSpecs(specs, aws, signal));
+    const declared = await proveDeclaredSpecs(specs, aws, signal);
+    return reportRules({ ...diagnosis, metrics }, specs, options, io, declared);
   } finally {
     await session.close();
   }
@@ -172,7 +180,7 @@ async function reportObject(
 
 /** Derives text, JSON, SARIF and the exit code from one value. */
 function reportRules(
-  { proofs, objects, facts }: Diagnosis,
+  { proofs, objects, metrics, facts }: Diagnosis & { metrics: RuleMetricsReport[] },
   specs: Specs,
   options: DoctorOptions,
   io: Io,
@@ -192,15 +200,15 @@ function reportRules(
   const renderers = {
     text: () =>
       doctorText(
-        { rules, objects, commands, ...(declaredReport && { declared: declaredReport }) },
+        { rules, objects, metrics, commands, ...(declaredReport && { declared: declaredReport }) },
         options.verbose ?? false,
         createPaint(io.stdout, io.env),
       ),
-    json: () => safeJson({ format: 1, rules, objects, declared: declaredReport, commands }, 2),
+    json: () => safeJson({ format: 1, rules, objects, metrics, declared: declaredReport, commands }, 2),
     sarif: () => sarifText(rules, specs.pairs),
   };
   io.stdout.write(`${renderers[options.output]()}\n`);
-  const hasFailures = objects.some(({ verdict }) => verdict === 'broken');
+  const hasFailures = [...objects, ...metrics].some(({ verdict }) => verdict === 'broken');
   return hasFailures ? EXIT.failed : doctorExitCode([...rules, ...(declared?.rules ?? [])], options);
 }
 

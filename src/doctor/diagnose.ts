@@ -29,6 +29,7 @@ import {
   reportUnreadableObjects,
 } from './object-status.ts';
 import { addRetainedFindings } from './retained-permissions.ts';
+import { diagnoseRuleMetrics, type RuleMetricsReport } from './rule-metrics.ts';
 
 /** The result of a diagnosis: the proof of each existing rule, and the status of the sampled objects. */
 export interface Diagnosis {
@@ -94,6 +95,29 @@ export async function diagnose(
     }),
     facts,
   };
+}
+
+/**
+ * Diagnoses the rules of some source buckets with the metrics of CloudWatch.
+ *
+ * @param facts the facts of a diagnosis of these buckets
+ */
+export function diagnoseMetrics(
+  aws: Aws,
+  buckets: readonly string[],
+  facts: Facts,
+  { locations, failedSinceMs = DEFAULT_FAILED_SINCE_MS, now }: DiagnoseOptions,
+): Promise<RuleMetricsReport[]> {
+  return diagnoseRuleMetrics(
+    aws,
+    buckets.flatMap((bucket) => ruleContextsOf(facts, bucket)),
+    {
+      nowMs: now(),
+      failedSinceMs,
+      locationOf: (bucket) => bucketLocationOf(facts, bucket, locations),
+      regionOf: (bucket) => locations.buckets.get(bucket)?.region,
+    },
+  );
 }
 
 /** Returns the newest objects under the prefixes of the rules; none if there are no rules. */

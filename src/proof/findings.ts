@@ -134,6 +134,7 @@ export const FINDING_CODES = {
   RK1402: defineWarning('objects have been pending for a long time', 'source.bucket'),
   RK1403: defineError('no rule selects the object', 'source.bucket'),
   RK1404: defineWarning('the object is older than the rule', 'source.bucket'),
+  RK1405: defineWarning('replication operations failed', 'rule'),
   RK1901: { title: 'replikey cannot read a resource', severity: 'unknown', specField: 'rule' },
   RK1902: {
     title: 'the result depends on a condition key with an unknown value',

@@ -1,4 +1,5 @@
 import type { ObjectStatusReport } from '../doctor/object-status.ts';
+import type { RuleMetricsReport } from '../doctor/rule-metrics.ts';
 import type { SampleCoverage } from '../facts/object-sample.ts';
 import type { Finding, Fix } from '../proof/findings.ts';
 import type { FixCommand } from '../proof/fix-commands.ts';
@@ -127,25 +128,65 @@ function findingCounts(findings: readonly Finding[]): string {
 export interface DoctorReport {
   rules: readonly RuleProof[];
   objects: readonly ObjectStatusReport[];
+  metrics: readonly RuleMetricsReport[];
   declared?: { changes: number; rules: readonly RuleVerdict[] };
   commands: readonly FixCommand[];
 }
 
 /** Returns the whole diagnosis: a line for each rule, the status of the objects, and a summary. */
 export function doctorText(
-  { rules, objects, declared, commands }: DoctorReport,
+  { rules, objects, metrics, declared, commands }: DoctorReport,
   verbose: boolean,
   paint: Paint,
 ): string {
   return [
     ...rules.map((proof) => proofText(proof, verbose, paint)),
+    ...metrics.flatMap((report) => ruleMetricsLines(report, verbose, paint)),
     ...objects.map((report) => objectsText(report, paint)),
     ...(declared ? declaredText(declared, verbose, paint) : []),
     ...fixCommandLines(commands),
     '',
-    [proofSummary(rules, paint), ...objectsSummary(objects, paint)].join(' '),
+    [proofSummary(rules, paint), ...metricsSummary(metrics, paint), ...objectsSummary(objects, paint)].join(
+      ' ',
+    ),
     basisText(rules),
   ].join('\n');
+}
+
+/** Returns the metrics of a rule, if they have findings, and otherwise only with `verbose`. */
+function ruleMetricsLines(report: RuleMetricsReport, verbose: boolean, paint: Paint): string[] {
+  const { bucket, destination, rule, verdict, findings } = report;
+  if (findings.length === 0 && !verbose) return [];
+  const mark = verdict === 'broken' ? paint.red('✗') : paint.dim('·');
+  const name = escapeUnprintable(`${rule}  ${bucket} → ${destination}`);
+  return [
+    `${mark} ${name}  ${paint.dim(ruleMetricsText(report))}`,
+    ...findings.flatMap((finding) => findingLines(finding, true, paint)),
+  ];
+}
+
+function ruleMetricsText({ state, days, operations, ...values }: RuleMetricsReport): string {
+  if (state === 'notEnabled') return 'no metrics';
+  const { failed = 0, latencySeconds, pendingOperations } = values;
+  const amounts = [
+    operations === undefined
+      ? `no operations in ${days} days`
+      : `${operations.toLocaleString('en')} operations in ${days} days, ${failed === 0 ? 'none' : failed.toLocaleString('en')} failed`,
+    ...(latencySeconds === undefined ? [] : [`latency ${latencySeconds} s`]),
+    ...(pendingOperations === undefined ? [] : [`${pendingOperations.toLocaleString('en')} pending`]),
+  ];
+  return amounts.join(', ');
+}
+
+/** Returns one sentence on the failed operations of all rules with metrics. */
+function metricsSummary(metrics: readonly RuleMetricsReport[], paint: Paint): string[] {
+  const brokenCount = metrics.filter(({ verdict }) => verdict === 'broken').length;
+  if (brokenCount > 0) return [paint.red(`Operations failed under ${countText(brokenCount, 'rule')}.`)];
+  const operations = metrics.reduce((sum, report) => sum + (report.operations ?? 0), 0);
+  const isIncomplete = metrics.some(({ failed = 0, state }) => failed > 0 || state === 'unreadable');
+  if (operations === 0 || isIncomplete) return [];
+  const days = Math.max(...metrics.map((report) => report.days));
+  return [`None of ${operations.toLocaleString('en')} operations failed in ${days} days.`];
 }
 
 /** Returns one sentence if recent objects were not replicated. */

@@ -36,6 +36,42 @@ const coverageSchema = namedObject(
   },
 ).describe('The part of the bucket that was searched; absent if objects could not be read.');
 
+/** The counts of operations, for the whole history and for its recent part. */
+const failureCountFields = {
+  operations: countField('Number of operations; absent: CloudWatch has no datapoint.').optional(),
+  failed: countField('Number of failed operations; absent: CloudWatch has no datapoint.').optional(),
+  failedSince: z.iso
+    .datetime()
+    .describe('Start of the first metric period with a failure, to the minute within 15 days.')
+    .optional(),
+};
+
+const ruleMetricsSchema = namedObject('RuleMetrics', 'The replication of a rule, as CloudWatch counted it.', {
+  bucket: stringField('The source bucket.'),
+  destination: stringField('The destination bucket.'),
+  rule: stringField('ID of the rule.'),
+  verdict: z
+    .enum(['healthy', 'broken', 'unknown'])
+    .describe(
+      '`broken`: an operation failed within `--failed-since`; `unknown`: no operation, or its result cannot be read.',
+    ),
+  state: z
+    .enum(['available', 'noData', 'notEnabled', 'unreadable'])
+    .describe('Whether CloudWatch has metrics of the rule, and replikey can read all of them.'),
+  days: countField('Length of the history in days; 0 without metrics.'),
+  ...failureCountFields,
+  recent: namedObject('RecentOperations', 'Operations within `--failed-since`.', failureCountFields).describe(
+    'The operations that decide the verdict.',
+  ),
+  latencySeconds: z.number().describe('Largest latency of the last 15 minutes, in seconds.').optional(),
+  pendingOperations: z
+    .number()
+    .describe('Largest number of pending operations in the last 15 minutes.')
+    .optional(),
+  pendingBytes: z.number().describe('Largest number of pending bytes in the last 15 minutes.').optional(),
+  findings: listField(findingSchema, 'The findings about the operations.'),
+});
+
 const diagnosisSchema = namedObject('Diagnosis', 'The findings of the doctor on the existing resources.', {
   format: formatField,
   rules: listField(provenRuleSchema, 'Each existing rule, and each declared rule that does not exist.'),
@@ -71,6 +107,10 @@ const diagnosisSchema = namedObject('Diagnosis', 'The findings of the doctor on 
       findings: listField(findingSchema, 'The findings about the objects.'),
     }),
     'The replication status of the checked objects, by bucket.',
+  ),
+  metrics: listField(
+    ruleMetricsSchema,
+    'The metrics of each existing rule; empty for files and snapshots, which contain none.',
   ),
   declared: namedObject('Declared', 'The declared changes that are not applied yet.', {
     changes: countField('Number of resources that the plan changes.'),

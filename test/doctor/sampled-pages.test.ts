@@ -17,6 +17,7 @@ const FAILED = 100;
 const HOUR_MS = 3_600_000;
 
 let env: TestEnv;
+let firstFailureMs = 0;
 
 beforeAll(async () => {
   env = await testEnv();
@@ -26,6 +27,7 @@ beforeAll(async () => {
   await changeRolePolicy(env.client, (statements) => {
     delete statements.ReplikeyDestinationObjectsTax;
   });
+  firstFailureMs = Date.now();
   await putObjects('Tax/b', FAILED);
   // The rule is proven again. S3 does not retry failed objects.
   await env.reconcile();
@@ -59,7 +61,8 @@ async function doctor(...args: string[]) {
     runCli(['doctor', '--bucket', 'acme-tax', '-o', 'json', ...args], options),
   ]);
   expect(json.code).toBe(text.code);
-  return { code: text.code, stdout: text.stdout, report: JSON.parse(json.stdout).objects[0] };
+  const { objects, metrics } = JSON.parse(json.stdout);
+  return { code: text.code, stdout: text.stdout, report: objects[0], metrics };
 }
 
 test('doctor: finds 100 failed objects after 1,010 replicated ones, and exits with 1', async () => {
@@ -78,7 +81,60 @@ test('doctor: finds 100 failed objects after 1,010 replicated ones, and exits wi
   expect(stdout).toMatch(
     /100 of 1000 sampled objects, 100 of them written within 24 hours; the oldest is Tax\/b/,
   );
-  expect(stdout).toContain('1 of 1 rules proven. Objects failed or were passed over in 1 bucket.');
+  expect(stdout).toContain(
+    '1 of 1 rules proven. Operations failed under 1 rule. Objects failed or were passed over in 1 bucket.',
+  );
+});
+
+// S3 User Guide, "Amazon S3 metrics and dimensions": Sum of OperationsFailedReplication is the number of failed operations,
+// SampleCount that of all operations. Its metric period is a minute.
+test('doctor: counts all failed operations without a sample, with the minute of the first, and exits with 1', async () => {
+  const { code, stdout, metrics } = await doctor('--sample', '0');
+  expect(code).toBe(1);
+  const [{ failedSince }] = metrics;
+  expect(Math.abs(Date.parse(failedSince) - firstFailureMs), 'within one metric period').toBeLessThan(60_000);
+  const counts = { operations: GOOD + FAILED, failed: FAILED, failedSince };
+  expect(metrics).toEqual([
+    expect.objectContaining({
+      rule: 'replikey/tax/tax',
+      verdict: 'broken',
+      state: 'available',
+      days: 14,
+      ...counts,
+      recent: counts,
+    }),
+  ]);
+  const since = failedSince.slice(0, 16);
+  expect(stdout).toContain(`100 of 1,110 operations failed since ${since}Z within 24 hours\n`);
+  expect(stdout).toContain('1 of 1 rules proven. Operations failed under 1 rule.');
+});
+
+test('doctor: shows operations that failed before --failed-since, which do not decide', async () => {
+  const { code, stdout, metrics } = await doctor('--sample', '0', '--failed-since', '0s');
+  expect(code).toBe(0);
+  expect(metrics).toMatchObject([{ verdict: 'healthy', failed: FAILED, recent: {} }]);
+  expect(stdout).toMatch(
+    /RK1405.*\n.*100 of 1,110 operations failed since .* within 14 days; none of them within 0 hours/,
+  );
+});
+
+test('doctor: metrics that it may not read are a finding, and change no exit code', async () => {
+  env.sandbox.faultSettings.faults = [
+    {
+      match: 'GetMetricData',
+      nth: 1,
+      times: 100,
+      what: { status: 403, code: 'AccessDenied', message: 'no' },
+    },
+  ];
+  const { code, stdout, metrics } = await doctor('--sample', '0');
+  env.sandbox.faultSettings.faults = [];
+  expect(code).toBe(0);
+  expect(metrics).toMatchObject([{ verdict: 'unknown', state: 'unreadable', recent: {} }]);
+  expect(stdout).toMatch(
+    /RK1901.*\n.*cannot read the metrics of the rule replikey\/tax\/tax: .*cloudwatch:GetMetricData/,
+  );
+  expect(stdout).not.toContain('operations failed');
 });
 
 test('doctor: finds failed objects with the default sample', async () => {
@@ -89,7 +145,8 @@ test('doctor: finds failed objects with the default sample', async () => {
 
 test('doctor: reports that the bucket has more versions than --sample-pages covers, with one call for each page', async () => {
   const { code, stdout, report } = await doctor('--sample-pages', '1');
-  expect(code).toBe(0);
+  // The metrics cover the whole bucket.
+  expect(code).toBe(1);
   expect(report).toMatchObject({
     verdict: 'healthy',
     coverage: { listed: 1_000, complete: false },

@@ -47,7 +47,7 @@ export const doctorCommand: CommandDefinition = {
       )
       .option(
         '--failed-since <duration>',
-        'fail if objects written within this time failed or were passed over: 15m, 12h (default: 24h)',
+        'fail if operations, or objects written, within this time failed or were passed over: 15m, 12h (default: 24h)',
         parseDurationMs,
       )
       .option('--region <region>', 'look up buckets in this Region first')

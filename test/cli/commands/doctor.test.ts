@@ -67,7 +67,7 @@ describe('doctor with AWS', () => {
       "✓ replikey/tax/tax  acme-tax → acme-tax-replica  proven: all 16 requests are allowed
       · acme-tax  1 object checked: 1 COMPLETED
 
-      1 of 1 rules proven.
+      1 of 1 rules proven. None of 1 operations failed in 14 days.
       Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: control policies, endpoint policies.
       "
     `);
@@ -95,9 +95,12 @@ describe('doctor with AWS', () => {
                   "Action": "s3:ReplicateObject",
                   "Resource": "arn:aws:s3:::acme-tax-replica/Tax/*"
                 }
+      ✗ replikey/tax/tax  acme-tax → acme-tax-replica  1 operations in 14 days, 1 failed, 1 pending
+          warning RK1405 replication operations failed
+            1 of 1 operations failed since T within 24 hours
       ✗ acme-tax  1 object checked: 1 FAILED
           warning RK1401 replication failed, and S3 does not retry it
-            1 of 1 sampled objects, 1 of them written within 24 hours; the oldest is Tax/2026.pdf, since T
+            1 of 1 sampled objects, 1 of them written within 24 hours; the oldest is Tax/2026.pdf, since 2026-11-30T20:46:52.000Z
 
       Commands that apply the fixes. Each writes the whole document, as replikey read it, with the changes.
         policy replikey of the role arn:aws:iam::111122223333:role/replikey-acme-tax: add 1 statement
@@ -109,7 +112,7 @@ describe('doctor with AWS', () => {
           {"Effect":"Allow","Action":"s3:ReplicateObject","Resource":"arn:aws:s3:::acme-tax-replica/Tax/*"}
           ]}'
 
-      0 of 1 rules proven, 1 does not replicate. Objects failed or were passed over in 1 bucket.
+      0 of 1 rules proven, 1 does not replicate. Operations failed under 1 rule. Objects failed or were passed over in 1 bucket.
       Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: control policies, endpoint policies.
       "
     `);
