@@ -12,6 +12,8 @@ test.each([
   ['STS', serviceHandlers.sts],
   ['CloudTrail', serviceHandlers.cloudtrail],
   ['CloudWatch', serviceHandlers.cloudwatch],
+  ['SQS', serviceHandlers.sqs],
+  ['SNS', serviceHandlers.sns],
 ])('docs/how-to/use-the-sandbox.md: lists the operations of %s', (service, handlers) => {
   const [, list = ''] = new RegExp(`^\\*\\*${service}\\*\\*: ([^.]*)\\.(?: |$)`, 'm').exec(docs) ?? [];
   expect(list.split(/,\s+/)).toEqual(Object.keys(handlers).sort());
