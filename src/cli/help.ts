@@ -139,9 +139,9 @@ const OPTION_GROUPS: HeadingGroups = [
     ],
   ],
   ['Locks, leader election and shards:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],
-  ['Target:', ['--account', '--sandbox', '--observed', '--region']],
+  ['Target:', ['--account', '--sandbox', '--server', '--observed', '--region']],
   ['Timeouts:', ['--wait', '--timeout']],
-  ['Output:', ['--output', '--verbose', '--log-level', '--debug', '--version', '--help']],
+  ['Output:', ['--output', '--watch', '--verbose', '--log-level', '--debug', '--version', '--help']],
 ];
 
 /** Returns the table with the headings that options set themselves (`new Option(…).helpGroup('Plan:')`). */

@@ -139,6 +139,16 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
     'pair',
     'rule',
   );
+  const failedOperations = gauge(
+    'replikey_failed_operations',
+    'Operations of a pair that failed in the last 24 hours, by its metrics.',
+    'pair',
+  );
+  const failedSince = gauge(
+    'replikey_failed_operations_since_timestamp_seconds',
+    'Unix time of the start of the first metric period with a failure in the last 24 hours.',
+    'pair',
+  );
   const replicationLatency = gauge(
     'replikey_replication_latency_seconds',
     'Largest replication latency of the last 15 minutes, in seconds.',
@@ -259,6 +269,8 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
       metricsReadable,
       retainedStatements,
       retainedExpiry,
+      failedOperations,
+      failedSince,
     ])
       metric.reset();
     for (const pair of status.pairs) {
@@ -275,6 +287,9 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
         lastSuccess.set({ pair: pair.name }, Date.parse(pair.lastSuccess) / 1000);
       if (pair.replication && pair.replication.state !== 'notEnabled')
         metricsReadable.set({ pair: pair.name }, pair.replication.state === 'unreadable' ? 0 : 1);
+      const { failed, failedSince: since } = pair.replication ?? {};
+      if (failed !== undefined) failedOperations.set({ pair: pair.name }, failed);
+      if (since !== undefined) failedSince.set({ pair: pair.name }, Date.parse(since) / 1000);
       for (const [status, count] of Object.entries(pair.objects?.byStatus ?? {}))
         objectCount.set({ pair: pair.name, status }, count);
       if (pair.objects?.oldestPending !== undefined)

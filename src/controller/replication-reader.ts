@@ -8,6 +8,7 @@ import {
   type MeasuredRule,
   type ReplicationMetrics,
   type RuleMetrics,
+  type RuleReading,
   readRuleMetrics,
   summarizeRule,
 } from '../facts/replication-metrics.ts';
@@ -92,6 +93,34 @@ export function pairRulesOf(pairs: readonly BucketReplication[], proof: readonly
   };
 }
 
+/** The metrics of a pair, and the readings of its rules from which they follow. */
+interface PairMeasurement {
+  metrics: ReplicationMetrics;
+  rules: { reading: RuleReading; summary: RuleMetrics }[];
+}
+
+/** Reads the metrics of all pairs together: one call for each account, Region and 100 rules. */
+export async function readPairMetrics(
+  aws: AwsClient,
+  pairs: ReadonlyMap<string, PairRules>,
+): Promise<Map<string, PairMeasurement>> {
+  const measuredRules = [...pairs.values()].flatMap(({ measured }) => measured);
+  const readings = await readRuleMetrics(aws, measuredRules, DAY_PERIODS, lastDay(aws.now()));
+  const readingByRule = new Map(readings.map((reading) => [reading.rule, reading]));
+  // The responses set the clock.
+  const nowMs = aws.now();
+  return new Map(
+    [...pairs].map(([key, { measured, unmeasured, unmanaged }]) => {
+      const rules = measured.flatMap((rule) => {
+        const reading = readingByRule.get(rule);
+        return reading ? [{ reading, summary: summarizeRule(reading, nowMs) }] : [];
+      });
+      const summaries = [...rules.map(({ summary }) => summary), ...unmanaged.map(withoutCredentials)];
+      return [key, { metrics: combineRuleMetrics(summaries, unmeasured, nowMs), rules }];
+    }),
+  );
+}
+
 const QUEUE_KEY = 'metrics';
 
 export function createReplicationReader(options: ReplicationReaderOptions): ReplicationReader {
@@ -107,29 +136,16 @@ export function createReplicationReader(options: ReplicationReaderOptions): Repl
   }
 
   async function read(): Promise<void> {
-    const aws = client();
-    const pairs = rulesByPair();
-    const rules = [...pairs.values()].flatMap(({ measured }) => measured);
-    const readings = await readRuleMetrics(aws, rules, DAY_PERIODS, lastDay(aws.now()));
+    const measured = await readPairMetrics(client(), rulesByPair());
     if (isDraining) return;
-    const readingByRule = new Map(readings.map((reading) => [reading.rule, reading]));
-    // The responses set the clock.
-    const nowMs = aws.now();
-    for (const [key, { measured, unmeasured, unmanaged }] of pairs) {
-      const summaries: RuleMetrics[] = [];
-      const measurements: RuleMeasurement[] = [];
-      for (const rule of measured) {
-        const reading = readingByRule.get(rule);
-        if (!reading) continue;
-        const summary = summarizeRule(reading, nowMs);
-        summaries.push(summary);
-        const { failed } = reading.series;
-        measurements.push(toMeasurement(rule, summary, failed && counter.count(ruleKeyOf(rule), failed)));
-      }
-      const unreadable = unmanaged.map(withoutCredentials);
-      onRead(key, combineRuleMetrics([...summaries, ...unreadable], unmeasured, nowMs), measurements);
+    for (const [key, { metrics, rules }] of measured) {
+      const measurements = rules.map(({ reading: { rule, series }, summary }) =>
+        toMeasurement(rule, summary, series.failed && counter.count(ruleKeyOf(rule), series.failed)),
+      );
+      onRead(key, metrics, measurements);
     }
-    counter.finishRead(rules.map(ruleKeyOf), nowMs);
+    const readRules = [...measured.values()].flatMap(({ rules }) => rules.map(({ reading }) => reading.rule));
+    counter.finishRead(readRules.map(ruleKeyOf), client().now());
   }
 
   return {

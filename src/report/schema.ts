@@ -16,6 +16,7 @@ import {
   unknownField,
   variableSchema,
 } from './plan-schema.ts';
+import { statusReportSchema } from './status-schema.ts';
 
 const commandsField = listField(
   namedObject('FixCommand', 'A command that applies fixes to one document.', {
@@ -281,6 +282,7 @@ const outputValueSchema = z.union([
   validationSchema,
   importSchema,
   snapshotSchema,
+  statusReportSchema,
   errorSchema,
 ]);
 

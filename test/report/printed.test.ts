@@ -12,12 +12,59 @@ import {
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import { Ajv, type ValidateFunction } from 'ajv';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createRoutes, type RoutesOptions } from '../../src/controller/routes.ts';
+import { startControllerServer } from '../../src/controller/server.ts';
 import { outputSchema } from '../../src/report/schema.ts';
 import { changeRolePolicy, EAST, keyOf, REPLICA, ROLE, WEST } from '../sandbox/support.ts';
 import { runCli } from '../support/cli.ts';
+import { controllerStatus, pairStatus } from '../support/controller-status.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { fakeClock } from '../support/fake-clock.ts';
 import { nameOf, type Schema } from './output-tables.ts';
+
+/** A controller whose status has every field. */
+const statusServer = await startControllerServer(
+  createRoutes({
+    controller: {
+      status: () =>
+        controllerStatus([
+          pairStatus({
+            name: 'tax',
+            replication: {
+              at: '2026-01-01T00:00:00.000Z',
+              state: 'unreadable',
+              reason: 'AccessDenied',
+              rulesWithoutMetrics: 1,
+              operations: 2,
+              failed: 1,
+              failedSince: '2026-01-01T00:00:00.000Z',
+              failedUntil: '2026-01-01T00:05:00.000Z',
+              replicatedUntil: '2026-01-01T00:00:00.000Z',
+              unrecovered: true,
+              latencySeconds: 1.5,
+              pendingOperations: 1,
+              pendingBytes: 1_000,
+              history: { failed: [], latencySeconds: [] },
+            },
+            canary: { at: '2026-01-01T00:00:00.000Z', result: 'replicated', latencyMs: 812.5 },
+          }),
+          pairStatus({
+            name: 'cross-account',
+            sides: [
+              {
+                source: { bucket: 'acme-a', region: 'us-east-1', account: 'main' },
+                destination: { bucket: 'acme-b', region: 'us-east-1', account: 'backup' },
+              },
+            ],
+          }),
+        ]),
+    },
+    settings: { clock: fakeClock(), intervalMs: 1_000 },
+  } as unknown as RoutesOptions),
+  { host: '127.0.0.1', port: 0 },
+);
+afterAll(() => statusServer.close());
 
 /** One run of the program, with the schema of its output. */
 interface Run {
@@ -321,6 +368,9 @@ const RUNS: Record<string, Run> = {
       });
     },
   },
+  'status of a pair': { as: 'StatusReport', args: ['status', '-'], before: (env) => env.reconcile() },
+  'status of a controller': { as: 'StatusReport', args: ['status', '--server', statusServer.url] },
+  'status of a pair with pending changes': { as: 'StatusReport', args: ['status', '-'] },
   'valid specs': { as: 'Validation', args: ['validate', '-'] },
   'valid specs with variables': { as: 'Validation', yaml: VARIABLES, args: ['validate', '-'] },
   'invalid Defaults': { as: 'Validation', code: 65, yaml: DEFAULTS, args: ['validate', '-'] },

@@ -12,6 +12,7 @@ import { permissionsCommand } from './permissions.ts';
 import { planCommand } from './plan.ts';
 import { sandboxCommand } from './sandbox.ts';
 import { schemaCommand } from './schema.ts';
+import { statusCommand } from './status.ts';
 import { validateCommand } from './validate.ts';
 import { verifyCommand } from './verify.ts';
 
@@ -20,6 +21,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   planCommand,
   applyCommand,
   observeCommand,
+  statusCommand,
   verifyCommand,
   doctorCommand,
   importCommand,
@@ -39,7 +41,7 @@ export const COMMAND_GROUPS: readonly (readonly [heading: string, commands: read
   [
     ['Write specs:', [initCommand, importCommand, validateCommand, explainCommand, schemaCommand]],
     ['Plan and apply:', [planCommand, applyCommand, observeCommand]],
-    ['Check replication:', [doctorCommand, verifyCommand]],
+    ['Check replication:', [statusCommand, doctorCommand, verifyCommand]],
     ['Try it without an AWS account:', [sandboxCommand, demoCommand]],
     ['Setup:', [permissionsCommand, completionCommand, manCommand]],
   ];
