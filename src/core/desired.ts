@@ -1,7 +1,8 @@
 import type { BucketReplication } from '../spec/types.ts';
-import { isJsonEqual } from '../util/canonical-json.ts';
+import { isJsonEqual, sortKeys } from '../util/canonical-json.ts';
 import { keyResourceId, roleResourceId } from './ids.ts';
 import type { Kind } from './kind.ts';
+import { isRef } from './ref.ts';
 import type { Id, Resource } from './resource.ts';
 
 /**
@@ -23,7 +24,7 @@ export function desiredResources(pairs: readonly BucketReplication[], kinds: rea
           drainMs: pair.policy.drainMs,
         };
         const existing = byId.get(resource.id);
-        byId.set(resource.id, existing ? mergeDeclarations(existing, resource, kind) : resource);
+        byId.set(resource.id, existing ? mergeDeclarations(existing, resource) : resource);
       }
     }
   }
@@ -67,18 +68,37 @@ export function sharedResourceKeysOf(pair: BucketReplication): string[] {
   return [...new Set([source.bucket, destination.bucket, ...role, ...keys])];
 }
 
-function mergeDeclarations(first: Resource, second: Resource, kind: Kind): Resource {
-  const isEqual = isJsonEqual(first.spec, second.spec);
-  if (!isEqual && !kind.mergeSpecs) {
+function mergeDeclarations(first: Resource, second: Resource): Resource {
+  const spec = uniteSpecs(first.spec, second.spec);
+  if (spec === undefined) {
     const names = `${first.declaredBy.join(', ')} and ${second.declaredBy.join(', ')}`;
     throw new Error(`${first.id} is declared differently by ${names}`);
   }
   return {
     ...first,
-    spec: isEqual ? first.spec : kind.normalize(kind.mergeSpecs?.(first.spec, second.spec)),
+    spec,
     after: [...new Set([...first.after, ...second.after])],
     declaredBy: [...new Set([...first.declaredBy, ...second.declaredBy])],
     // The objects in flight of the slowest spec decide.
     drainMs: Math.max(first.drainMs ?? 0, second.drainMs ?? 0),
   };
 }
+
+/**
+ * Unites the declarations of a resource by two specs: maps have the entries of both, such as the buckets that may send to
+ * a queue. Undefined if they contradict each other.
+ */
+function uniteSpecs(first: unknown, second: unknown): unknown {
+  if (isJsonEqual(first, second)) return first;
+  if (!isMap(first) || !isMap(second)) return undefined;
+  const united: Record<string, unknown> = { ...first };
+  for (const [key, value] of Object.entries(second)) {
+    const unitedValue = key in first ? uniteSpecs(first[key], value) : value;
+    if (unitedValue === undefined) return undefined;
+    united[key] = unitedValue;
+  }
+  return sortKeys(united);
+}
+
+const isMap = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !isRef(value);

@@ -20,10 +20,8 @@ export interface Kind<Spec = unknown, Doc = unknown, Foreign = unknown> {
   scope: Scope<Doc>;
   /** IAM actions that the kind uses. */
   permissions: { read: string[]; write: string[] };
-  /** Resources that a spec declares. */
+  /** Resources that a spec declares. If several specs share one, their declarations contradict each other in nothing. */
   desired(context: DesiredContext): Resource<Spec>[];
-  /** Merges the declarations of a resource by two specs. Absent: a resource that several specs share is equal for each. */
-  mergeSpecs?(first: Spec, second: Spec): Spec;
   /** Resources of this kind that a removed spec may have left behind, with nothing desired in them. */
   orphans?(orphan: Orphan): Resource<Spec>[];
   /**

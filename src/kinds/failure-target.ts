@@ -30,7 +30,7 @@ export interface TargetPolicy {
   senders: Record<string, string>;
 }
 
-/** The policy of a queue or topic, with the settings that decide whether S3 can send to it. */
+/** The policy of a queue or topic, with the settings that decideSend whether S3 can send to it. */
 export interface TargetDoc {
   policy: Policy;
   /** The KMS key that encrypts messages: an id, an ARN or an alias; absent: SSE with keys of the service, or none. */
@@ -111,10 +111,6 @@ export function desiredTargetPolicy(
 /** The members of the kinds that queues and topics share. All are pure. */
 export function targetPolicyMembers(type: TargetType) {
   return {
-    mergeSpecs: (first: TargetPolicy, second: TargetPolicy): TargetPolicy => ({
-      ...first,
-      senders: { ...first.senders, ...second.senders },
-    }),
     parse: parseTargetPolicy,
     normalize: ({ target, senders }: TargetPolicy): TargetPolicy => ({ target, senders: sortKeys(senders) }),
     render: (
@@ -122,7 +118,7 @@ export function targetPolicyMembers(type: TargetType) {
       current: Current<TargetPolicy, Statement[]> | undefined,
     ): TargetDoc => renderTargetPolicy(type, resource, current),
     check: (change: Change<TargetPolicy, TargetDoc, Statement[]>) => ({
-      blocked: blockedReason(type, change),
+      blocked: senderProblem(type, change),
     }),
     explain: () => `S3 sends events to a ${type.noun} only if its policy allows it`,
     response: { replacesWholeDocument: true },
@@ -243,7 +239,7 @@ function renderTargetPolicy(
   const foreign = (current?.foreign ?? []).filter((statement) => !isOwn(statement));
   const kept = Object.assign({}, ...(current?.foreign ?? []).filter(isOwn).map(sendersOf));
   const needed = Object.entries(spec.senders).filter(
-    ([bucket, account]) => !isAllowed(type, name, [bucket, account], foreign),
+    ([bucket, account]) => !isSendAllowed(type, name, [bucket, account], foreign),
   );
   const statements = senderStatements(name, { ...kept, ...Object.fromEntries(needed) });
   return {
@@ -253,7 +249,7 @@ function renderTargetPolicy(
 }
 
 /** Returns the decision of a policy on the events of a bucket. */
-const decide = (
+const decideSend = (
   { action, noun }: TargetType,
   target: string,
   [bucket, account]: [string, string],
@@ -270,9 +266,9 @@ const decide = (
     { resource: { name: `${noun} policy`, policy: joinPolicy({}, statements) } },
   );
 
-const isAllowed = (...request: Parameters<typeof decide>): boolean => decide(...request).allowed;
+const isSendAllowed = (...request: Parameters<typeof decideSend>): boolean => decideSend(...request).allowed;
 
-function blockedReason(
+function senderProblem(
   type: TargetType,
   change: Change<TargetPolicy, TargetDoc, Statement[]>,
 ): string | undefined {
@@ -290,7 +286,7 @@ function blockedReason(
   if (bytes > maxBytes || statements.length > maxStatements)
     return `the policy of the ${noun} ${name} would have ${bytes} bytes and ${statements.length} statements, but ${service.toUpperCase()} allows ${maxBytes} bytes and ${maxStatements} statements; use a ${noun} for fewer buckets, or add a statement of your own for all buckets of the account`;
   for (const sender of Object.entries(spec.senders)) {
-    const { kind, reason } = decide(type, name, sender, statements);
+    const { kind, reason } = decideSend(type, name, sender, statements);
     if (kind === 'explicitDeny')
       return `${reason}; change that statement, so that S3 can send events of ${sender[0]}`;
   }

@@ -35,13 +35,13 @@ export function toNotificationDoc(
 ): NotificationDoc {
   const configurationsByElement: Record<string, NotificationConfiguration[]> = {
     TopicConfiguration: (response.TopicConfigurations ?? []).map((configuration) =>
-      toConfiguration('TopicConfiguration', configuration.TopicArn, configuration),
+      describeConfiguration('TopicConfiguration', configuration.TopicArn, configuration),
     ),
     QueueConfiguration: (response.QueueConfigurations ?? []).map((configuration) =>
-      toConfiguration('QueueConfiguration', configuration.QueueArn, configuration),
+      describeConfiguration('QueueConfiguration', configuration.QueueArn, configuration),
     ),
     CloudFunctionConfiguration: (response.LambdaFunctionConfigurations ?? []).map((configuration) =>
-      toConfiguration('CloudFunctionConfiguration', configuration.LambdaFunctionArn, configuration),
+      describeConfiguration('CloudFunctionConfiguration', configuration.LambdaFunctionArn, configuration),
     ),
     EventBridgeConfiguration: response.EventBridgeConfiguration
       ? [{ element: 'EventBridgeConfiguration', events: [], isFiltered: false }]
@@ -68,7 +68,7 @@ interface SdkConfiguration {
   Filter?: { Key?: { FilterRules?: { Value?: string | undefined }[] | undefined } | undefined } | undefined;
 }
 
-const toConfiguration = (
+const describeConfiguration = (
   element: string,
   target: string | undefined,
   { Id, Events = [], Filter }: SdkConfiguration,
@@ -162,10 +162,10 @@ const TARGET_ELEMENTS: Record<string, string> = {
 
 function toElementXml({ element, id = '', target = '', events, xml }: NotificationConfiguration): string {
   if (xml !== undefined) return xml;
-  const text = (name: string, value: string) => `<${name}>${escapeXml(value)}</${name}>`;
+  const text = (name: string, value: string) => `<${name}>${escapeXmlText(value)}</${name}>`;
   const fields = [text('Id', id), text(TARGET_ELEMENTS[element] ?? '', target)];
   return `<${element}>${[...fields, ...events.map((event) => text('Event', event))].join('')}</${element}>`;
 }
 
-const escapeXml = (text: string): string =>
+const escapeXmlText = (text: string): string =>
   text.replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`);

@@ -7,7 +7,7 @@ import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts
 import type { Change, Kind } from '../core/kind.ts';
 import type { Aws, Current, Location, Resource } from '../core/resource.ts';
 import { toSidName, toStatementList } from '../policy/statements.ts';
-import type { BucketReplication, FailureEvent } from '../spec/types.ts';
+import type { BucketReplication, FailureEventName } from '../spec/types.ts';
 import { awsCli, MERGED_FILE, mergeCommand } from '../util/aws-cli.ts';
 import { compareCodeUnits, isJsonEqual, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
@@ -26,11 +26,11 @@ import { bucketScope } from './scopes.ts';
 export interface S3Notification {
   bucket: string;
   /** By id: `replikey/<spec>`. */
-  entries: Record<string, NotificationEntry>;
+  entries: Record<string, FailureEntry>;
 }
 
 /** Events of a bucket, of all of its rules, that S3 sends to a queue or topic. */
-export interface NotificationEntry {
+export interface FailureEntry {
   /** ARN of the queue or topic. */
   to: string;
   /** Event names of S3, sorted. */
@@ -52,7 +52,7 @@ type CurrentNotification = Current<S3Notification, NotificationConfiguration[]>;
  *
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
  */
-const EVENT_NAMES: Record<FailureEvent, string> = {
+const S3_EVENT_NAMES: Record<FailureEventName, string> = {
   failed: 's3:Replication:OperationFailedReplication',
   missedThreshold: 's3:Replication:OperationMissedThreshold',
   replicatedLate: 's3:Replication:OperationReplicatedAfterThreshold',
@@ -120,7 +120,7 @@ export const s3Notification: Kind<S3Notification, NotificationDoc, NotificationC
     return {
       spec: {
         bucket: name,
-        entries: Object.fromEntries(managed.map((entry) => [entry.id ?? '', toEntry(entry)])),
+        entries: Object.fromEntries(managed.map((entry) => [entry.id ?? '', parseEntry(entry)])),
       },
       // The text of the managed entries, by their ids: an entry that stays keeps what this version does not know.
       attrs: {
@@ -164,7 +164,7 @@ export const s3Notification: Kind<S3Notification, NotificationDoc, NotificationC
   response: { replacesWholeDocument: true },
 
   check: (change) => ({
-    blocked: blockedReason(change),
+    blocked: notificationProblem(change),
     notes: coverageNotes(change),
     changeNotes: undeclaredKeyNotes(change.resource),
   }),
@@ -204,12 +204,12 @@ function desiredEntries(pairs: readonly BucketReplication[]): S3Notification['en
     const events = (failures?.events ?? []).filter((event) => !claimed.has(event));
     if (!failures || events.length === 0) continue;
     for (const event of events) claimed.add(event);
-    entries[toEntryId(name)] = { to: failures.to, events: events.map((event) => EVENT_NAMES[event]) };
+    entries[toEntryId(name)] = { to: failures.to, events: events.map((event) => S3_EVENT_NAMES[event]) };
   }
   return entries;
 }
 
-const toEntry = ({ target = '', events, isFiltered }: NotificationConfiguration): NotificationEntry => ({
+const parseEntry = ({ target = '', events, isFiltered }: NotificationConfiguration): FailureEntry => ({
   to: target,
   events: toSortedSet(events),
   ...(isFiltered && { filtered: true as const }),
@@ -218,7 +218,7 @@ const toEntry = ({ target = '', events, isFiltered }: NotificationConfiguration)
 /** Returns the element of an entry. It keeps its text if the entry is as desired. */
 function toStoredEntry(
   id: string,
-  entry: NotificationEntry,
+  entry: FailureEntry,
   current: CurrentNotification | undefined,
 ): NotificationConfiguration {
   const xml = isJsonEqual(current?.spec.entries[id], { ...entry, events: toSortedSet(entry.events) })
@@ -242,7 +242,7 @@ const contains = ({ events }: NotificationConfiguration, event: string): boolean
 const sends = (configuration: NotificationConfiguration, to: string, event: string): boolean =>
   configuration.target === to && !configuration.isFiltered && contains(configuration, event);
 
-function blockedReason({
+function notificationProblem({
   resource: { name, spec },
   current,
   doc,

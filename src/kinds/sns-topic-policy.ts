@@ -49,7 +49,7 @@ export const snsTopicPolicy: Kind<TargetPolicy, TargetDoc, Statement[]> = {
       manual: {
         what: `allow S3 to send events to the topic ${name}`,
         document: toStatementList(senderStatements(name, senders)),
-        command: addSendersCommand(name, senders),
+        command: addTopicSendersCommand(name, senders),
       },
     },
   ],
@@ -82,7 +82,7 @@ export const snsTopicPolicy: Kind<TargetPolicy, TargetDoc, Statement[]> = {
 };
 
 /** Returns the command that adds statements to a topic policy, in an account that replikey cannot read. */
-function addSendersCommand(arn: string, senders: TargetPolicy['senders']): string {
+function addTopicSendersCommand(arn: string, senders: TargetPolicy['senders']): string {
   const topic = { region: parseTargetArn(arn).region, 'topic-arn': arn };
   return mergeSenderCommand(
     {

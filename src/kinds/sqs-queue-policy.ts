@@ -38,7 +38,7 @@ export const sqsQueuePolicy: Kind<TargetPolicy, TargetDoc, Statement[]> = {
       aws.send(
         location,
         new GetQueueAttributesCommand({
-          QueueUrl: queueUrlOf(name),
+          QueueUrl: queueUrlOfArn(name),
           // SQS omits attributes that are not set. The ARN shows that the response is complete.
           AttributeNames: ['QueueArn', 'Policy', 'KmsMasterKeyId'],
         }),
@@ -57,7 +57,7 @@ export const sqsQueuePolicy: Kind<TargetPolicy, TargetDoc, Statement[]> = {
       manual: {
         what: `allow S3 to send events to the queue ${name}`,
         document: toStatementList(senderStatements(name, senders)),
-        command: addSendersCommand(name, senders),
+        command: addQueueSendersCommand(name, senders),
       },
     },
   ],
@@ -69,13 +69,16 @@ export const sqsQueuePolicy: Kind<TargetPolicy, TargetDoc, Statement[]> = {
     const Policy = isEmpty ? '' : JSON.stringify(doc?.policy);
     await aws.send(
       location,
-      new SetQueueAttributesCommand({ QueueUrl: queueUrlOf(name), Attributes: { Policy } }),
+      new SetQueueAttributesCommand({ QueueUrl: queueUrlOfArn(name), Attributes: { Policy } }),
     );
   },
 
   async fetchTags(aws, { name, location }) {
     const { ListQueueTagsCommand } = await import('@aws-sdk/client-sqs');
-    const { Tags = {} } = await aws.send(location, new ListQueueTagsCommand({ QueueUrl: queueUrlOf(name) }));
+    const { Tags = {} } = await aws.send(
+      location,
+      new ListQueueTagsCommand({ QueueUrl: queueUrlOfArn(name) }),
+    );
     return Tags;
   },
 
@@ -84,20 +87,20 @@ export const sqsQueuePolicy: Kind<TargetPolicy, TargetDoc, Statement[]> = {
       '': ['DeleteQueue'],
       '/': ['SetQueueAttributes', 'AddPermission', 'RemovePermission'],
     },
-    matches: ({ queueUrl }, names) => names.some((name) => queueUrl === queueUrlOf(name)),
+    matches: ({ queueUrl }, names) => names.some((name) => queueUrl === queueUrlOfArn(name)),
   },
 };
 
 /** Returns the URL of a queue, which calls of SQS name. */
-export function queueUrlOf(arn: string): string {
+export function queueUrlOfArn(arn: string): string {
   const { region, account, name } = parseTargetArn(arn);
   return `https://sqs.${region}.${dnsSuffixesOf(region)[0]}/${account}/${name}`;
 }
 
 /** Returns the command that adds statements to a queue policy, in an account that replikey cannot read. */
-function addSendersCommand(arn: string, senders: TargetPolicy['senders']): string {
+function addQueueSendersCommand(arn: string, senders: TargetPolicy['senders']): string {
   const { region } = parseTargetArn(arn);
-  const queue = { region, 'queue-url': queueUrlOf(arn) };
+  const queue = { region, 'queue-url': queueUrlOfArn(arn) };
   return mergeSenderCommand(
     {
       get: awsCli('sqs get-queue-attributes', {

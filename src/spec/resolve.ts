@@ -7,7 +7,7 @@ import type { KeyDeclaration, ReplicationDocument } from './schema.ts';
 import type {
   Account,
   BucketReplication,
-  FailureEvent,
+  FailureEventName,
   KeyChoice,
   KeySettings,
   RoleChoice,
@@ -103,7 +103,7 @@ function resolveFailures(
       account: owner && 'name' in owner ? owner.name : owner?.account,
       accountId,
       managed: owner?.managed ?? false,
-      events: toSortedSet(failures.events) as FailureEvent[],
+      events: toSortedSet(failures.events) as FailureEventName[],
     }),
   };
 }

@@ -119,10 +119,10 @@ export interface FailureEvents {
   /** Whether replikey has credentials for the account. */
   managed: boolean;
   /** Sorted. */
-  events: FailureEvent[];
+  events: FailureEventName[];
 }
 
-export type FailureEvent = 'failed' | 'missedThreshold' | 'replicatedLate' | 'notTracked';
+export type FailureEventName = 'failed' | 'missedThreshold' | 'replicatedLate' | 'notTracked';
 
 /** A key by alias is looked up, and created when absent. A key by ARN must exist and is never changed. */
 export type KeyChoice = ({ alias: string } & KeySettings) | { arn: string };

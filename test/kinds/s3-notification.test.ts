@@ -12,7 +12,7 @@ import { splitRoot } from '../../src/kinds/notification-document.ts';
 import { s3Notification } from '../../src/kinds/s3-notification.ts';
 import { apply, type StepResult } from '../../src/reconcile/apply.ts';
 import { observe } from '../../src/reconcile/observe.ts';
-import type { BucketReplication, FailureEvent } from '../../src/spec/types.ts';
+import type { BucketReplication, FailureEventName } from '../../src/spec/types.ts';
 import { testPair } from '../support/pair.ts';
 import { TEST_SECRET } from '../support/secrets.ts';
 
@@ -83,7 +83,7 @@ async function textOf(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-const pairWith = (name: string, events: FailureEvent[], to = QUEUE): BucketReplication =>
+const pairWith = (name: string, events: FailureEventName[], to = QUEUE): BucketReplication =>
   testPair({ name, failures: { to, path: 'spec.failures.to', accountId: ACCOUNT, managed: true, events } });
 
 /** Returns the notification configuration that pairs declare, without the resources that it needs. */
@@ -347,7 +347,7 @@ test('s3.notification: 200 random merges keep every byte of foreign configuratio
       eventBridge: fc.boolean(),
       position: fc.nat(20),
       change: fc.oneof(
-        fc.subarray(['failed', 'missedThreshold', 'replicatedLate', 'notTracked'] as FailureEvent[], {
+        fc.subarray(['failed', 'missedThreshold', 'replicatedLate', 'notTracked'] as FailureEventName[], {
           minLength: 1,
         }),
         fc.constant('prune' as const),
