@@ -80,6 +80,17 @@ export const SPEC_TAG = 'replikey:spec';
 /** Prefix of role tags that record the `deletion` of a spec, Retain or Remove. The name of the spec follows. */
 export const DELETION_TAG_PREFIX = 'replikey:deletion:';
 
+/** Value of such a tag for a spec that declared failure events, too: prune also looks for its notification entries. */
+const REMOVE_FAILURES = 'Remove failures';
+
+/** Returns the value of such a tag. */
+export const toDeletionTag = (isRemoved: boolean, hasFailures: boolean): string =>
+  isRemoved ? (hasFailures ? REMOVE_FAILURES : 'Remove') : 'Retain';
+
+/** Returns what such a tag records; undefined unless the spec set `deletion: Remove`. */
+export const parseDeletionTag = (value: string | undefined): { hasFailures: boolean } | undefined =>
+  value === 'Remove' || value === REMOVE_FAILURES ? { hasFailures: value !== 'Remove' } : undefined;
+
 /**
  * Prefix of role tags that record the former role of a configuration, whose policy still has statements. The name of
  * that role follows, with `/` for each comma, which AWS does not allow in tags.

@@ -17,6 +17,13 @@ export interface Orphan {
   /** Destinations in other accounts: within one account, S3 does not need the bucket policy. */
   destinations: LocatedBucket[];
   keys: { arn: string; location: Location }[];
+  /** Source buckets with entries of the spec in their notification configurations. */
+  notifications: LocatedNotification[];
+}
+
+export interface LocatedNotification extends LocatedBucket {
+  /** The queues and topics of its entries, by ARN. */
+  targets: { arn: string; location: Location }[];
 }
 
 export interface LocatedBucket {

@@ -41,7 +41,8 @@ export interface Resource<S = unknown> {
   /** Where the YAML declares it. */
   position: Position;
   /**
-   * Specs, by their names in Sids, whose undeclared entries are removed from the document; absent: all entries stay.
+   * Specs, by their names in Sids, whose undeclared entries are removed from the document; for the policy of a queue or
+   * topic, source buckets. Absent: all entries stay.
    */
   pruneOwners?: string[];
   /** Specs, by their names in Sids, whose undeclared rules prune only disables: objects of them may be in flight. */

@@ -1,7 +1,13 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { Document, visit, type YAMLMap } from 'yaml';
 import { factValue, isUnread } from '../core/facts.ts';
-import { DELETION_TAG_PREFIX, isReplikeyRule, specNameOfRule, toRuleId } from '../core/ids.ts';
+import {
+  DELETION_TAG_PREFIX,
+  isReplikeyRule,
+  parseDeletionTag,
+  specNameOfRule,
+  toRuleId,
+} from '../core/ids.ts';
 import { accountOfArn, toList } from '../iam/context.ts';
 import { matchWildcard } from '../iam/pattern.ts';
 import type { Statement } from '../iam/types.ts';
@@ -230,7 +236,9 @@ function specOf(context: RenderContext, name: string): object {
     },
     rules: rules.map((rule) => ruleOf(rule, name)),
     policy:
-      facts?.tags[DELETION_TAG_PREFIX + name] === 'Remove' && !byArn ? { deletion: 'Remove' } : undefined,
+      parseDeletionTag(facts?.tags[DELETION_TAG_PREFIX + name]) && !byArn
+        ? { deletion: 'Remove' }
+        : undefined,
   });
 }
 

@@ -1,5 +1,6 @@
 import { bucketResourceId, positionOfPath } from '../core/ids.ts';
 import type { Change, Kind } from '../core/kind.ts';
+import { type Orphan, orphanResource } from '../core/orphan.ts';
 import type { Aws, Current, Id, Location, Resource } from '../core/resource.ts';
 import { toList } from '../iam/context.ts';
 import { evaluate } from '../iam/evaluate.ts';
@@ -107,6 +108,28 @@ export function desiredTargetPolicy(
     },
   ];
 }
+
+/** Returns the policies of the queues and topics that an orphan sent events to. */
+export const orphanTargetPolicies = (
+  { kind, service }: TargetType,
+  orphan: Orphan,
+): Resource<TargetPolicy>[] =>
+  orphan.notifications.flatMap(({ bucket, targets }) =>
+    targets
+      .filter(({ arn }) => parseTargetArn(arn).service === service)
+      .map(({ arn, location }) => ({
+        ...orphanResource(orphan, {
+          id: targetPolicyId(arn),
+          kind,
+          name: arn,
+          location,
+          spec: { target: arn, senders: {} },
+          after: [],
+        }),
+        // All buckets of an account share a statement, so it contains no names of specs.
+        pruneOwners: [bucket],
+      })),
+  );
 
 /** The members of the kinds that queues and topics share. All are pure. */
 export function targetPolicyMembers(type: TargetType) {

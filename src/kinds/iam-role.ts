@@ -15,8 +15,10 @@ import {
   locationOfSide,
   NARROW_TAG_PREFIX,
   namedRoleResourceId,
+  parseDeletionTag,
   positionOfPath,
   roleResourceId,
+  toDeletionTag,
 } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
@@ -49,7 +51,10 @@ export interface IamRole {
   permissionsBoundary?: string;
   /** The declared tags; the role may have others. */
   tags?: Record<string, string>;
-  /** Specs that declare `deletion: Remove`, recorded in tags. Prune reads them after the spec was removed. */
+  /**
+   * Specs that declare `deletion: Remove`, recorded in tags. Prune reads them after the spec was removed. The name of a
+   * spec that declares failure events, now or before, is followed by ` failures`.
+   */
   removable?: string[];
   /**
    * Keys of the tags that record the roles that the configurations of the specs used before. Policies of these roles
@@ -119,7 +124,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
                     roleResourceId('iam.role', other) === roleResourceId('iam.role', pair) &&
                     other.policy.deletion === 'Remove',
                 )
-                .map(({ name }) => name),
+                .map(({ name, failures }) => (failures ? name + FAILURES_MARK : name)),
             },
       after: [],
       declaredBy: [pair.name],
@@ -165,7 +170,10 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
         permissionsBoundary: spec.permissionsBoundary && doc.permissionsBoundary,
         tags: spec.tags && pickTags(spec.tags, doc.tags),
         removable: toSortedSet(
-          declaredBy.filter((name) => doc.tags[DELETION_TAG_PREFIX + name] === 'Remove'),
+          declaredBy.flatMap((name) => {
+            const deletion = parseDeletionTag(doc.tags[DELETION_TAG_PREFIX + name]);
+            return deletion ? (deletion.hasFailures ? name + FAILURES_MARK : name) : [];
+          }),
         ),
         formerRoles: spec.formerRoles && formerRoles,
       }),
@@ -193,7 +201,9 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       permissionsBoundary: spec.permissionsBoundary ?? current?.attrs.permissionsBoundary,
       tags: {
         ...spec.tags,
-        ...Object.fromEntries(deletionTags(spec.removable, current?.spec.removable).map(toEntry)),
+        ...Object.fromEntries(
+          deletionTags(keepFailures(spec.removable, current), current?.spec.removable).map(toEntry),
+        ),
         ...Object.fromEntries((spec.formerRoles ?? []).map((key) => [key, ''])),
       },
     });
@@ -383,11 +393,23 @@ const manualCreation = ({ name, path, permissionsBoundary }: IamRole, trust: Pol
 
 /** Tags that record `deletion: Remove`, and `Retain` for a spec that declared `Remove` before. */
 function deletionTags(removable: readonly string[] = [], before: readonly string[] = []): Tag[] {
-  return toSortedSet([...removable, ...before]).map((name) => ({
-    Key: DELETION_TAG_PREFIX + name,
-    Value: removable.includes(name) ? 'Remove' : 'Retain',
-  }));
+  const names = [...removable, ...before].map((entry) => entry.replace(FAILURES_MARK, ''));
+  return toSortedSet(names).map((name) => {
+    const hasFailures = removable.includes(name + FAILURES_MARK);
+    return {
+      Key: DELETION_TAG_PREFIX + name,
+      Value: toDeletionTag(hasFailures || removable.includes(name), hasFailures),
+    };
+  });
 }
+
+const FAILURES_MARK = ' failures';
+
+/** Keeps the mark of specs that declared failure events before: prune has not looked for these yet. */
+const keepFailures = (removable: readonly string[] = [], current: Current<IamRole> | undefined): string[] =>
+  removable.map((entry) =>
+    current?.spec.removable?.includes(entry + FAILURES_MARK) ? entry + FAILURES_MARK : entry,
+  );
 
 const narrowTags = (keys: readonly string[] = []): Tag[] => keys.map((Key) => ({ Key, Value: '' }));
 

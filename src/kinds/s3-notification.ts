@@ -5,6 +5,7 @@ import {
 import { withRequestBody } from '../aws/command.ts';
 import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Change, Kind } from '../core/kind.ts';
+import { orphanResource } from '../core/orphan.ts';
 import type { Aws, Current, Location, Resource } from '../core/resource.ts';
 import { toSidName, toStatementList } from '../policy/statements.ts';
 import type { BucketReplication, FailureEventName } from '../spec/types.ts';
@@ -88,6 +89,19 @@ export const s3Notification: Kind<S3Notification, NotificationDoc, NotificationC
       },
     ];
   },
+
+  orphans: (orphan) =>
+    orphan.notifications.map(({ bucket, location, targets }) =>
+      orphanResource(orphan, {
+        id: bucketResourceId('s3.notification', bucket),
+        kind: 's3.notification',
+        name: bucket,
+        location,
+        spec: { bucket, entries: {} },
+        // Last, because prune finds the policies through the entries.
+        after: targets.map(({ arn }) => targetPolicyId(arn)),
+      }),
+    ),
 
   normalize: ({ bucket, entries }) => ({
     bucket,
@@ -191,7 +205,7 @@ export const s3Notification: Kind<S3Notification, NotificationDoc, NotificationC
 const toEntryId = (spec: string): string => `replikey/${spec}`;
 
 /** Returns the spec of an entry; undefined for a foreign entry. */
-const specNameOfEntry = (id: string): string | undefined => /^replikey\/([^/]+)$/.exec(id)?.[1];
+export const specNameOfEntry = (id: string): string | undefined => /^replikey\/([^/]+)$/.exec(id)?.[1];
 
 /**
  * Returns the entries of the specs that share a bucket. S3 accepts each event once, so an event that several specs

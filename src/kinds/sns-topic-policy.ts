@@ -8,6 +8,7 @@ import {
   assertOwnTarget,
   desiredTargetPolicy,
   mergeSenderCommand,
+  orphanTargetPolicies,
   senderStatements,
   TARGET_TYPES,
   type TargetDoc,
@@ -29,6 +30,8 @@ export const snsTopicPolicy: Kind<TargetPolicy, TargetDoc, Statement[]> = {
   },
 
   desired: ({ pair }) => desiredTargetPolicy(TARGET_TYPES.topic, pair),
+
+  orphans: (orphan) => orphanTargetPolicies(TARGET_TYPES.topic, orphan),
 
   async fetch(aws, location, name) {
     await assertOwnTarget(aws, location, name);

@@ -9,6 +9,7 @@ import {
   assertOwnTarget,
   desiredTargetPolicy,
   mergeSenderCommand,
+  orphanTargetPolicies,
   senderStatements,
   TARGET_TYPES,
   type TargetDoc,
@@ -30,6 +31,8 @@ export const sqsQueuePolicy: Kind<TargetPolicy, TargetDoc, Statement[]> = {
   },
 
   desired: ({ pair }) => desiredTargetPolicy(TARGET_TYPES.queue, pair),
+
+  orphans: (orphan) => orphanTargetPolicies(TARGET_TYPES.queue, orphan),
 
   async fetch(aws, location, name) {
     await assertOwnTarget(aws, location, name);

@@ -1,6 +1,6 @@
 import { GetAccountAuthorizationDetailsCommand, type RoleDetail } from '@aws-sdk/client-iam';
 import { paginate } from '../aws/paginate.ts';
-import { DELETION_TAG_PREFIX, ROLE_POLICY_NAME, SPEC_TAG } from '../core/ids.ts';
+import { DELETION_TAG_PREFIX, parseDeletionTag, ROLE_POLICY_NAME, SPEC_TAG } from '../core/ids.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { toTagMap } from '../kinds/helpers.ts';
@@ -163,7 +163,7 @@ function retentionReasonOf(
     return `its role is also used by ${names(retainingPairs)}, with deletion: Retain`;
   // If the spec still exists with another role, its own deletion policy applies.
   const declaredDeletion = pairs.find((pair) => toSidName(pair.name) === name)?.policy.deletion;
-  if ((declaredDeletion ?? role.tags[DELETION_TAG_PREFIX + spec]) !== 'Remove') {
+  if (!parseDeletionTag(declaredDeletion ?? role.tags[DELETION_TAG_PREFIX + spec])) {
     return declaredDeletion === undefined
       ? `it did not set deletion: Remove; to set it now, run aws iam tag-role --role-name ${role.name} --tags Key=${DELETION_TAG_PREFIX}${spec},Value=Remove`
       : 'it sets deletion: Retain';

@@ -91,6 +91,7 @@ export async function locateOrphan(
       keys: keysWithOwner.flatMap(({ arn, owner }) =>
         owner ? [{ arn, location: { ...owner.location, region: arn.split(':')[3] ?? '' } }] : [],
       ),
+      notifications: [],
     },
     foreignOwned: [
       ...destinationLookups.filter(({ state }) => state === 'hidden').map(({ bucket }) => bucket),

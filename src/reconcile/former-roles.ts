@@ -291,6 +291,7 @@ function policyToNarrow(role: Resource, former: string, kinds: ReadonlyMap<strin
     sources: [],
     destinations: [],
     keys: [],
+    notifications: [],
   };
   return (kinds.get(iamRolePolicy.name)?.orphans?.(orphan) ?? []).map((resource) => ({
     ...resource,

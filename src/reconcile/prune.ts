@@ -16,6 +16,7 @@ import {
 } from '../kinds/s3-replication.ts';
 import { parseSid, toSidName } from '../policy/statements.ts';
 import { parseRetained } from '../policy/transitions.ts';
+import { findNotificationOrphans } from '../prune/find-notifications.ts';
 import {
   findOrphans,
   grantsPermissions,
@@ -80,6 +81,7 @@ export async function planPrune(
       .map((candidate) => locateOrphan(candidate, accounts, aws)),
   );
   const orphans = located.map(({ orphan }) => orphan);
+  const monitoring = await findNotificationOrphans(located, roles, specs.pairs, accounts, aws);
   const draining = new Set([
     ...roles.flatMap((role) => ownersDraining(role, nowMs)),
     ...candidates.filter(({ name, role }) => grantsPermissions(role, name)).map(({ name }) => name),
@@ -89,7 +91,7 @@ export async function planPrune(
       disableRulesInUse(resource, actual, draining),
     );
 
-  const rulesOnly = { rules: orphans, permissions: [] };
+  const rulesOnly = { rules: orphans, permissions: [], monitoring: monitoring.orphans };
   const unobserved = resourcesWith(rulesOnly, new Map());
   const actual = await observe(unobserved, kinds, aws, signal);
   const withOrphanRules = resourcesWith(rulesOnly, actual);
@@ -118,9 +120,9 @@ export async function planPrune(
   }));
   return {
     withOrphanRules,
-    withAllOrphans: resourcesWith({ rules: orphans, permissions: removableOrphans }, actual),
+    withAllOrphans: resourcesWith({ ...rulesOnly, permissions: removableOrphans }, actual),
     // Permissions that stay because a bucket could not be read are not a success: the next run may remove them.
-    blocked: [...blocked, ...located.flatMap(({ blocked }) => blocked ?? [])],
+    blocked: [...blocked, ...located.flatMap(({ blocked }) => blocked ?? []), ...monitoring.blocked],
     notes: [
       ...candidates.flatMap((candidate) =>
         retentionNotes(candidate, 'replikey keeps its orphans', candidate.retainedBecause),
@@ -281,6 +283,8 @@ export const withDrain = (resources: readonly Resource[], drainMs: number | unde
 interface PruneScope {
   rules: readonly Orphan[];
   permissions: readonly Orphan[];
+  /** The specs with notification entries. Nothing depends on these, so they are removed at any time. */
+  monitoring: readonly Orphan[];
 }
 
 /**
@@ -299,21 +303,26 @@ function withOrphans(
     pairs.flatMap(({ name, policy }) => (policy.deletion === 'Remove' ? name : [])),
   );
   const isPrunedFirst = ({ kind }: Resource) => kinds.get(kind)?.scope.stage === 'rules';
+  const orphansOf = (stage: Kind['scope']['stage'] | undefined) =>
+    stage === 'rules' ? scope.rules : stage === 'monitoring' ? scope.monitoring : scope.permissions;
   const byId = new Map<Id, Resource>();
   for (const resource of desired) {
     const ownNames =
       isPrunedFirst(resource) && resource.declaredBy.every((name) => removableSpecs.has(name))
         ? resource.declaredBy.map(toSidName)
         : [];
-    const orphans = isPrunedFirst(resource) ? scope.rules : scope.permissions;
-    const prune = [...new Set([...ownNames, ...orphans.map(({ sidName }) => sidName)])];
+    const stage = kinds.get(resource.kind)?.scope.stage;
+    const owners = orphansOf(stage).flatMap(({ sidName, notifications }) => [
+      sidName,
+      ...(stage === 'monitoring' ? notifications.map(({ bucket }) => bucket) : []),
+    ]);
+    const prune = [...new Set([...ownNames, ...owners])];
     byId.set(resource.id, prune.length > 0 ? { ...resource, pruneOwners: prune } : resource);
   }
   const aliases = new Map(desired.flatMap((resource) => arnAliasOf(resource, actual)));
   const ruleIds = new Set(desired.filter(isPrunedFirst).map(({ id }) => id));
   for (const kind of kinds.values()) {
-    const orphans = kind.scope.stage === 'rules' ? scope.rules : scope.permissions;
-    for (const resource of orphans.flatMap((orphan) => kind.orphans?.(orphan) ?? [])) {
+    for (const resource of orphansOf(kind.scope.stage).flatMap((orphan) => kind.orphans?.(orphan) ?? [])) {
       const id = aliases.get(resource.id) ?? resource.id;
       // Desired rules come after the permissions that they use, so permissions are removed in a separate stage.
       const after = resource.after

@@ -1,5 +1,9 @@
 import { PutBucketNotificationConfigurationCommand } from '@aws-sdk/client-s3';
-import { CreateQueueCommand } from '@aws-sdk/client-sqs';
+import {
+  CreateQueueCommand,
+  GetQueueAttributesCommand,
+  SetQueueAttributesCommand,
+} from '@aws-sdk/client-sqs';
 import { expect, test } from 'vitest';
 import type { Outcome } from '../../src/reconcile/pass.ts';
 import { changeRolePolicy, EAST, put, SOURCE } from '../sandbox/support.ts';
@@ -22,6 +26,11 @@ async function queueEnv(yaml = SPEC): Promise<TestEnv> {
 
 const notificationXml = async ({ sandbox }: TestEnv): Promise<string> =>
   (await callS3(sandbox.endpoint, 'GET', `/${SOURCE}?notification`)).body;
+
+const policyOf = async ({ client }: TestEnv): Promise<string> => {
+  const command = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['Policy'] });
+  return (await client.send(EAST, command)).Attributes?.Policy ?? '';
+};
 
 async function messages({ sandbox }: TestEnv): Promise<string[]> {
   const { json } = await callSqs(sandbox.endpoint, 'ReceiveMessage', { QueueUrl, MaxNumberOfMessages: 10 });
@@ -170,4 +179,44 @@ ${spec}`,
     },
   ]);
   expect(plan.waves.flat().map(({ id }) => id)).toContain(NOTIFICATION_ID);
+});
+
+test('failure events: prune removes the entry and the bucket from the policy of the queue, and nothing else', async () => {
+  const removable = SPEC.replace('  rules:', '  policy: { deletion: Remove }\n  rules:');
+  const other = removable.replaceAll('acme-tax', 'acme-books').replace('name: tax', 'name: books');
+  await using env = await queueEnv();
+  expect(failuresIn(await env.reconcileWith(`${removable}---\n${other}`))).toEqual([]);
+  await env.client.send(
+    EAST,
+    new SetQueueAttributesCommand({
+      QueueUrl,
+      Attributes: {
+        Policy: JSON.stringify({
+          Version: '2012-10-17',
+          Statement: [
+            ...(JSON.parse(await policyOf(env)) as { Statement: object[] }).Statement,
+            { Sid: 'theirs', Effect: 'Allow', Principal: { AWS: OWNER }, Action: 'sqs:*', Resource: QUEUE },
+          ],
+        }),
+      },
+    }),
+  );
+  const outcome = await env.reconcileWith(other, { prune: true, allowedRisks: ['remove-pair'] });
+  expect(failuresIn(outcome)).toEqual([]);
+  expect(await notificationXml(env)).not.toContain('QueueConfiguration');
+  expect(JSON.parse(await policyOf(env))).toMatchObject({
+    Statement: [
+      { Sid: 'theirs' },
+      { Condition: { ArnLike: { 'aws:SourceArn': ['arn:aws:s3:::acme-books'] } } },
+    ],
+  });
+
+  // A spec that declares no events any more.
+  const silent = other.replace(/ {2}failures: .*\n/, '');
+  const kept = await env.reconcileWith(silent);
+  expect(kept.plan.waves.flat().map(({ kind }) => kind)).not.toContain('s3.notification');
+  expect(failuresIn(await env.reconcileWith(silent, { prune: true }))).toEqual([]);
+  const books = await callS3(env.sandbox.endpoint, 'GET', '/acme-books?notification');
+  expect(books.body).not.toContain('QueueConfiguration');
+  expect(JSON.parse(await policyOf(env)).Statement).toMatchObject([{ Sid: 'theirs' }]);
 });
