@@ -31,13 +31,13 @@ export function addFailure(
   keepsKeys = true,
 ): FailureBurst {
   const time = timeOf(event, now);
-  const others = burst.keys.filter((key) => key !== event.key);
+  const earlierKeys = burst.keys.filter((key) => key !== event.key);
   return {
     ...burst,
     count: burst.count + 1,
     since: time < burst.since ? time : burst.since,
     until: time > burst.until ? time : burst.until,
-    keys: keepsKeys ? limitKeys([event.key, ...others]) : burst.keys,
+    keys: keepsKeys ? limitKeys([event.key, ...earlierKeys]) : burst.keys,
   };
 }
 

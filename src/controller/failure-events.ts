@@ -22,7 +22,7 @@ export interface FailureEvent {
 
 /** The contents of a message of the queue. */
 export type FailureMessage =
-  | { type: 'events'; failures: FailureEvent[]; others: ReplicationNotice[] }
+  | { type: 'events'; failures: FailureEvent[]; notices: ReplicationNotice[] }
   /** S3 sends it when a notification configuration is written. */
   | { type: 'test' }
   | { type: 'unknown'; why: string };
@@ -75,7 +75,7 @@ const envelopeSchema = z.object({ Type: z.literal('Notification'), Message: z.st
 
 const FAILED_EVENT = 'OperationFailedReplication';
 
-/** Parses the body of a message. Pure; never throws. */
+/** Parses the body of a message. Pure; throws nothing. */
 export function parseFailureMessage(body: string): FailureMessage {
   const value = parseJson(body);
   const envelope = envelopeSchema.safeParse(value);
@@ -85,7 +85,7 @@ export function parseFailureMessage(body: string): FailureMessage {
   const notification = notificationSchema.safeParse(payload);
   if (!notification.success) return { type: 'unknown', why: 'it is no event of S3' };
   const failures: FailureEvent[] = [];
-  const others: ReplicationNotice[] = [];
+  const notices: ReplicationNotice[] = [];
   for (const record of notification.data.Records) {
     // The user guide shows the name without `s3:`, and names the type of the event with it.
     const [, event] = /^(?:s3:)?Replication:(\w+)$/.exec(record.eventName) ?? [];
@@ -93,9 +93,9 @@ export function parseFailureMessage(body: string): FailureMessage {
       return { type: 'unknown', why: 'it is an event of S3 about something else' };
     const { replicationRuleId: rule } = record.replicationEventData;
     if (event === FAILED_EVENT) failures.push(toFailureEvent(record));
-    else others.push({ bucket: record.s3.bucket.name, rule, event });
+    else notices.push({ bucket: record.s3.bucket.name, rule, event });
   }
-  return { type: 'events', failures, others };
+  return { type: 'events', failures, notices };
 }
 
 function toFailureEvent({

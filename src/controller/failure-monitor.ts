@@ -66,7 +66,7 @@ export interface FailureMonitor {
 /** The shortest time between two updates of the status of a pair, in milliseconds. */
 const PUBLISH_INTERVAL_MS = 10_000;
 
-/** Explanations that run at once, and the time between their starts after the first ones, in milliseconds. */
+/** Explanations that run concurrently, and the time between their starts after the first ones, in milliseconds. */
 const EXPLANATION_WORKERS = 2;
 const EXPLANATION_TOKENS = 10;
 const EXPLANATION_REFILL_MS = 2_000;
@@ -133,10 +133,10 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
       );
       return 'unknown';
     }
-    const owners = [...message.failures, ...message.others].map(ownerOf);
+    const owners = [...message.failures, ...message.notices].map(ownerOf);
     if (owners.includes('elsewhere')) return 'elsewhere';
-    for (const { event, bucket, rule } of message.others)
-      countEvent(ownerOf({ bucket, rule }), event, { bucket, rule }, queue);
+    for (const { event, bucket, rule } of message.notices)
+      countEvent(ownerOf({ bucket, rule }), metricReasonOf(event), { bucket, rule }, queue);
     for (const failure of message.failures) {
       const owner = ownerOf(failure);
       const counted = typeof owner === 'object' ? bursts.add(owner.key, failure) : undefined;
@@ -369,8 +369,8 @@ async function declaredAliases(
 }
 
 /**
- * Returns a function that finds the item of an event: `elsewhere` if another process handles the bucket, or this one will
- * do so soon; `unknown` if no spec declares the rule.
+ * Returns a function that finds the item of an event: `elsewhere` if another process handles the bucket, or this one
+ * before its first pass; `unknown` if no spec declares the rule.
  */
 function createOwnerLookup({
   items,
@@ -454,7 +454,10 @@ function createTokens(clock: Clock): () => number {
   };
 }
 
-/** Failure reasons of S3 that no finding has (Amazon S3 User Guide, "Amazon S3 replication failure reasons"). */
+/**
+ * Failure reasons of S3 that no finding has (Amazon S3 User Guide, "Amazon S3 replication failure reasons"), and the
+ * events of replication that are no failures.
+ */
 const OTHER_REASONS = [
   'DstBucketInvalidRegion',
   'DstMultipartCompleteNotPermitted',
@@ -467,6 +470,9 @@ const OTHER_REASONS = [
   'DstPutRetentionNotPermitted',
   'DstVersionNotFound',
   'InitiateReplicationNotPermitted',
+  'OperationMissedThreshold',
+  'OperationNotTracked',
+  'OperationReplicatedAfterThreshold',
   'SrcBucketInvalidRegion',
   'SrcHeadObjectNotPermitted',
   'SrcKeyNotFound',

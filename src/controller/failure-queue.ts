@@ -26,7 +26,7 @@ export interface QueueConsumerOptions {
   signal: AbortSignal;
 }
 
-/** How often a standby checks whether it may receive messages, and the pause after a call that returned at once. */
+/** How often a standby checks whether it may receive messages, and the pause after a call that returned immediately. */
 const STANDBY_MS = 1_000;
 const MIN_POLL_MS = 1_000;
 

@@ -7,17 +7,19 @@ import { isRef } from '../core/ref.ts';
 import type { Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import type { Account, BucketReplication } from '../spec/types.ts';
-import { partitionOfRegion } from '../util/arn.ts';
+import { partitionOfRegion, type QueueAddress } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
 
 /**
  * The features of replikey to grant permissions for. Reading is always included.
  * `apply`: change resources. `verify`: write canaries. `attributeDrift`: look up in CloudTrail who caused a drift.
+ * `failureQueues`: receive failure events from these queues, and read the objects that failed.
  */
 export interface PermissionScope {
   apply: boolean;
   verify: boolean;
   attributeDrift?: boolean;
+  failureQueues?: readonly Pick<QueueAddress, 'arn' | 'accountId'>[];
 }
 
 /** The policy for one account, by the name of its Account document; `''` for the ambient credentials. */
@@ -45,6 +47,12 @@ const CANARY_ACTIONS = {
   destination: ['s3:DeleteObjectVersion', 's3:GetObject', 's3:GetObjectVersion'],
   key: ['kms:Decrypt', 'kms:GenerateDataKey'],
 } as const;
+
+/** Actions on a queue of failure events. */
+const QUEUE_ACTIONS = ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage'] as const;
+
+/** Actions with which the doctor reads the encryption and the tags of a failed object. */
+const FAILED_OBJECT_ACTIONS = ['s3:GetObject', 's3:GetObjectVersion', 's3:GetObjectVersionTagging'] as const;
 
 /** Reads changes from CloudTrail. It covers the whole account, because AWS supports no resource for this action. */
 const LOOKUP_EVENTS = 'cloudtrail:LookupEvents';
@@ -121,6 +129,14 @@ export function leastPrivilegePolicies(
   for (const { source, rules } of pairs)
     if (source.managed && rules.some(({ metrics }) => metrics))
       addPermission(arnsOfAccount(source.account), GET_METRIC_DATA, []);
+  const { failureQueues = [] } = scope;
+  for (const { arn, accountId } of failureQueues) {
+    const account = accounts.find(({ id, managed }) => id === accountId && managed)?.name;
+    for (const action of QUEUE_ACTIONS) addPermission(arnsOfAccount(account), action, [arn]);
+  }
+  for (const pair of pairs.filter(({ source }) => failureQueues.length > 0 && source.managed))
+    for (const action of FAILED_OBJECT_ACTIONS)
+      addPermission(arnsOfAccount(pair.source.account), action, objectPatterns(pair, pair.source.bucket));
   if (scope.attributeDrift)
     for (const arnsByAction of arnsByAccount.values()) addPermission(arnsByAction, LOOKUP_EVENTS, []);
   // The ambient credentials assume the role of an account.
@@ -168,19 +184,19 @@ const proofActions = ({ scope: { type } }: Kind, kinds: readonly Kind[]): readon
   ...FACT_ACTIONS[type],
 ];
 
-function canaryPermissions(
-  { source, destination, rules }: BucketReplication,
-  accountIds: AccountIds,
-): PermissionNeed[] {
+/** Returns the ARNs of the objects of a bucket that the rules of a pair select. */
+const objectPatterns = ({ source, rules }: BucketReplication, bucket: string): string[] =>
+  rules.map(({ prefix }) => `arn:${partitionOfRegion(source.region)}:s3:::${bucket}/${prefix}*`);
+
+function canaryPermissions(pair: BucketReplication, accountIds: AccountIds): PermissionNeed[] {
+  const { source, destination } = pair;
   if (!source.managed || !destination.managed) return [];
   const arnPrefix = `arn:${partitionOfRegion(source.region)}`;
-  const objectPatterns = (bucket: string) =>
-    rules.map(({ prefix }) => `${arnPrefix}:s3:::${bucket}/${prefix}*`);
   const keyArns = ({ region, account = '', key }: BucketReplication['source']) =>
     'arn' in key ? [key.arn] : [`${arnPrefix}:kms:${region}:${accountIds.get(account) ?? '*'}:key/*`];
   return [
     ...CANARY_ACTIONS.source.map(
-      (action): PermissionNeed => [source.account, action, objectPatterns(source.bucket)],
+      (action): PermissionNeed => [source.account, action, objectPatterns(pair, source.bucket)],
     ),
     ...CANARY_ACTIONS.bucket.map(
       (action): PermissionNeed => [source.account, action, [`${arnPrefix}:s3:::${source.bucket}`]],
@@ -189,7 +205,7 @@ function canaryPermissions(
       (action): PermissionNeed => [destination.account, action, [`${arnPrefix}:s3:::${destination.bucket}`]],
     ),
     ...CANARY_ACTIONS.destination.map(
-      (action): PermissionNeed => [destination.account, action, objectPatterns(destination.bucket)],
+      (action): PermissionNeed => [destination.account, action, objectPatterns(pair, destination.bucket)],
     ),
     ...CANARY_ACTIONS.key.map((action): PermissionNeed => [source.account, action, keyArns(source)]),
   ];

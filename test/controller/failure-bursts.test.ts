@@ -129,10 +129,10 @@ test('limitBursts: 10 bursts of at most 16 KB, the continuing ones first', () =>
   for (let n = 0; n < 30; n += 1) bursts.add('tax', failure(n, { rule: `rule-${n}`, key: 'k'.repeat(900) }));
   const commands = [{ what: 'x', command: 'c'.repeat(8_000) }];
   const all = bursts.of('tax').map((burst, n) => ({ ...burst, commands, ...(n < 25 && { endedAt: 'x' }) }));
-  const shown = limitBursts(all);
-  expect(shown).toHaveLength(10);
-  expect(shown.slice(0, 5).every(({ endedAt }) => endedAt === undefined)).toBe(true);
-  expect(JSON.stringify(shown).length).toBeLessThan(16 * 1_024 + 10 * 2_000);
+  const limited = limitBursts(all);
+  expect(limited).toHaveLength(10);
+  expect(limited.slice(0, 5).every(({ endedAt }) => endedAt === undefined)).toBe(true);
+  expect(JSON.stringify(limited).length).toBeLessThan(16 * 1_024 + 10 * 2_000);
 });
 
 describe('formatBurst', () => {

@@ -63,7 +63,11 @@ const FAILURE = {
 
 describe('parseFailureMessage', () => {
   test('the example of AWS: every field', () => {
-    expect(parseFailureMessage(bodyOf(EXAMPLE))).toEqual({ type: 'events', failures: [FAILURE], others: [] });
+    expect(parseFailureMessage(bodyOf(EXAMPLE))).toEqual({
+      type: 'events',
+      failures: [FAILURE],
+      notices: [],
+    });
   });
 
   test('a message in the envelope of SNS: the same event', () => {
@@ -80,7 +84,7 @@ describe('parseFailureMessage', () => {
       SigningCertURL: 'https://sns.us-west-2.amazonaws.com/SimpleNotificationService.pem',
       UnsubscribeURL: 'https://sns.us-west-2.amazonaws.com/?Action=Unsubscribe',
     });
-    expect(parseFailureMessage(envelope)).toEqual({ type: 'events', failures: [FAILURE], others: [] });
+    expect(parseFailureMessage(envelope)).toEqual({ type: 'events', failures: [FAILURE], notices: [] });
   });
 
   test.each([
@@ -110,7 +114,7 @@ describe('parseFailureMessage', () => {
     expect(parseFailureMessage(bodyOf(late))).toEqual({
       type: 'events',
       failures: [],
-      others: [
+      notices: [
         {
           bucket: 'amzn-s3-demo-bucket1',
           rule: 'notification-test-replication-rule',

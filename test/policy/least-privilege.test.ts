@@ -1,11 +1,13 @@
 import { CreateRoleCommand, IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { CreateQueueCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { expect, test } from 'vitest';
 import { type AwsClient, createAwsClient } from '../../src/aws/client.ts';
 import { lookUp } from '../../src/aws/cloudtrail.ts';
 import { requiredAction, type Service } from '../../src/aws/command.ts';
 import { createSdkClients } from '../../src/aws/sdk-clients.ts';
+import { deleteMessages, receiveMessages, returnMessages } from '../../src/aws/sqs.ts';
 import { runCanaries } from '../../src/canary/canary.ts';
 import { measureReplicationLag } from '../../src/facts/object-sample.ts';
 import { DAY_PERIODS, lastDay, readRuleMetrics } from '../../src/facts/replication-metrics.ts';
@@ -14,7 +16,14 @@ import { kinds } from '../../src/kinds/index.ts';
 import { leastPrivilegePolicies, type PermissionScope } from '../../src/policy/least-privilege.ts';
 import { reconcile } from '../../src/reconcile/reconcile.ts';
 import { runCli } from '../support/cli.ts';
-import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import {
+  ACCOUNT_SPECS,
+  CROSS_ACCOUNT_SPEC,
+  parseSpecs,
+  TAX_SPEC,
+  type TestEnv,
+  testEnv,
+} from '../support/env.ts';
 
 const ALL_KINDS = [...kinds.values()];
 const REGION = 'us-east-1';
@@ -334,6 +343,51 @@ test('attribution policy: adds only cloudtrail:LookupEvents, without which the l
   unpermitted.close();
 });
 
+test('failure events policy: receives, deletes and returns messages, and fails without any of these actions', async () => {
+  const arn = `arn:aws:sqs:${REGION}:111122223333:failures`;
+  const policy = await policyFor(TAX_SPEC, {
+    apply: false,
+    verify: false,
+    failureQueues: [{ arn, accountId: '111122223333' }],
+  });
+  const queueActions = actionsOf(policy).filter((action) => action.startsWith('sqs:'));
+  expect(queueActions).toEqual(['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage']);
+  expect(statementsWith(policy, 'sqs:ReceiveMessage')).toEqual([
+    { Effect: 'Allow', Action: queueActions, Resource: [arn] },
+  ]);
+  expect(statementsWith(policy, 's3:GetObjectVersion')).toMatchObject([
+    { Resource: ['arn:aws:s3:::acme-tax/Tax/*'] },
+  ]);
+  await using env = await testEnv();
+  const sqs = new SQSClient({
+    endpoint: env.sandbox.endpoint,
+    region: REGION,
+    credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
+  });
+  const { QueueUrl: url = '' } = await sqs.send(new CreateQueueCommand({ QueueName: 'failures' }));
+  const queue = { url, location: { region: REGION } };
+  const consume = async (allowed: Policy, name: string): Promise<string | undefined> => {
+    for (const MessageBody of ['a', 'b'])
+      await sqs.send(new SendMessageCommand({ QueueUrl: url, MessageBody }));
+    const { client, close } = await clientWithPolicy(env, allowed, name);
+    try {
+      const messages = await receiveMessages(client, queue, 0);
+      await returnMessages(client, queue, messages, 0);
+      await deleteMessages(client, queue, messages);
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    } finally {
+      close();
+    }
+  };
+  expect(await consume(policy, 'may')).toBeUndefined();
+  for (const [index, action] of queueActions.entries())
+    expect(await consume(without(policy, action), `may-not-${index}`)).toMatch(
+      new RegExp(`not authorized to perform: ${action}`, 'i'),
+    );
+});
+
 const statementsWith = (policy: Policy | undefined, action: string) =>
   [policy?.Statement ?? []].flat().filter(({ Action }) => [Action].flat().includes(action));
 
@@ -412,6 +466,17 @@ test('policies: contain no action pattern, and the resource * only for actions w
   ]);
   const passRole = [policy.Statement].flat().find(({ Action }) => [Action].flat().includes('iam:PassRole'));
   expect(passRole?.Condition).toEqual({ StringEquals: { 'iam:PassedToService': 's3.amazonaws.com' } });
+});
+
+test('permissions --failures: prints the actions on the queue for the account that owns it', async () => {
+  const yaml = `${ACCOUNT_SPECS}${CROSS_ACCOUNT_SPEC}`;
+  const queue = 'https://sqs.us-east-1.amazonaws.com/111122223333/failures';
+  const { stdout } = await runCli(['permissions', '-', '--failures', queue], { input: yaml });
+  const policies = JSON.parse(stdout) as Record<string, Policy>;
+  expect(statementsWith(policies.main, 'sqs:ReceiveMessage')).toMatchObject([
+    { Resource: ['arn:aws:sqs:us-east-1:111122223333:failures'] },
+  ]);
+  expect(statementsWith(policies.backup, 'sqs:ReceiveMessage')).toEqual([]);
 });
 
 test('permissions --who-changed: prints cloudtrail:LookupEvents', async () => {

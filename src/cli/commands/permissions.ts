@@ -1,12 +1,14 @@
 import { EXIT } from '../../errors.ts';
 import { safeJson } from '../../util/escape.ts';
+import { parseQueueName } from '../../util/queue-address.ts';
 import type { CommandDefinition } from '../command-model.ts';
-import { addSelectionOptions, type SpecOptions } from '../options.ts';
+import { addSelectionOptions, collectQueues, type SpecOptions } from '../options.ts';
 
 interface PermissionsOptions extends SpecOptions {
   planOnly?: true;
   verify?: true;
   whoChanged?: true;
+  failures: string[];
 }
 
 /** Prints the least-privilege IAM policy that replikey itself needs, for each account of the specs. */
@@ -18,23 +20,36 @@ export const permissionsCommand: CommandDefinition = {
     ['reconcile permissions specs/ --plan-only', 'allow replikey to plan only'],
     ['reconcile permissions specs/ --verify', 'also allow canaries'],
     ['reconcile permissions specs/ --who-changed', 'also allow drift attribution'],
+    [
+      'reconcile permissions specs/ --who-changed --failures arn:aws:sqs:us-east-1:111122223333:failures',
+      'also allow to receive and explain failure events',
+    ],
   ],
   configure: (command) =>
     addSelectionOptions(command.argument('<paths...>', 'specs'))
       .option('--plan-only', 'allow only read actions')
       .option('--verify', 'also allow canaries')
-      .option('--who-changed', 'also allow CloudTrail reads, which attribute drift to a caller'),
+      .option('--who-changed', 'also allow CloudTrail reads, which attribute drift to a caller')
+      .option(
+        '--failures <queue>',
+        'also allow to receive failure events from this queue (URL or ARN); may be repeated',
+        collectQueues,
+        [],
+      ),
   async run({ io }, paths: string[], options: PermissionsOptions) {
-    const [{ kinds }, { leastPrivilegePolicies }, { loadSelectedSpecs }] = await Promise.all([
-      import('../../kinds/index.ts'),
-      import('../../policy/least-privilege.ts'),
-      import('../session.ts'),
-    ]);
+    const [{ kinds }, { leastPrivilegePolicies }, { loadSelectedSpecs }, { queueAddressOf }] =
+      await Promise.all([
+        import('../../kinds/index.ts'),
+        import('../../policy/least-privilege.ts'),
+        import('../session.ts'),
+        import('../../util/arn.ts'),
+      ]);
     const specs = await loadSelectedSpecs(paths, options, io);
     const scope = {
       apply: !options.planOnly,
       verify: options.verify ?? false,
       attributeDrift: options.whoChanged ?? false,
+      failureQueues: options.failures.map((queue) => queueAddressOf(parseQueueName(queue))),
     };
     const accounts = leastPrivilegePolicies(specs.pairs, [...kinds.values()], scope, specs.accounts);
     // For a single account, prints the policy itself, ready to attach. For several accounts, prints an object by
