@@ -184,11 +184,21 @@ async function readRetention(
     const unread = unreadReasonOf(facts) ?? unreadReasonOf(objectLock);
     if (unread !== undefined)
       problems.push(`cannot read the Object Lock configuration of ${bucket}: ${unread}`);
-    const { Mode, Days, Years } = factValue(objectLock)?.Rule?.DefaultRetention ?? {};
-    if (Mode === undefined) continue;
-    const retention = `${Mode} for ${Days === undefined ? plural(Years, 'year') : plural(Days, 'day')}`;
-    if (Mode === 'GOVERNANCE') retaining.set(bucket, retention);
-    else problems.push(`${bucket} retains each new version: ${retention}, which no one can shorten`);
+    const { Mode, Days, Years, DefaultEventHold } = factValue(objectLock)?.Rule?.DefaultRetention ?? {};
+    const reasons = [
+      ...(Mode === undefined || (Days ?? Years) === undefined
+        ? []
+        : [`${Mode} for ${Days === undefined ? plural(Years, 'year') : plural(Days, 'day')}`]),
+      // A version with an event hold stays until a person releases the hold.
+      ...(DefaultEventHold === undefined
+        ? []
+        : [`a default event hold${Mode === undefined ? '' : ` in ${Mode} mode`}`]),
+    ];
+    if (reasons.length === 0) continue;
+    const retention = reasons.join(' and ');
+    if (Mode === 'COMPLIANCE')
+      problems.push(`${bucket} retains each new version: ${retention}, which no one can shorten`);
+    else retaining.set(bucket, retention);
   }
   return { retaining, problems };
 }

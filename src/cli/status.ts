@@ -9,7 +9,8 @@ import { type StatusRow, statusScreen, statusTable } from '../report/status-text
 import { createPaint, isColourEnabled } from '../report/style.ts';
 import { parseLabelSelector, type Selection, SelectionError } from '../spec/select.ts';
 import type { Specs } from '../spec/types.ts';
-import { type Clock, sleep, systemClock } from '../util/clock.ts';
+import { toSortedSet } from '../util/canonical-json.ts';
+import { type Clock, createAbortController, sleep, systemClock } from '../util/clock.ts';
 import { escapeUnprintable, safeJson } from '../util/escape.ts';
 import type { Io } from './command-model.ts';
 import type { GlobalOptions, SpecOptions } from './options.ts';
@@ -48,18 +49,49 @@ export async function runStatus(
   const source = await openSource(paths, options, io, log, signal);
   try {
     const printer = createPrinter(source.name, options, io);
-    const read = async (): Promise<StatusRow[]> => toStatusRows(await source.read());
+    const warnUnreadable = createUnreadableWarning(log);
+    const read = async (): Promise<StatusRow[]> => {
+      const rows = toStatusRows(await source.read());
+      warnUnreadable(rows);
+      return rows;
+    };
     if (!options.watch) {
       const rows = await read();
       printer.print(rows, Date.now());
       return options.detailedExitcode && rows.some(({ state }) => state !== 'ready') ? EXIT.changes : EXIT.ok;
     }
     const seconds = options.interval ?? (options.server ? SERVER_INTERVAL : AWS_INTERVAL);
-    await watchStatus({ read, printer, log, clock: systemClock, intervalMs: seconds * 1000, signal });
+    // A closed terminal or pipe has no reader.
+    const closed = createAbortController();
+    io.stdout.on('error', () => closed.abort());
+    await watchStatus({
+      read,
+      printer,
+      log,
+      clock: systemClock,
+      intervalMs: seconds * 1000,
+      signal: AbortSignal.any([signal, closed.signal]),
+    });
     return EXIT.ok;
   } finally {
     await source.close();
   }
+}
+
+/** Returns a function that logs why metrics could not be read, when the reasons change: `-` alone would not show it. */
+function createUnreadableWarning(log: Pick<Log, 'warn'>): (rows: readonly StatusRow[]) => void {
+  let lastText = '';
+  return (rows) => {
+    const unreadable = rows.filter(({ replication }) => replication?.state === 'unreadable');
+    const reasons = toSortedSet(unreadable.flatMap(({ replication }) => replication?.reason ?? []));
+    const more = reasons.length > 1 ? ` (and ${reasons.length - 1} other reasons)` : '';
+    const text =
+      unreadable.length === 0
+        ? ''
+        : `cannot read metrics of ${unreadable.length} of ${rows.length} pairs: ${escapeUnprintable(reasons[0] ?? '')}${more}; \`reconcile permissions\` prints the required permissions`;
+    if (text !== '' && text !== lastText) log.warn(text);
+    lastText = text;
+  };
 }
 
 function rejectContradiction(

@@ -3,6 +3,7 @@ import { CreateKeyCommand, DisableKeyCommand, UpdateAliasCommand } from '@aws-sd
 import { ListObjectVersionsCommand, PutObjectCommand, type ReplicationRule } from '@aws-sdk/client-s3';
 import { describe, expect, test, vi } from 'vitest';
 import { createAwsClient } from '../../src/aws/client.ts';
+import { commandInfo } from '../../src/aws/command.ts';
 import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 import { runCanaries } from '../../src/canary/canary.ts';
 import { putCanary } from '../../src/canary/canary-object.ts';
@@ -315,6 +316,35 @@ describe('runCanaries', () => {
           result: 'refused',
           key: '',
           why: `no canary was written: acme-tax-replica retains each new version: ${reason}`,
+        },
+      ]);
+      expect(writes(env)).toEqual([]);
+    });
+
+    // AWS, API model of PutObjectLockConfiguration: with DefaultEventHold, each new object has an event hold.
+    test.each([
+      ['COMPLIANCE', ', which no one can shorten'],
+      ['GOVERNANCE', '; allow it with --allow canary-retained'],
+    ])('default event hold in %s mode: refuses and writes nothing', async (Mode, advice) => {
+      await using env = await testEnv(SSE_S3_SPEC);
+      await env.reconcile();
+      env.sandbox.log.reset();
+      const send = (async (location, command) => {
+        const response = await env.client.send(location, command);
+        return commandInfo(command).operation === 'GetObjectLockConfiguration' &&
+          location.region === 'us-west-2'
+          ? {
+              ObjectLockConfiguration: {
+                Rule: { DefaultRetention: { Mode, DefaultEventHold: { Days: 1 } } },
+              },
+            }
+          : response;
+      }) as typeof env.client.send;
+      lockReplica(env, undefined);
+      expect(await runAll(env, { aws: { ...env.client, send } })).toMatchObject([
+        {
+          result: 'refused',
+          why: `no canary was written: acme-tax-replica retains each new version: a default event hold in ${Mode} mode${advice}`,
         },
       ]);
       expect(writes(env)).toEqual([]);

@@ -26,7 +26,10 @@ const rowsOf = (stdout: string) =>
     .map((line) => line.split(/ {3,}/));
 
 /** Runs a command in this process. */
-async function runInProcess(args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+async function runInProcess(
+  args: string[],
+  onOutput: (stdout: PassThrough) => void = () => {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
   const output = { stdout: '', stderr: '' };
   const capture = (name: keyof typeof output) =>
     new PassThrough().on('data', (chunk) => {
@@ -39,6 +42,7 @@ async function runInProcess(args: string[]): Promise<{ code: number; stdout: str
     env: {},
     exit: () => {},
   });
+  io.stdout.once('data', () => onOutput(io.stdout));
   const code = await runCommandLine(args, io as unknown as Io);
   return { code, ...output };
 }
@@ -75,6 +79,27 @@ describe('status of specs', () => {
     expect(tax?.slice(0, 2)).toEqual(['tax', 'True']);
     expect((await run('--detailed-exitcode', '--only', 'tax')).code).toBe(0);
     expect((await run('--detailed-exitcode')).code).toBe(2);
+  });
+});
+
+test('metrics that cannot be read: are -, with the reason on standard error', async () => {
+  await using env = await testEnv();
+  await env.reconcile();
+  env.sandbox.faultSettings.faults = [
+    {
+      match: 'GetMetricData',
+      nth: 1,
+      times: 100,
+      what: { status: 403, code: 'AccessDenied', message: 'no' },
+    },
+  ];
+  const { endpoint } = env.sandbox;
+  const { code, stdout, stderr } = await runCli(['status', '-'], { endpoint, input: TAX_SPEC });
+  expect(code).toBe(0);
+  expect(rowsOf(stdout)[1]?.slice(3, 6)).toEqual(['-', '-', '-']);
+  expect(JSON.parse(stderr)).toMatchObject({
+    level: 'warn',
+    msg: expect.stringMatching(/^cannot read metrics of 1 of 1 pairs: .*GetMetricData.*AccessDenied/),
   });
 });
 
@@ -187,6 +212,12 @@ describe('status --server', () => {
     const result = await status(option, value);
     expect(result.code).toBe(code);
     expect(result.stdout + result.stderr).toMatch(output);
+  });
+
+  test('--watch: ends when its output is closed', async () => {
+    const closed = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
+    const args = ['status', '--server', server.url, '--watch'];
+    expect((await runInProcess(args, (stdout) => stdout.emit('error', closed))).code).toBe(0);
   });
 
   test('--watch in a pipe: prints all rows, and ends with 0 at a signal', async () => {
