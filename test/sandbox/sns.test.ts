@@ -182,6 +182,13 @@ describe('topics', () => {
     expect([elementsOf(body, 'Key'), elementsOf(body, 'Value')]).toEqual([['k2'], ['v2']]);
   });
 
+  test('DeleteTopic twice: succeeds', async () => {
+    // SNS API Reference, DeleteTopic.
+    await createTopic();
+    for (const _ of [1, 2]) expect((await sns('DeleteTopic', { TopicArn: TOPIC_ARN })).status).toBe(200);
+    expect((await sns('ListTagsForResource', { ResourceArn: TOPIC_ARN })).code).toBe('ResourceNotFound');
+  });
+
   test.each([
     ['a topic that does not exist', { TopicArn: TOPIC_ARN }, 404, 'NotFound', 'Topic does not exist'],
     [

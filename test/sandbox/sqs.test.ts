@@ -121,6 +121,24 @@ describe('queues', () => {
     );
   });
 
+  test.each(['http://whatever-incorrect-queue-address', 'absent'])(
+    'GetQueueAttributes of the URL %s: the queue does not exist',
+    async (QueueUrl) => {
+      // moto, test_get_queue_url_error_not_exists, verified against AWS.
+      expect(await sqs('GetQueueAttributes', { QueueUrl })).toMatchObject({
+        status: 400,
+        code: 'com.amazonaws.sqs#QueueDoesNotExist',
+        message: 'The specified queue does not exist.',
+      });
+    },
+  );
+
+  test('the name of a queue of the caller as its URL: accepted', async () => {
+    // moto, test_send_message_delay_seconds_validation, verified against AWS.
+    await createQueue();
+    expect((await sqs('SendMessage', { QueueUrl: 'failures', MessageBody: 'a' })).status).toBe(200);
+  });
+
   test('a queue of another Region: does not exist for the Region of the signature', async () => {
     const QueueUrl = await createQueue();
     const west = { accessKeyId: OWNER, region: 'us-west-2' };
@@ -275,6 +293,12 @@ describe('messages', () => {
     expect((await sqs('DeleteMessageBatch', { QueueUrl, Entries: [entry] })).json).toEqual({
       Successful: [{ Id: '1' }],
     });
+    // moto, test_delete_message_batch_with_zero_entries, verified against AWS.
+    const empty = await sqs('DeleteMessageBatch', { QueueUrl, Entries: [] });
+    expect(empty).toMatchObject({
+      code: 'com.amazonaws.sqs#EmptyBatchRequest',
+      message: 'There should be at least one DeleteMessageBatchRequestEntry in the request.',
+    });
     // fact: localstack test_too_many_entries_in_batch_request
     const Entries = Array.from({ length: 20 }, (_, index) => ({ Id: String(index), ReceiptHandle: 'x' }));
     const tooMany = await sqs('DeleteMessageBatch', { QueueUrl, Entries });
@@ -334,6 +358,15 @@ describe('messages', () => {
     now += 30_000;
     expect(bodiesOf(await receive(QueueUrl))).toEqual(['a-1', 'b-1', 'a-2']);
     // fact: localstack test_send_batch_missing_message_group_id_for_fifo_queue
+    const Entries = [
+      { Id: '1', MessageBody: 'x', MessageGroupId: 'a', MessageDeduplicationId: 'x' },
+      { Id: '2', MessageBody: 'y' },
+    ];
+    expect(await sqs('SendMessageBatch', { QueueUrl, Entries })).toMatchObject({
+      status: 400,
+      code: 'com.amazon.coral.service#InvalidParameterValueException',
+      message: 'The request must contain the parameter MessageGroupId.',
+    });
     expect((await sqs('SendMessage', { QueueUrl, MessageBody: 'x' })).message).toBe(
       'The request must contain the parameter MessageGroupId.',
     );

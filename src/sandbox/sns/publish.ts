@@ -22,10 +22,11 @@ export const publishHandlers: Handlers = {
       TopicArn === undefined ? 'TargetArn' : 'TopicArn',
     );
     if (isFifoTopic(topic)) throw missingFeatureError('Publish to a FIFO topic');
-    if (MessageGroupId !== undefined || MessageDeduplicationId !== undefined)
+    if (MessageDeduplicationId !== undefined)
       throw snsParameterError(
-        'The request includes MessageGroupId parameter that is not valid for this topic type',
+        'MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter that is not valid for this topic type',
       );
+    if (MessageGroupId !== undefined) throw missingFeatureError('MessageGroupId of sns:Publish');
     checkTopicKey(call, topic);
     const body = messageTextOf(input);
     // fact: localstack TestSNSPublishCrud::test_publish_with_empty_subject (recorded from AWS)

@@ -77,6 +77,7 @@ export function setTopicAttribute(call: Call, topic: TopicState, name: string, v
   if (!values || (name === 'ContentBasedDeduplication' && !isFifoTopic(topic)))
     throw snsParameterError('AttributeName');
   if (values.length > 0 && !values.includes(value)) throw snsParameterError(`Attributes Reason: ${name}`);
+  if (name === 'FifoTopic' && !isFifoTopic(topic)) return;
   if (value === '') topic.attributes.delete(name);
   else topic.attributes.set(name, value);
 }

@@ -1,4 +1,5 @@
 import type { CreateTopicInput, Tag } from '@aws-sdk/client-sns';
+import { AwsError } from '../aws-error.ts';
 import { type Call, callerAccountOf, type Handlers, pageOf } from '../call.ts';
 import type { TopicState } from '../state.ts';
 import {
@@ -57,28 +58,39 @@ export const topicHandlers: Handlers = {
   },
 
   DeleteTopic(call, { TopicArn }) {
+    // SNS API Reference, DeleteTopic: "deleting a topic that does not exist does not result in an error".
+    if (!findTopic(call.store, TopicArn)) {
+      checkOwnTopicAccess(call, 'sns:DeleteTopic', TopicArn);
+      return {};
+    }
     const topic = getAuthorizedTopic(call, TopicArn, 'sns:DeleteTopic');
     call.store.account(topic.account).topics?.delete(topic.arn);
     return markTopicChanged(call, topic);
   },
 
   TagResource(call, { ResourceArn, Tags }) {
-    const topic = getAuthorizedTopic(call, ResourceArn, 'sns:TagResource', 'ResourceArn');
+    const topic = getTaggedTopic(call, ResourceArn, 'sns:TagResource');
     setTags(topic, Tags);
     return markTopicChanged(call, topic);
   },
 
   UntagResource(call, { ResourceArn, TagKeys }) {
-    const topic = getAuthorizedTopic(call, ResourceArn, 'sns:UntagResource', 'ResourceArn');
+    const topic = getTaggedTopic(call, ResourceArn, 'sns:UntagResource');
     for (const key of TagKeys as string[]) topic.tags.delete(key);
     return markTopicChanged(call, topic);
   },
 
   ListTagsForResource(call, { ResourceArn }) {
-    const { tags } = getAuthorizedTopic(call, ResourceArn, 'sns:ListTagsForResource', 'ResourceArn');
+    const { tags } = getTaggedTopic(call, ResourceArn, 'sns:ListTagsForResource');
     return { Tags: [...tags].map(([Key, Value]) => ({ Key, Value })) };
   },
 };
+
+/** Returns a topic for an operation on its tags, which have an error of their own for a topic that does not exist. */
+function getTaggedTopic(call: Call, arn: string, action: string): TopicState {
+  if (!findTopic(call.store, arn)) throw new AwsError(404, 'ResourceNotFound', 'Resource does not exist');
+  return getAuthorizedTopic(call, arn, action);
+}
 
 function createTopicState({ caller, region }: Call, name: string): TopicState {
   const arn = topicArnOf(region, caller.account, name);

@@ -2,7 +2,7 @@ import { partitionOfRegion } from '../../util/arn.ts';
 import { formatAccessDenied, queuePolicyOf } from '../authorize.ts';
 import { authorizeCaller, type Call } from '../call.ts';
 import type { QueueState } from '../state.ts';
-import { noSuchQueueError, sqsAccessDeniedError, sqsError } from './errors.ts';
+import { noSuchQueueError, sqsAccessDeniedError } from './errors.ts';
 
 export const queueArnOf = (region: string, account: string, name: string): string =>
   `arn:${partitionOfRegion(region)}:sqs:${region}:${account}:${name}`;
@@ -29,23 +29,23 @@ const OWNER_ACTIONS = new Set([
  * Returns the queue of a request's QueueUrl. The Region is that of the signature. The caller has permission for the
  * action.
  *
- * @throws AwsError when the URL is invalid, the queue does not exist, or the caller has no permission.
+ * @throws AwsError when the queue of the URL does not exist, or the caller has no permission.
+ * fact: moto test_get_queue_url_error_not_exists, verified against AWS, for an invalid URL
  */
 export function getAuthorizedQueue(call: Call, queueUrl: string, action: string): QueueState {
-  const arn = arnOfQueueUrl(queueUrl, call.region);
-  if (arn === undefined) {
-    throw sqsError('InvalidAddress', `The address ${queueUrl} is not valid for this endpoint.`, {
-      status: 404,
-    });
-  }
-  const queue = call.store.queue(arn);
+  const arn = arnOfQueueUrl(queueUrl, call);
+  const queue = arn === undefined ? undefined : call.store.queue(arn);
   if (!queue) throw noSuchQueueError();
   checkQueueAccess(call, queue, action);
   return queue;
 }
 
-/** Returns the ARN of the queue of a URL: `…/ACCOUNT/NAME`; undefined for another URL. */
-export function arnOfQueueUrl(queueUrl: string, region: string): string | undefined {
+/**
+ * Returns the ARN of the queue of a URL (`…/ACCOUNT/NAME`); undefined for another URL. SQS also accepts the name of a queue
+ * of the caller. fact: moto test_send_message_delay_seconds_validation, verified against AWS
+ */
+function arnOfQueueUrl(queueUrl: string, { region, caller }: Call): string | undefined {
+  if (/^[\w-]+(\.fifo)?$/.test(queueUrl)) return queueArnOf(region, caller.account, queueUrl);
   const [, account, name] = /^https?:\/\/[^/]+(?:\/queue)?\/(\d{12})\/([^/?#]+)$/.exec(queueUrl) ?? [];
   return account === undefined || name === undefined ? undefined : queueArnOf(region, account, name);
 }

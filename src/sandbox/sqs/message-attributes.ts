@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { MessageAttributeValue } from '@aws-sdk/client-sqs';
+import type { AwsError } from '../aws-error.ts';
 import type { MessageAttribute } from '../state.ts';
 import { parameterError } from './errors.ts';
 
@@ -10,21 +11,20 @@ import { parameterError } from './errors.ts';
  */
 export function toStoredAttributes(
   attributes: Record<string, MessageAttributeValue>,
+  toError: (message: string) => AwsError = parameterError,
 ): Record<string, MessageAttribute> | undefined {
   const entries = Object.entries(attributes);
   if (entries.length > 10)
-    throw parameterError(
-      `Number of message attributes [${entries.length}] exceeds the allowed maximum [10].`,
-    );
+    throw toError(`Number of message attributes [${entries.length}] exceeds the allowed maximum [10].`);
   const stored = entries.map(([name, { DataType = '', StringValue, BinaryValue }]) => {
     if (!/^(String|Number|Binary)(\..+)?$/.test(DataType))
-      throw parameterError(
+      throw toError(
         `The type of message (user) attribute '${name}' is invalid. You must use only the following supported type prefixes: Binary, Number, String.`,
       );
     const isBinary = DataType.startsWith('Binary');
     const isEmpty = isBinary ? !BinaryValue?.length : !StringValue;
     if (isEmpty)
-      throw parameterError(
+      throw toError(
         `The message (user) attribute '${name}' must contain a non-empty value of type '${DataType}'.`,
       );
     const value: MessageAttribute = isBinary

@@ -21,7 +21,7 @@ export const messageHandlers: Handlers = {
   SendMessageBatch(call, { QueueUrl, Entries }) {
     const queue = getQueueWithKey(call, QueueUrl, 'sqs:SendMessage', SEND_KEY_ACTIONS);
     const entries = Entries as (SendMessageRequest & { Id: string })[];
-    checkBatch(entries);
+    checkBatch(call, entries);
     const bytes = entries.reduce((total, entry) => total + sizeOfMessage(entry), 0);
     if (bytes > MAX_BATCH_BYTES) {
       throw sqsError(
@@ -30,6 +30,7 @@ export const messageHandlers: Handlers = {
         { queryCode: 'AWS.SimpleQueueService.BatchRequestTooLong' },
       );
     }
+    if (isFifo(queue)) for (const entry of entries) checkFifoFields(queue, entry, parameterError);
     return runBatch(entries, (entry) => sendMessage(call, queue, entry));
   },
 
@@ -58,7 +59,7 @@ export const messageHandlers: Handlers = {
   DeleteMessageBatch(call, { QueueUrl, Entries }) {
     const queue = getAuthorizedQueue(call, QueueUrl, 'sqs:DeleteMessage');
     const entries = Entries as { Id: string; ReceiptHandle: string }[];
-    checkBatch(entries);
+    checkBatch(call, entries);
     return runBatch(entries, ({ ReceiptHandle }) => deleteMessage(call, queue, ReceiptHandle));
   },
 
@@ -70,7 +71,7 @@ export const messageHandlers: Handlers = {
   ChangeMessageVisibilityBatch(call, { QueueUrl, Entries }) {
     const queue = getAuthorizedQueue(call, QueueUrl, 'sqs:ChangeMessageVisibility');
     const entries = Entries as { Id: string; ReceiptHandle: string; VisibilityTimeout?: number }[];
-    checkBatch(entries);
+    checkBatch(call, entries);
     return runBatch(entries, ({ ReceiptHandle, VisibilityTimeout = 0 }) =>
       changeVisibility(call, queue, ReceiptHandle, VisibilityTimeout),
     );
@@ -176,15 +177,28 @@ function checkQueueType(
     );
 }
 
-/** Returns the fields of a message of a FIFO queue, and the earlier message of which it is a duplicate. */
-function fifoFieldsOf(call: Call, queue: QueueState, input: SendMessageRequest) {
-  const { MessageBody = '', MessageGroupId, MessageDeduplicationId } = input;
-  if (!MessageGroupId) throw missingParameterError('MessageGroupId');
-  const isContentBased = queue.attributes.get('ContentBasedDeduplication') === 'true';
-  if (MessageDeduplicationId === undefined && !isContentBased)
+/**
+ * Checks the group and the deduplication id of a message of a FIFO queue.
+ * fact: localstack test_send_batch_missing_message_group_id_for_fifo_queue, test_send_batch_missing_deduplication_id_for_fifo_queue
+ *
+ * @throws AwsError of `missingGroupError` without a group. In a batch, SQS rejects the whole request.
+ */
+function checkFifoFields(
+  queue: QueueState,
+  { MessageGroupId, MessageDeduplicationId }: SendMessageRequest,
+  missingGroupError: (message: string) => AwsError,
+): void {
+  if (!MessageGroupId) throw missingGroupError('The request must contain the parameter MessageGroupId.');
+  if (MessageDeduplicationId === undefined && queue.attributes.get('ContentBasedDeduplication') !== 'true')
     throw parameterError(
       'The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly',
     );
+}
+
+/** Returns the fields of a message of a FIFO queue, and the earlier message of which it is a duplicate. */
+function fifoFieldsOf(call: Call, queue: QueueState, input: SendMessageRequest) {
+  const { MessageBody = '', MessageGroupId = '', MessageDeduplicationId } = input;
+  checkFifoFields(queue, input, () => missingParameterError('MessageGroupId'));
   const deduplicationId = MessageDeduplicationId ?? createHash('sha256').update(MessageBody).digest('hex');
   for (const [id, { sent }] of queue.deduplication ?? [])
     if (call.now - sent >= DEDUPLICATION_MS) queue.deduplication?.delete(id);
@@ -350,13 +364,13 @@ function changeVisibility(call: Call, queue: QueueState, handle: string, timeout
 
 const BATCH_ERROR = 'AWS.SimpleQueueService.';
 
-function checkBatch(entries: readonly { Id: string }[]): void {
+function checkBatch({ operation }: Call, entries: readonly { Id: string }[]): void {
   const batchError = (shape: string, message: string) =>
     sqsError(shape, message, { queryCode: `${BATCH_ERROR}${shape}` });
   if (entries.length === 0)
     throw batchError(
       'EmptyBatchRequest',
-      'There should be at least one SendMessageBatchRequestEntry in the request.',
+      `There should be at least one ${operation}RequestEntry in the request.`,
     );
   if (entries.length > 10)
     throw batchError(

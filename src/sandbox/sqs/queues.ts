@@ -2,7 +2,13 @@ import type { CreateQueueRequest } from '@aws-sdk/client-sqs';
 import { type Call, type Handlers, pageOf } from '../call.ts';
 import type { QueueState } from '../state.ts';
 import { checkOwnQueueAccess, getAuthorizedQueue, queueArnOf, queueUrlOf } from './access.ts';
-import { invalidValueError, noSuchQueueError, parameterError, sqsError } from './errors.ts';
+import {
+  invalidValueError,
+  missingParameterError,
+  noSuchQueueError,
+  parameterError,
+  sqsError,
+} from './errors.ts';
 import { queueAttributesOf, setQueueAttributes } from './queue-attributes.ts';
 import { removeMessage } from './queue-contents.ts';
 
@@ -105,6 +111,7 @@ export const queueHandlers: Handlers = {
 
   TagQueue(call, { QueueUrl, Tags }) {
     const queue = getAuthorizedQueue(call, QueueUrl, 'sqs:TagQueue');
+    if (Object.keys(Tags).length === 0) throw missingParameterError('Tags');
     const tags = new Map([...queue.tags, ...Object.entries(Tags as Record<string, string>)]);
     if (tags.size > MAX_QUEUE_TAGS) throw parameterError(`Too many tags added for queue ${queue.name}.`);
     queue.tags = tags;
@@ -113,6 +120,8 @@ export const queueHandlers: Handlers = {
 
   UntagQueue(call, { QueueUrl, TagKeys }) {
     const queue = getAuthorizedQueue(call, QueueUrl, 'sqs:UntagQueue');
+    if ((TagKeys as string[]).length === 0)
+      throw parameterError('Tag keys must be between 1 and 128 characters in length.');
     for (const key of TagKeys as string[]) queue.tags.delete(key);
     return markQueueChanged(call, queue);
   },
