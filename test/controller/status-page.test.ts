@@ -365,11 +365,8 @@ describe('header', () => {
     [{}, 'AWS accounts main 111122223333, backup 444455556666 leader version 1.2.3 up 3 days last check now'],
     [{ endpoint: 'sandbox', accounts: { '': '111122223333' } }, 'sandbox account 111122223333 leader'],
     [{ endpoint: 'http://127.0.0.1:4566' }, 'http://127.0.0.1:4566 accounts'],
-    [
-      { role: 'standby' as const, leases: { replikey: false } },
-      'standby: reads only, until it becomes the leader',
-    ],
-    [{ role: 'planOnly' as const, leases: {} }, 'plan only: changes nothing'],
+    [{ role: 'standby' as const, leases: { replikey: false } }, 'standby version 1.2.3'],
+    [{ role: 'planOnly' as const, leases: {} }, 'plan only version 1.2.3'],
     [
       { leases: { 'replikey-1-of-3': true, 'replikey-2-of-3': false, 'replikey-3-of-3': true } },
       'leader of 2 of 3 shards',

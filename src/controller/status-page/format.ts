@@ -66,8 +66,9 @@ export function formatSize(bytes: number): string {
   return `${NUMBER_FORMAT.format(Number((bytes / 1000 ** index).toPrecision(3)))} ${units[index]}`;
 }
 
-/** Formats a duration roughly: `12 s`, `3 h 20 min`, `5 days`. */
+/** Formats a duration roughly: `36 ms`, `12 s`, `3 h 20 min`, `5 days`. */
 export function formatDuration(ms: number): string {
+  if (ms > 0 && ms < 1000) return `${Math.ceil(ms)} ms`;
   const seconds = Math.floor(Math.max(ms, 0) / 1000);
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);

@@ -63,11 +63,11 @@ ${renderRegionMatrix(matching.filter(filter.matchesState), query)}
 </div>`;
 }
 
-const ROLE_TEXTS: Record<ProcessStatus['role'], string> = {
-  leader: 'leader',
-  standby: 'standby: reads only, until it becomes the leader',
-  planOnly: 'plan only: changes nothing',
-  single: 'single process, without leader election',
+const ROLE_TEXTS: Record<ProcessStatus['role'], [text: string, description: string]> = {
+  leader: ['leader', 'this process applies changes'],
+  standby: ['standby', 'this process only reads, until it becomes the leader'],
+  planOnly: ['plan only', 'this process changes nothing'],
+  single: ['single process', 'this process applies changes, without leader election'],
 };
 
 /** Maximum number of accounts in the header. */
@@ -90,7 +90,7 @@ function renderProcessFacts(
     ...(accountText === ''
       ? []
       : [`${entries.length === 1 ? 'account' : 'accounts'} ${escapeShort(accountText, 300)}`]),
-    roleText(process),
+    renderRole(process),
     `version ${escapeHtml(version)}`,
     `up ${formatUptime(now - Date.parse(startedAt))}`,
     `last check ${now - lastMove < 60_000 ? 'now' : `${formatDuration(now - lastMove)} ago`}`,
@@ -108,11 +108,12 @@ const formatMinute = (ms: number): string =>
 const endpointText = (endpoint: string | undefined): string =>
   endpoint === undefined ? 'not connected yet' : endpoint === 'aws' ? 'AWS' : endpoint;
 
-function roleText({ role, leases }: ProcessStatus): string {
+function renderRole({ role, leases }: ProcessStatus): string {
   const held = Object.values(leases);
-  return held.length > 1 && role === 'leader'
-    ? `leader of ${held.filter(Boolean).length} of ${held.length} shards`
-    : ROLE_TEXTS[role];
+  const [text, description] = ROLE_TEXTS[role];
+  const shards =
+    held.length > 1 && role === 'leader' ? ` of ${held.filter(Boolean).length} of ${held.length} shards` : '';
+  return `<span title="${description}">${text}${shards}</span>`;
 }
 
 /** Formats the uptime in minutes, so that a page without changes stays the same for a minute. */

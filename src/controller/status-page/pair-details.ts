@@ -35,9 +35,9 @@ import { renderCanary } from './pair-list.ts';
 const PROOF_LIMITS: RenderLimits = { count: 50, length: 40_000 };
 const BURST_LIMITS: RenderLimits = { count: 10, length: 70_000 };
 const MAX_BURST_KEYS = 5;
-const MAX_KEY_LENGTH = 200;
+const MAX_SHOWN_KEY_LENGTH = 200;
 const MAX_MESSAGE_LENGTH = 1_500;
-const MAX_COMMANDS_LENGTH = 6_000;
+const MAX_SHOWN_COMMANDS_LENGTH = 6_000;
 
 /** Renders everything about one pair. */
 export function renderPairDetails(pair: PairStatus, { accounts }: ProcessStatus, now: number): string {
@@ -208,7 +208,7 @@ function renderBurst(burst: FailureBurst, now: number): string {
   const style = isDeletion(burst) || endedAt !== undefined ? 'off' : 'failing';
   const listed = keys
     .slice(0, MAX_BURST_KEYS)
-    .map((key) => `<code>${escapeShort(key, MAX_KEY_LENGTH)}</code>`);
+    .map((key) => `<code>${escapeShort(key, MAX_SHOWN_KEY_LENGTH)}</code>`);
   const omitted = keys.length - listed.length;
   const end = endedAt === undefined ? `last ${renderAge(until, now)}` : `ended ${renderAge(endedAt, now)}`;
   return `<article class="burst ${style}-burst">
@@ -239,7 +239,7 @@ function renderCommands({ id, commands = [] }: FailureBurst): string {
   if (commands.length === 0) return '';
   const text = commands.map(({ command }) => command).join('\n');
   // A shortened command would be a different command.
-  if (text.length > MAX_COMMANDS_LENGTH) return '';
+  if (text.length > MAX_SHOWN_COMMANDS_LENGTH) return '';
   return `<details id="burst-commands-${escapeHtml(id)}"><summary>Commands</summary><pre tabindex="0">${text.split('\n').map(escapeHtml).join('\n')}</pre></details>`;
 }
 
