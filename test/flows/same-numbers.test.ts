@@ -98,6 +98,16 @@ test('status page, /metrics, status --server and status of specs: show the same 
     });
     expect(served.LAG).toMatch(/^\d+s$/);
 
+    const page = (await (await fetch(new URL('/?pair=tax', url))).text())
+      .replace(/<svg.*?<\/svg>/g, '')
+      .replace(/<[^>]+>/g, ' ')
+      .replace(/\s+/g, ' ');
+    expect(page).toContain(`Failed, 24 h 3 since ${failedSince.slice(0, 19).replace('T', ' ')} UTC`);
+    const { pendingOperations } = replication ?? {};
+    expect(page).toContain(`Pending ${pendingOperations ?? 'no data'}`);
+    expect(page).toMatch(/ Lag \d+ m?s /);
+    expect(page).toMatch(/Last canary ✓ \d+ m?s 5 min ago/);
+
     // The same read without the controller: it knows neither canaries nor the state before the change.
     const reader = createStatusReader({ specs: env.specs, kinds, aws, clock });
     const { CANARY, DRIFT, MESSAGE, ...readValues } = cellsOf(await reader.read(), now());
