@@ -14,6 +14,7 @@ import { type Clock, createAbortController, sleep, systemClock } from '../util/c
 import { escapeUnprintable, safeJson } from '../util/escape.ts';
 import type { Io } from './command-model.ts';
 import type { GlobalOptions, SpecOptions } from './options.ts';
+import { showProgress } from './progress.ts';
 import { loadSelectedSpecs, openSession } from './session.ts';
 import { readServerStatus } from './status-server.ts';
 
@@ -122,9 +123,21 @@ async function openSource(
   if (!specs) throw new Error('no specs');
   const session = await openSession(specs, options, io, signal);
   const reader = createStatusReader({ specs, kinds, aws: session.aws, clock: systemClock, signal });
+  let isFirst = true;
   return {
     name: session.sandbox ? 'sandbox' : 'aws',
-    read: () => reader.read(),
+    async read() {
+      // Later reads would flicker below the table.
+      const progress = isFirst
+        ? showProgress({ io, log, clock: systemClock, calls: session.aws.calls })
+        : undefined;
+      isFirst = false;
+      try {
+        return await reader.read();
+      } finally {
+        progress?.end();
+      }
+    },
     close: () => session.close(),
   };
 }
@@ -192,6 +205,8 @@ function parseSelector(selector: string): (labels: Record<string, string>) => bo
   }
 }
 
+const SOURCE_NAMES = { aws: 'AWS', sandbox: 'the sandbox', server: 'a controller' };
+
 /** Prints the rows in an output format. */
 export interface StatusPrinter {
   /** Prints all rows. `now`: milliseconds since 1970. */
@@ -233,7 +248,8 @@ export function createPrinter(
       if (hasChanged) stdout.write(`${safeJson(documentOf(rows, now))}\n`);
     } else if (stdout.isTTY && env.TERM !== 'dumb') {
       const { columns = 80, rows: height = 24 } = stdout;
-      const title = `${rows.length} pairs of ${server?.href ?? source} at ${new Date(now).toISOString()}`;
+      const pairs = rows.length === 1 ? '1 pair' : `${rows.length} pairs`;
+      const title = `${pairs} of ${server?.href ?? SOURCE_NAMES[source]} at ${new Date(now).toISOString()}`;
       stdout.write(`${isFirst ? '\x1b[2J' : ''}${statusScreen(title, table, { columns, rows: height })}`);
     } else {
       const changed = table.lines.filter((_, index) => isChanged(rows[index] as StatusRow));

@@ -291,7 +291,7 @@ describe('watch', () => {
   test('on a terminal: redraws the screen', () => {
     const { printer, take } = printerOf('text', { isTTY: true, columns: 120, rows: 10 });
     printer.update([row('tax')], 0);
-    expect(take().startsWith('\x1b[2J\x1b[H1 pairs of aws at 1970-01-01T00:00:00.000Z')).toBe(true);
+    expect(take().startsWith('\x1b[2J\x1b[H1 pair of AWS at 1970-01-01T00:00:00.000Z')).toBe(true);
     printer.update([row('tax')], 60_000);
     const screen = take();
     expect(screen.startsWith('\x1b[H')).toBe(true);
