@@ -4,7 +4,7 @@ import { EXIT, UserError } from '../errors.ts';
 import type { Account } from '../spec/types.ts';
 import { globalRegionOf, partitionOfRegion } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
-import { commandInfo, isReadOperation } from './command.ts';
+import { commandInfo, isMessageOperation, isReadOperation } from './command.ts';
 import {
   classifyError,
   formatAwsError,
@@ -112,7 +112,11 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
       signal?.throwIfAborted();
       const assertMayWrite = isReadOperation(operation) ? undefined : assertLeader;
       assertMayWrite?.();
-      countCall(calls, `${service}:${operation}`, isReadOperation(operation));
+      countCall(
+        calls,
+        `${service}:${operation}`,
+        isReadOperation(operation) || isMessageOperation(operation),
+      );
       try {
         const response = (await clients.get(service, location).send(command, assertMayWrite)) as O;
         validateResponse(command, response);

@@ -25,6 +25,10 @@ export const requestBodyOf = (command: object): string | undefined =>
 export const isReadOperation = (operation: string): boolean =>
   /^(Get|List|Head|Describe|Lookup)/.test(operation);
 
+/** Whether an operation changes messages of a queue, which are neither settings nor objects. */
+export const isMessageOperation = (operation: string): boolean =>
+  /Message(Visibility)?(Batch)?$/.test(operation);
+
 /**
  * IAM actions of S3 operations with another name. Actions of the other services have the names of their operations.
  *

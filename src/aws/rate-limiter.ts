@@ -41,6 +41,8 @@ export function createRateLimiter(
         });
         await getOrCreate(quotaThrottles, `${scope} ${operation}`, () => throttle(async () => {}))();
       }
+      // A call that waits for messages is no load, and must not occupy a slot of other calls.
+      if (operation === 'ReceiveMessage') return attempt();
       return getOrCreate(adaptiveLimits, scope, () => createAdaptiveLimit(isThrottle)).run(attempt);
     },
   };

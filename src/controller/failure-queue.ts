@@ -32,6 +32,12 @@ const MIN_POLL_MS = 1_000;
 
 const MAX_BACKOFF_MS = 60_000;
 
+/** The most messages of a call. More of them wait if a call returns as many. */
+const FULL_BATCH = 10;
+
+/** Calls that receive a backlog concurrently. */
+const BACKLOG_WORKERS = 8;
+
 /** Seconds until another process can receive a message that this one returns. */
 const RETURN_SECONDS = 5;
 
@@ -50,11 +56,12 @@ export async function consumeQueue(options: QueueConsumerOptions): Promise<void>
     }
     const startedAt = clock.monotonicNow();
     try {
-      const progress = await receiveBatch(options);
+      const batch = await receiveBatch(options, options.waitSeconds);
+      if (batch.isFull) await receiveBacklog(options);
       failures = 0;
       const isFast = clock.monotonicNow() - startedAt < MIN_POLL_MS;
       // An endpoint without long polling would otherwise be called without a pause.
-      if (!progress && isFast) await sleep(clock, MIN_POLL_MS, signal);
+      if (batch.handled === 0 && isFast) await sleep(clock, MIN_POLL_MS, signal);
     } catch (error) {
       if (signal.aborted) return;
       failures += 1;
@@ -64,9 +71,23 @@ export async function consumeQueue(options: QueueConsumerOptions): Promise<void>
   }
 }
 
-/** Receives and handles the messages of one call. Returns whether it handled any of them. */
-async function receiveBatch(options: QueueConsumerOptions): Promise<boolean> {
-  const { client, waitSeconds, signal, warn } = options;
+/** Receives concurrently while each call returns as many messages as it may. Does not wait for messages. */
+async function receiveBacklog(options: QueueConsumerOptions): Promise<void> {
+  const work = async () => {
+    while (!options.signal.aborted && options.isActive()) {
+      const { isFull, handled } = await receiveBatch(options, 0);
+      if (!isFull || handled === 0) return;
+    }
+  };
+  await Promise.all(Array.from({ length: BACKLOG_WORKERS }, work));
+}
+
+/** Receives and handles the messages of one call. Returns the number of those that it handled. */
+async function receiveBatch(
+  options: QueueConsumerOptions,
+  waitSeconds: number,
+): Promise<{ handled: number; isFull: boolean }> {
+  const { client, signal, warn } = options;
   const queue = options.queue();
   const sqs = await options.loadSqs();
   const messages = await unlessAborted(sqs.receiveMessages(client(), queue, waitSeconds), signal);
@@ -81,7 +102,7 @@ async function receiveBatch(options: QueueConsumerOptions): Promise<boolean> {
   }
   if (elsewhere.length > 0)
     await sqs.returnMessages(client().uninterruptible(), queue, elsewhere, RETURN_SECONDS);
-  return handled.length > 0;
+  return { handled: handled.length, isFull: messages.length === FULL_BATCH };
 }
 
 /** Returns the messages of a call; none when the signal aborts first. */

@@ -98,3 +98,21 @@ test('rate limiter: rejects queued CreateKey calls when the run is interrupted',
     ...Array(2).fill('rejected'),
   ]);
 });
+
+test('rate limiter: a call that waits for messages occupies no slot, also after throttling', async () => {
+  const limiter = newLimiter();
+  const { open, attempt } = calls();
+  // Throttled calls reduce the limit to one.
+  for (let limit = CONCURRENCY.initial; limit > 0; limit >>= 1) {
+    const throttled = limiter.schedule('sqs', at, 'DeleteMessageBatch', attempt).catch(() => {});
+    await settled();
+    open.splice(0)[0]?.fail(throttle);
+    await throttled;
+  }
+  const polls = ['a', 'b'].map(() => limiter.schedule('sqs', at, 'ReceiveMessage', attempt));
+  const deletion = limiter.schedule('sqs', at, 'DeleteMessageBatch', attempt);
+  await settled();
+  expect(open).toHaveLength(3);
+  for (const { ok } of open) ok();
+  await Promise.all([...polls, deletion]);
+});

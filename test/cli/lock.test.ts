@@ -205,6 +205,15 @@ const ineffective: [string[], string][] = [
     '--leader-elect none does not use --lock: remove one of them',
   ],
   [['--once', '--leader-elect', 's3'], '--leader-elect s3 requires --lock s3://bucket/key'],
+  [
+    ['--once', '--failures', 'arn:aws:sqs:us-east-1:111122223333:q'],
+    '--failures has no effect with --once, which runs a single pass: remove it',
+  ],
+  [
+    ['--plan-only', '--failures', 'arn:aws:sqs:us-east-1:111122223333:q'],
+    '--failures deletes the messages that it received, but --plan-only never writes: remove one of them',
+  ],
+  [['--failures', 'arn:aws:sns:us-east-1:111122223333:t'], 'Expected the ARN of an SQS queue'],
   [['--once', ...LOCK, '--lease-duration', '0'], 'Expected a number of seconds, 1 to 86400.'],
 ];
 

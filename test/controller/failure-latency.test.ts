@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DescribeKeyCommand, GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
-import { PutBucketNotificationConfigurationCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { CreateQueueCommand, GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { expect, test, vi } from 'vitest';
 import type { FailureBurst } from '../../src/controller/status.ts';
@@ -29,7 +29,7 @@ const prefixOf = (run: number) => `Run${run}/`;
 const SPEC = TAX_SPEC.replace(
   '    - prefix: Tax/\n',
   Array.from({ length: RUNS }, (_, run) => `    - { name: run${run}, prefix: ${prefixOf(run)} }\n`).join(''),
-);
+).replace('  rules:\n', `  failures: { to: "${QUEUE_ARN}" }\n  rules:\n`);
 
 /** Administration of the key without kms:Decrypt, so that the statement of replikey is needed. */
 const ADMINISTRATION = {
@@ -64,29 +64,11 @@ test(
     };
     const sqs = new SQSClient(config);
     const s3 = new S3Client({ ...config, forcePathStyle: true });
-    const Policy = policyJson({
-      Effect: 'Allow',
-      Principal: { Service: 's3.amazonaws.com' },
-      Action: 'sqs:SendMessage',
-      Resource: QUEUE_ARN,
-    });
-    const { QueueUrl } = await sqs.send(
-      new CreateQueueCommand({ QueueName: 'failures', Attributes: { Policy } }),
-    );
+    const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: 'failures' }));
     const args = [folder, '--interval', '3600', '--failures', QUEUE_ARN];
     const controller = await startController(args, { endpoint: env.sandbox.endpoint });
     try {
       await untilReady(controller);
-      await s3.send(
-        new PutBucketNotificationConfigurationCommand({
-          Bucket: 'acme-tax',
-          NotificationConfiguration: {
-            QueueConfigurations: [
-              { QueueArn: QUEUE_ARN, Events: ['s3:Replication:OperationFailedReplication'] },
-            ],
-          },
-        }),
-      );
       const { kms } = await clientsOfJane(env);
       const { KeyMetadata } = await kms.send(new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
       const KeyId = KeyMetadata?.KeyId;
