@@ -160,20 +160,23 @@ function ruleMetricsLines(report: RuleMetricsReport, verbose: boolean, paint: Pa
   const mark = verdict === 'broken' ? paint.red('✗') : paint.dim('·');
   const name = escapeUnprintable(`${rule}  ${bucket} → ${destination}`);
   return [
-    `${mark} ${name}  ${paint.dim(ruleMetricsText(report))}`,
+    `${mark} ${name}  ${paint.dim(ruleMetricsText(report, verbose))}`,
     ...findings.flatMap((finding) => findingLines(finding, true, paint)),
   ];
 }
 
-function ruleMetricsText({ state, days, operations, ...values }: RuleMetricsReport): string {
+/** Returns the operations of a rule; with `verbose`, also those that are pending. */
+function ruleMetricsText(report: RuleMetricsReport, verbose: boolean): string {
+  const { state, days, operations, failed = 0, latencySeconds, pendingOperations } = report;
   if (state === 'notEnabled') return 'no metrics';
-  const { failed = 0, latencySeconds, pendingOperations } = values;
   const amounts = [
     operations === undefined
       ? `no operations in ${days} days`
-      : `${operations.toLocaleString('en')} operations in ${days} days, ${failed === 0 ? 'none' : failed.toLocaleString('en')} failed`,
-    ...(latencySeconds === undefined ? [] : [`latency ${latencySeconds} s`]),
-    ...(pendingOperations === undefined ? [] : [`${pendingOperations.toLocaleString('en')} pending`]),
+      : `${countText(operations, 'operation')} in ${days} days, ${failed === 0 ? 'none' : failed.toLocaleString('en')} failed`,
+    ...(!verbose || latencySeconds === undefined ? [] : [`latency ${latencySeconds} s`]),
+    ...(!verbose || pendingOperations === undefined
+      ? []
+      : [`${pendingOperations.toLocaleString('en')} pending`]),
   ];
   return amounts.join(', ');
 }
@@ -186,7 +189,7 @@ function metricsSummary(metrics: readonly RuleMetricsReport[], paint: Paint): st
   const isIncomplete = metrics.some(({ failed = 0, state }) => failed > 0 || state === 'unreadable');
   if (operations === 0 || isIncomplete) return [];
   const days = Math.max(...metrics.map((report) => report.days));
-  return [`None of ${operations.toLocaleString('en')} operations failed in ${days} days.`];
+  return [`No failure in ${countText(operations, 'operation')} of ${days} days.`];
 }
 
 /** Returns one sentence if recent objects were not replicated. */
@@ -261,7 +264,8 @@ export function basisText(proofs: readonly RuleVerdict[]): string {
   return `Based on the rules of ${sources} and the policies of ${counts.join(', ')}; not read: ${notRead.join(', ')}.`;
 }
 
-const countText = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+const countText = (count: number, noun: string): string =>
+  `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 
 /** Returns one line: the number of rules that are proven, and the number that are not. */
 export function proofSummary(proofs: readonly RuleVerdict[], paint: Paint): string {

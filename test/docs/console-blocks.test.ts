@@ -220,6 +220,7 @@ const withoutVariableValues = (text: string): string =>
   text
     .replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:PORT')
     .replace(/in \d+ ms/g, 'in N ms')
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\dZ/g, 'TIME')
     .replace(/Checksum [0-9a-f]{16}/g, 'Checksum C')
     .replace(/key\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'key/ID');
 
