@@ -38,6 +38,9 @@ export const setCondition = (before: Condition, next: ConditionState, now: strin
   since: before.status === next.status ? before.since : now,
 });
 
+/** A resource, or a document that a proof needs (RK1901), which replikey could not read. The next read may succeed. */
+const UNREAD_CAUSE = /^cannot be read|^the proof of the rule \S+ is undecided: RK1901 /;
+
 export function readyCondition({ plan, refusals, results, remaining }: Outcome): [ConditionState, RetryKind] {
   const notReady = (reason: string, message: string, retry: RetryKind): [ConditionState, RetryKind] => [
     { status: 'False', reason, message },
@@ -50,11 +53,11 @@ export function readyCondition({ plan, refusals, results, remaining }: Outcome):
   if (failed.length > 0) return notReady('ApplyFailed', `${failed[0]?.id}: ${failed[0]?.why}`, 'recoverable');
   const [blocked] = remaining?.blocked ?? plan.blocked;
   if (blocked) {
-    const isTransient = blocked.why.startsWith('cannot be read');
+    const isUnread = UNREAD_CAUSE.test(blocked.why);
     return notReady(
-      isTransient ? 'Unreadable' : 'Blocked',
+      isUnread ? 'Unreadable' : 'Blocked',
       `${blocked.id}: ${blocked.why}`,
-      isTransient ? 'recoverable' : 'terminal',
+      isUnread ? 'recoverable' : 'terminal',
     );
   }
   const skipped = results.find(({ result }) => result === 'skipped');

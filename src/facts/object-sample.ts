@@ -201,11 +201,11 @@ export interface ReplicationLag {
   coverage: SampleCoverage;
 }
 
-/** Number of objects that replikey samples for each pair. */
+/** Number of objects that replikey samples of each source. */
 const OBJECTS_PER_SOURCE = 50;
 
 /**
- * Counts the newest objects of each pair's source by replication status.
+ * Counts the newest objects of each source by replication status. Pairs that share a source have one sample.
  *
  * @param pages number of pages of 1,000 versions to list under each prefix
  * @throws an AWS error if the objects cannot be listed or read.
@@ -216,17 +216,15 @@ export async function measureReplicationLag(
   pages = 1,
 ): Promise<ReplicationLag> {
   const samples = await Promise.all(
-    pairs
-      .filter(({ source }) => source.managed)
-      .map(({ source, rules }) =>
-        sampleObjects(
-          aws,
-          locationOfSide(source),
-          source.bucket,
-          rules.map(({ prefix }) => prefix),
-          { count: OBJECTS_PER_SOURCE, pages },
-        ),
+    [...pairsBySource(pairs)].map(([bucket, [first, ...more]]) =>
+      sampleObjects(
+        aws,
+        locationOfSide(first.source),
+        bucket,
+        [first, ...more].flatMap(({ rules }) => rules.map(({ prefix }) => prefix)),
+        { count: OBJECTS_PER_SOURCE, pages },
       ),
+    ),
   );
   // Replicas of a reverse rule are not replicated again.
   const objects = samples.flatMap((sample) => sample.objects).filter(({ status }) => status !== 'REPLICA');
@@ -241,4 +239,18 @@ export async function measureReplicationLag(
     complete: samples.every((sample) => sample.coverage.complete),
   };
   return { byStatus, ...(oldest === undefined ? {} : { oldestPending: oldest }), coverage };
+}
+
+/** Returns the pairs whose source replikey can read, by their source bucket. */
+function pairsBySource(
+  pairs: readonly BucketReplication[],
+): Map<string, [BucketReplication, ...BucketReplication[]]> {
+  const result = new Map<string, [BucketReplication, ...BucketReplication[]]>();
+  for (const pair of pairs) {
+    if (!pair.source.managed) continue;
+    const earlier = result.get(pair.source.bucket);
+    if (earlier) earlier.push(pair);
+    else result.set(pair.source.bucket, [pair]);
+  }
+  return result;
 }

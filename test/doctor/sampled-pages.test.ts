@@ -192,3 +192,11 @@ test('measureReplicationLag: lists one page unless more are requested, and retur
   });
   expect(sandbox.log.counts()).toMatchObject({ 's3:ListObjectVersions': 3 });
 });
+
+test('measureReplicationLag: counts the objects of a source once, if several pairs share it', async () => {
+  const { client, specs, sandbox } = env;
+  const { byStatus, coverage } = await measureReplicationLag(client, [...specs.pairs, ...specs.pairs], 10);
+  expect(byStatus).toEqual({ FAILED: 50 });
+  expect(coverage.listed).toBe(GOOD + FAILED);
+  expect(sandbox.log.counts()).toMatchObject({ 's3:ListObjectVersions': 2 });
+});
