@@ -223,6 +223,21 @@ export const checkPolicyArn = textCheck('policy ARN', [
   MAX_ARN_LENGTH,
 ]);
 
+/** The ARN of a standard topic of SNS. */
+const TOPIC_ARN_FORMAT = /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$/;
+
+export const checkTopicArn = textCheck('topic ARN', [
+  {
+    excludes: /\.fifo$/,
+    message: 'use a standard topic; S3 and CloudWatch do not notify FIFO topics',
+  },
+  {
+    matches: TOPIC_ARN_FORMAT,
+    message: 'use the ARN of an SNS topic, such as arn:aws:sns:us-east-1:111122223333:replication',
+  },
+  MAX_ARN_LENGTH,
+]);
+
 /** Texts of the characters that XML 1.0, the format of S3 and IAM, allows. */
 const XML_TEXT = /^[\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]*$/u;
 
@@ -358,6 +373,19 @@ export function defaultRoleName(bucket: string): string {
   if (name.length <= 64) return name;
   return `${name.slice(0, 55)}-${createHash('sha256').update(bucket).digest('hex').slice(0, 8)}`;
 }
+
+/** The alarms that replikey creates: on failed operations, and on late replication. */
+export type AlarmType = 'failed' | 'late';
+
+/**
+ * Returns the name of the alarm on one rule: at most 150 characters, while CloudWatch allows 255. Names of specs and rules
+ * have hyphens, so two rules may have one name; `checkAlarmNamesUnique` reports these.
+ */
+export const ruleAlarmName = (spec: string, rule: string, type: AlarmType): string =>
+  `replikey-${spec}-${rule}-${type}`;
+
+/** Returns the name of the alarm on all rules of an account in a Region. No alarm on one rule has this name. */
+export const accountAlarmName = (type: AlarmType): string => `replikey-${type}`;
 
 /** A duration with one unit: seconds, minutes or hours. */
 export const DURATION_PATTERN = /^\d{1,6}[smh]$/;

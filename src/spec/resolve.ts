@@ -75,6 +75,7 @@ function resolveReplication(
     rollout: spec.rollout,
     policy: resolvePolicy(spec.policy),
     ...resolveFailures(spec, 'to', source, accounts),
+    ...(spec.alarms && { alarms: omitUndefined({ ...spec.alarms, failed: spec.alarms.failed ?? false }) }),
     positions: positionsByPath(parsed),
   };
   if (spec.direction !== 'both') return [pair];

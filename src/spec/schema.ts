@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { ALARM_PRICE_TEXT, QUERY_ALARM_PRICE_TEXT, RULE_METRICS_PRICE_TEXT } from '../util/prices.ts';
 import * as patterns from './patterns.ts';
 import { ruleShape } from './rule-fields.ts';
 import { integerSchema, nameSchema, textMapSchema, textSchema } from './schema-builders.ts';
@@ -6,6 +7,12 @@ import { partialShape } from './schema-keys.ts';
 
 /** Maximum number of tags of a role in IAM. */
 export const MAX_ROLE_TAGS = 50;
+
+/** Maximum number of actions of an alarm in CloudWatch (API reference, PutMetricAlarm). */
+export const MAX_ALARM_TOPICS = 5;
+
+/** The period of replication metrics, in minutes. */
+export const METRIC_PERIOD_MINUTES = 5;
 
 /**
  * Schemas of spec documents as users write them. They are the single source of the types, the validation and the JSON
@@ -289,6 +296,37 @@ const pairShape = {
     })
     .describe('Treatment of existing resources.')
     .prefault({}),
+  alarms: z
+    .strictObject({
+      failed: z
+        .boolean()
+        .describe(
+          'Alarm when an operation of a rule failed within 5 minutes, in the Region of the source; absent: false.',
+        )
+        .optional(),
+      lateAfterMinutes: integerSchema(
+        5,
+        10_080,
+        'Alarm when the latency of a rule exceeds this many minutes for 15 minutes, in the Region of the destination: a multiple of 5; absent: no such alarm.',
+      ).optional(),
+      notify: z
+        .array(textSchema(patterns.checkTopicArn))
+        .max(MAX_ALARM_TOPICS * 2)
+        .describe(
+          'ARNs of the SNS topics that the alarms notify. CloudWatch notifies only topics of the Region of an alarm, so each alarm uses those of its Region.',
+        )
+        .default([]),
+      scope: z
+        .enum(['rule', 'account'])
+        .describe(
+          'What an alarm covers: one rule (rule), or all rules of the account in the Region, also new and foreign ones (account).',
+        )
+        .default('rule'),
+    })
+    .describe(
+      `CloudWatch alarms on replication metrics; absent: none. An alarm costs ${ALARM_PRICE_TEXT}, with scope: account ${QUERY_ALARM_PRICE_TEXT}, beside ${RULE_METRICS_PRICE_TEXT}.`,
+    )
+    .optional(),
 };
 
 const bucketReplicationSchema = documentSchema(

@@ -82,8 +82,21 @@ export interface BucketReplication {
   };
   /** Events of the source bucket about objects that are not replicated; absent: none. */
   failures?: FailureEvents;
+  /** Alarms on the replication metrics of the rules; absent: none. */
+  alarms?: AlarmSettings;
   /** Positions by path, for errors and plans: `''` is the document; `spec.source.key`, `spec.rules[0]`, … */
   positions: Record<string, Position>;
+}
+
+export interface AlarmSettings {
+  /** Whether failed operations raise an alarm. */
+  failed: boolean;
+  /** Latency that raises an alarm; absent: none does. */
+  lateAfterMinutes?: number;
+  /** ARNs of SNS topics. Each alarm uses those of its Region. */
+  notify: string[];
+  /** An alarm for each rule, or for all rules of an account in a Region. */
+  scope: 'rule' | 'account';
 }
 
 export interface Side {

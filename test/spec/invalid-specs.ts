@@ -18,6 +18,12 @@ const failing = (failures: string, ...changes: [string, string][]) =>
   tax(['  rules:', `  failures: { ${failures} }\n  rules:`], ...changes);
 const other = (...changes: [string, string][]) => tax(['name: tax', 'name: other'], ...changes);
 
+const EAST_TOPIC = 'arn:aws:sns:us-east-1:111122223333:replication';
+const WEST_TOPIC = 'arn:aws:sns:us-west-2:111122223333:replication';
+/** A pair with alarms, and other changes. */
+const alarms = (settings: string, ...changes: [string, string][]) =>
+  tax(...changes, ['  rules:', `  alarms: { ${settings} }\n  rules:`]);
+
 /** Invalid specs by name. golden/invalid-specs.txt has their problems. */
 export const INVALID_SPECS: Record<string, string> = {
   // The envelope.
@@ -36,6 +42,49 @@ export const INVALID_SPECS: Record<string, string> = {
   'a label that is a number': tax(['name: tax', 'name: tax\n  labels: { cost: 0012 }']),
   'a label with a space': tax(['name: tax', 'name: tax\n  labels: { "cost center": a, team: "a b" }']),
   'no spec': tax([TAX.slice(TAX.indexOf('spec:')), '']),
+
+  // Alarms.
+  'alarms without an alarm': alarms(`notify: [${EAST_TOPIC}]`),
+  'an alarm without a topic': alarms('failed: true'),
+  'alarms that lack a topic in the Region of the source': alarms(
+    `failed: true, lateAfterMinutes: 30, notify: [${WEST_TOPIC}]`,
+  ),
+  'a topic in a Region without an alarm': alarms(`failed: true, notify: [${EAST_TOPIC}, ${WEST_TOPIC}]`),
+  'a topic in another partition': alarms(
+    `failed: true, notify: [${EAST_TOPIC}, arn:aws-cn:sns:us-east-1:111122223333:replication]`,
+  ),
+  'a FIFO topic': alarms(`failed: true, notify: [${EAST_TOPIC}.fifo]`),
+  'a queue instead of a topic': alarms(`failed: true, notify: [${EAST_TOPIC.replace('sns', 'sqs')}]`),
+  'a topic twice': alarms(`failed: true, notify: [${EAST_TOPIC}, ${EAST_TOPIC}]`),
+  'too many topics for an alarm': alarms(
+    `failed: true, notify: [${['a', 'b', 'c', 'd', 'e', 'f'].map((suffix) => EAST_TOPIC + suffix).join(', ')}]`,
+  ),
+  'a latency that is no multiple of the period': alarms(`lateAfterMinutes: 7, notify: [${WEST_TOPIC}]`),
+  'a latency that is too short': alarms(`lateAfterMinutes: 0, notify: [${WEST_TOPIC}]`),
+  'alarms on a rule without metrics': alarms(`failed: true, notify: [${EAST_TOPIC}]`, [
+    'Tax/',
+    'Tax/\n      metrics: false',
+  ]),
+  'alarms of both directions with a topic for one': alarms(
+    `failed: true, lateAfterMinutes: 30, notify: [${EAST_TOPIC}]`,
+    ['  rules:', '  direction: both\n  rules:'],
+  ),
+  'two rules with alarms of one name': together(
+    alarms(`failed: true, notify: [${EAST_TOPIC}]`, ['Tax/', 'Tax/\n      name: book-all']),
+    alarms(
+      `failed: true, notify: [${EAST_TOPIC}]`,
+      ['name: tax', 'name: tax-book'],
+      ['prefix: Tax/', 'prefix: Books/\n      name: all'],
+    ),
+  ),
+  'two specs that disagree about an alarm of the account': together(
+    alarms(`scope: account, failed: true, lateAfterMinutes: 30, notify: [${EAST_TOPIC}, ${WEST_TOPIC}]`),
+    alarms(
+      `scope: account, failed: true, lateAfterMinutes: 60, notify: [${EAST_TOPIC}s, ${WEST_TOPIC}]`,
+      ['name: tax', 'name: books'],
+      ['prefix: Tax/', 'prefix: Books/'],
+    ),
+  ),
 
   // The fields.
   'a misspelt key': tax(['region: us-east-1', 'regoin: us-east-1']),

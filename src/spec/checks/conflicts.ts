@@ -1,6 +1,7 @@
-import { canonicalJson } from '../../util/canonical-json.ts';
+import { regionOfArn } from '../../util/arn.ts';
+import { canonicalJson, toSortedSet } from '../../util/canonical-json.ts';
 import { type ParsedDocument, type Path, positionOf, problemAtPath } from '../document.ts';
-import { defaultRoleName, parseTargetArn } from '../patterns.ts';
+import { type AlarmType, accountAlarmName, defaultRoleName, parseTargetArn } from '../patterns.ts';
 import { toLongForm } from '../resolve.ts';
 import { formatPosition } from '../source-file.ts';
 import type { Position, Problem } from '../types.ts';
@@ -45,6 +46,7 @@ function claimsOfPair({ content: { spec } }: CheckedReplication): Claim[] {
       keyClaims({ ...spec.source, key }, ['spec', 'sourceKeys', index], ['spec', 'source']),
     ),
     ...roleClaims(spec),
+    ...alarmClaims(spec),
     ...(spec.direction === 'both' ? reverseRoleClaims(spec) : []),
     ...targetClaims(spec),
   ];
@@ -95,6 +97,42 @@ function reverseRoleClaims({ role, destination }: ReplicationSpec): Claim[] {
   const value = role?.arn ?? defaultRoleName(bucket);
   const dependsOn: Path[] = [['spec', 'destination', 'bucket']];
   return [{ path: ['spec', 'direction'], dependsOn, value, subject: `the role of source bucket ${bucket}` }];
+}
+
+/** Returns the claims of the alarms that specs of one account share: their topics, and the latency. */
+function alarmClaims({ alarms, source, destination, direction }: ReplicationSpec): Claim[] {
+  if (alarms?.scope !== 'account') return [];
+  const dependsOn: Path[] = [
+    ...SIDES.flatMap((side): Path[] => [
+      ['spec', side, 'region'],
+      ['spec', side, 'account'],
+    ]),
+    ['spec', 'direction'],
+  ];
+  const claimsOf = (account: string | undefined, from: string, to: string): Claim[] => {
+    const inAccount = account === undefined ? '' : ` of account ${account}`;
+    const topicClaim = (type: AlarmType, region: string): Claim[] =>
+      claimIfSet(
+        ['spec', 'alarms', 'notify'],
+        dependsOn,
+        `notify of the alarm ${accountAlarmName(type)}${inAccount} in ${region}`,
+        toSortedSet(alarms.notify.filter((topic) => regionOfArn(topic) === region)).join(', '),
+      );
+    return [
+      ...(alarms.failed ? topicClaim('failed', from) : []),
+      ...(alarms.lateAfterMinutes === undefined ? [] : topicClaim('late', to)),
+      ...claimIfSet(
+        ['spec', 'alarms', 'lateAfterMinutes'],
+        dependsOn,
+        `lateAfterMinutes of the alarm ${accountAlarmName('late')}${inAccount} in ${to}`,
+        alarms.lateAfterMinutes,
+      ),
+    ];
+  };
+  return [
+    ...claimsOf(source.account, source.region, destination.region),
+    ...(direction === 'both' ? claimsOf(destination.account, destination.region, source.region) : []),
+  ];
 }
 
 function bucketClaims(side: (typeof SIDES)[number], sideSettings: ReplicationSpec['source']): Claim[] {

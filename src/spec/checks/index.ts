@@ -4,6 +4,7 @@ import { reverseNameOf } from '../resolve.ts';
 import { formatPosition } from '../source-file.ts';
 import type { Problem } from '../types.ts';
 import { type CheckedDocument, type CheckedReplication, isValidAt } from '../validate.ts';
+import { alarmChecks, checkAlarmNamesUnique } from './alarms.ts';
 import { checkAgreement, checkGuardrails, checkRulesUnique } from './conflicts.ts';
 import { failureChecks } from './failures.ts';
 import { keyChecks } from './keys.ts';
@@ -35,10 +36,11 @@ export function checkSpecs(
     ),
     ...checkAgreement(pairs),
     ...checkRulesUnique(pairs),
+    ...checkAlarmNamesUnique(pairs),
   ];
 }
 
-const PAIR_CHECKS = [...keyChecks, ...pairChecks, ...ruleChecks, ...failureChecks];
+const PAIR_CHECKS = [...keyChecks, ...pairChecks, ...ruleChecks, ...failureChecks, ...alarmChecks];
 
 /** Returns the accounts with a valid id and `managed` setting, by name. */
 const collectAccounts = (checkedDocuments: readonly CheckedDocument[]): AccountsByName =>

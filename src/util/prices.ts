@@ -1,0 +1,23 @@
+/**
+ * Prices of CloudWatch in USD a month, in most Regions (https://aws.amazon.com/cloudwatch/pricing/). They do not include
+ * the free tier or the discounts for more than 10,000 metrics.
+ */
+const USD_PER_ALARM = 0.1;
+const USD_PER_METRIC = 0.3;
+
+/** The metrics that S3 publishes for a rule: failed operations, latency, pending operations and pending bytes. */
+const METRICS_PER_RULE = 4;
+
+export const ALARM_PRICE_TEXT = `about ${usd(USD_PER_ALARM)} a month`;
+
+/** An alarm with a query of Metrics Insights is charged for each metric that the query analyzes. */
+export const QUERY_ALARM_PRICE_TEXT = `about ${usd(USD_PER_ALARM)} a month for each rule that it covers`;
+
+export const RULE_METRICS_PRICE_TEXT = `about ${usd(USD_PER_METRIC * METRICS_PER_RULE)} a month for the ${METRICS_PER_RULE} replication metrics of each rule`;
+
+/** Returns what alarms on single rules cost. */
+export const alarmsPriceText = (count: number): string => `about ${usd(count * USD_PER_ALARM)} a month`;
+
+function usd(amount: number): string {
+  return `${amount.toFixed(2)} USD`;
+}
