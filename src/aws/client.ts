@@ -4,6 +4,7 @@ import { EXIT, UserError } from '../errors.ts';
 import type { Account } from '../spec/types.ts';
 import { globalRegionOf, partitionOfRegion } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
+import { batchAlarmReads } from './alarm-batcher.ts';
 import { commandInfo, isMessageOperation, isReadOperation } from './command.ts';
 import {
   classifyError,
@@ -24,8 +25,8 @@ import { type SdkClients, UnreachableEndpointError } from './sdk-clients.ts';
 export interface AwsClient extends Aws {
   /** Returns a client with a read cache: it sends identical reads once. */
   withCache(): AwsClient;
-  /** Returns a client for one pass that answers reads of many roles from one listing. */
-  withRoleBatching(): AwsClient;
+  /** Returns a client for one pass that answers reads of many roles, and of many alarms, from one call. */
+  withBatching(): AwsClient;
   /** Returns a client that rejects writes, for planning and dry runs. */
   readOnly(): AwsClient;
   /**
@@ -85,8 +86,8 @@ export interface AwsClientOptions {
   onRetry?: (event: RetryEvent) => void;
   /** Time limit for the retries of a call, in milliseconds; default: 60,000. */
   retryTimeoutMs?: number;
-  /** Whether each role is read on its own. Recording and replaying a snapshot need it. */
-  disableRoleBatching?: boolean;
+  /** Whether each role and each alarm is read on its own. Recording and replaying a snapshot need it. */
+  disableBatching?: boolean;
 }
 
 /** An account id (12 digits), and what requires it: `--account requires`. */
@@ -254,7 +255,8 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
       endpoint,
       calls,
       withCache: () => cachedClient(client),
-      withRoleBatching: () => (options.disableRoleBatching ? client : decorated(batchRoleReads)),
+      withBatching: () =>
+        options.disableBatching ? client : decorated((inner) => batchAlarmReads(batchRoleReads(inner))),
       readOnly: () => decorated(rejectWrites),
       fenced: (assertLeader) => clientFor({ ...control, assertLeader }, decorate),
       uninterruptible: () => clientFor({ ...control, signal: undefined }, decorate),

@@ -76,7 +76,7 @@ export function batchRoleReads(send: Aws['send']): Aws['send'] {
 type RolesByName = ReadonlyMap<string, RoleDetail>;
 
 /** Resolves after all reads that the current tick starts. */
-const afterCurrentTick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+export const afterCurrentTick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 async function listAllRoles(send: Aws['send'], location: Location): Promise<RolesByName | undefined> {
   const roles = new Map<string, RoleDetail>();

@@ -71,7 +71,7 @@ export async function openSession(
     ...(options.expectedAccount && { expectedAccount: options.expectedAccount }),
     region: options.region ?? specs.pairs[0]?.source.region ?? 'us-east-1',
     signal,
-    disableRoleBatching: options.observed !== undefined || wrapClients !== undefined,
+    disableBatching: options.observed !== undefined || wrapClients !== undefined,
     onRetry: ({ operation, region, attempt, reason }) => {
       // One or two retries are common. Only the third attempt is a warning.
       const level = attempt === WARN_AT_ATTEMPT ? 'warn' : 'debug';

@@ -68,7 +68,8 @@ export function sharedResourceKeysOf(pair: BucketReplication): string[] {
   return [...new Set([source.bucket, destination.bucket, ...role, ...keys])];
 }
 
-function mergeDeclarations(first: Resource, second: Resource): Resource {
+/** Merges the declarations of one resource by several specs. */
+export function mergeDeclarations(first: Resource, second: Resource): Resource {
   const spec = uniteSpecs(first.spec, second.spec);
   if (spec === undefined) {
     const names = `${first.declaredBy.join(', ')} and ${second.declaredBy.join(', ')}`;

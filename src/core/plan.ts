@@ -125,12 +125,9 @@ export function planChanges(
   };
 }
 
-/** Joins drafts into one plan. A remark that several of them make appears once. */
+/** Joins drafts into one plan. A step or a remark that several of them have appears once. */
 export function joinDrafts(drafts: readonly PlanDraft[]): PlanContent {
-  const depth = Math.max(0, ...drafts.map((draft) => draft.waves.length));
-  const waves = Array.from({ length: depth }, (_, index) =>
-    drafts.flatMap((draft) => draft.waves[index] ?? []).sort(compareIds),
-  ).filter((wave) => wave.length > 0);
+  const waves = joinWaves(drafts);
   const blocked = mergeRemarks(
     drafts.map((draft) => draft.blocked),
     ({ id, why }) => `${id} ${withoutRequestIds(why)}`,
@@ -139,8 +136,15 @@ export function joinDrafts(drafts: readonly PlanDraft[]): PlanContent {
     drafts.map((draft) => draft.notes),
     ({ id, message }) => `${id} ${message}`,
   );
-  const withheld = drafts.flatMap((draft) => draft.withheld).sort(compareIds);
-  const handover = drafts.flatMap((draft) => draft.handover);
+  const withheld = mergeRemarks(
+    drafts.map((draft) => [...draft.withheld].sort(compareIds)),
+    ({ id, action, because }) => [id, action, ...because].join(' '),
+  );
+  const handover = [
+    ...new Map(
+      drafts.flatMap((draft) => draft.handover).map((item) => [`${item.id} ${item.what}`, item]),
+    ).values(),
+  ];
   const housekeeping = drafts.flatMap((draft) => draft.housekeeping).sort(compareIds);
   const retained = drafts
     .flatMap((draft) => draft.retained)
@@ -148,6 +152,37 @@ export function joinDrafts(drafts: readonly PlanDraft[]): PlanContent {
   const unchanged = new Set(drafts.flatMap((draft) => draft.unchangedIds)).size;
   return { waves, blocked, withheld, notes, handover, housekeeping, retained, unchanged };
 }
+
+/**
+ * Joins waves. Several drafts may have the same step, of an alarm on all rules of an account: it waits for the rules of all
+ * of them, in the last of its waves.
+ */
+function joinWaves(drafts: readonly PlanDraft[]): Step[][] {
+  const steps = new Map<Id, { step: Step; depth: number }>();
+  for (const { waves } of drafts)
+    for (const [depth, wave] of waves.entries())
+      for (const step of wave) {
+        const other = steps.get(step.id);
+        steps.set(
+          step.id,
+          other
+            ? { step: mergeSteps(other.step, step), depth: Math.max(other.depth, depth) }
+            : { step, depth },
+        );
+      }
+  const joined: Step[][] = [];
+  for (const { step, depth } of steps.values()) {
+    joined[depth] ??= [];
+    joined[depth].push(step);
+  }
+  return Array.from(joined, (wave = []) => wave.sort(compareIds)).filter((wave) => wave.length > 0);
+}
+
+const mergeSteps = (first: Step, second: Step): Step => ({
+  ...first,
+  needs: [...new Set([...first.needs, ...second.needs])].sort(compareCodeUnits),
+  pairs: [...new Set([...first.pairs, ...second.pairs])],
+});
 
 const compareIds = (a: { id: Id }, b: { id: Id }): number => compareCodeUnits(a.id, b.id);
 

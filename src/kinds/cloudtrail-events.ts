@@ -33,6 +33,14 @@ export const keyAuditEvents = (
     matchesAny(keyId, identifiers) || matchesAny(aliasName, identifiers),
 });
 
+/** Events of an alarm. Some operations name several alarms. */
+export const alarmAuditEvents = (events: AuditEvents['eventNamesByPath']): AuditEvents => ({
+  eventNamesByPath: events,
+  // The names of alarms are case-sensitive.
+  matches: ({ alarmName, alarmNames }, identifiers) =>
+    [alarmName, alarmNames].flat().some((name) => typeof name === 'string' && identifiers.includes(name)),
+});
+
 /**
  * Whether a value is among the candidates, without regard to case. IAM compares role names in this way; names of
  * buckets and keys have one case only.

@@ -1,5 +1,6 @@
 import type { AuditEvents, Kind } from '../core/kind.ts';
 import { bucketAuditEvents, keyAuditEvents, roleAuditEvents } from './cloudtrail-events.ts';
+import { cloudwatchAlarm } from './cloudwatch-alarm.ts';
 import { iamRole } from './iam-role.ts';
 import { iamRolePolicy } from './iam-role-policy.ts';
 import { fetchKeyIdentifiers, kmsKey } from './kms-key.ts';
@@ -31,6 +32,7 @@ const ALL_KINDS = [
   sqsQueuePolicy,
   snsTopicPolicy,
   s3Notification,
+  cloudwatchAlarm,
 ] as unknown as readonly Kind[];
 
 export const kinds: ReadonlyMap<string, Kind> = new Map(ALL_KINDS.map((kind) => [kind.name, kind]));

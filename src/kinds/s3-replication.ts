@@ -23,7 +23,7 @@ import { keptRuleIds } from '../core/rule-ids.ts';
 import { isCrossAccount, overridesOwner, relatedSides } from '../policy/required-statements.ts';
 import { toSidName } from '../policy/statements.ts';
 import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
-import type { BucketReplication, Side } from '../spec/types.ts';
+import type { BucketReplication, Rule, Side } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
 import { awsCli, MERGED_FILE, mergeCommand } from '../util/aws-cli.ts';
 import { isJsonEqual, omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
@@ -155,7 +155,8 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
     return { Role, Rules };
   },
 
-  parse({ Role, Rules }, { spec, declaredBy, pruneOwners = [], disableOwners = [] }) {
+  parse({ Role, Rules }, resource) {
+    const { spec, declaredBy, pruneOwners = [], disableOwners = [] } = resource;
     // Rules of specs that are not part of this run stay as they are, even when foreign rules are replaced.
     const ownedNames = new Set([...declaredBy.map(toSidName), ...pruneOwners, ...disableOwners]);
     const isManaged = ({ ID = '' }: ReplicationRule) =>
@@ -164,7 +165,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
     const retained = Rules.flatMap((rule) => parseCanaryRule(rule) ?? []);
     const lastingRules = Rules.filter((rule) => !parseCanaryRule(rule));
     const foreign = lastingRules.filter((rule) => !isManaged(rule));
-    return {
+    const current: CurrentReplication = {
       spec: {
         bucket: spec.bucket,
         role: Role,
@@ -178,6 +179,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
       foreign,
       ...(retained.length > 0 && { retained }),
     };
+    return { ...current, attrs: ruleIdAttrs(resource, current) };
   },
 
   render(resource, current, retention = KEEP_RETAINED) {
@@ -529,6 +531,26 @@ export function idsOfDeclaredRules(
   const foreign = current.foreign?.map((rule) => [rule.ID ?? '', fromS3Rule(rule)]) ?? [];
   const existing = { ...Object.fromEntries(foreign), ...current.spec.rules } as Record<string, RuleSpec>;
   return keptRuleIds(rules, unnamedIds, existing);
+}
+
+/** Returns the attributes with the ids of the unnamed rules, by their declared ids. */
+function ruleIdAttrs(resource: Resource<S3Replication>, current: CurrentReplication): Record<string, string> {
+  const ids = idsOfDeclaredRules(resource, current);
+  const { unnamedIds = [] } = (resource.context as ReplicationContext | undefined) ?? {};
+  return Object.fromEntries(unnamedIds.map((id) => [ruleIdAttr(id), ids?.get(id) ?? id]));
+}
+
+const ruleIdAttr = (declaredId: string): string => `rule ${declaredId}`;
+
+/**
+ * Returns the id that a rule has in S3, or the reference to it: an unnamed rule may keep the id of its former prefix. A
+ * configuration in an account that is not managed cannot be read.
+ */
+export function ruleIdOrRef({ name: spec, source }: BucketReplication, rule: Rule): string | Ref {
+  const declaredId = rule.id ?? toRuleId(spec, rule.name);
+  return rule.unnamed && source.managed
+    ? ref(bucketResourceId(s3Replication.name, source.bucket), ruleIdAttr(declaredId))
+    : declaredId;
 }
 
 const unnamedRuleIdsOf = ({ name: spec, rules }: BucketReplication): string[] =>

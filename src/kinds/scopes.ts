@@ -53,6 +53,15 @@ function targetScope(type: 'queue' | 'topic'): Scope {
   };
 }
 
+/** Alarms of CloudWatch, each a document of its own. */
+export const alarmScope: Scope = {
+  type: 'alarm',
+  stage: 'monitoring',
+  ownerId: (id) => id,
+  arn: alarmArn,
+  policyArns: (resource, _, accountId) => [alarmArn(resource, accountId)],
+};
+
 /** Actions that KMS authorizes on the alias as well as on the key. */
 const ALIAS_ACTIONS = new Set(['kms:CreateAlias']);
 
@@ -63,6 +72,10 @@ function roleArn({ name, location, spec, context }: Resource, accountId: string)
     path?: string;
   };
   return arn ?? `arn:${partitionOfRegion(location.region)}:iam::${accountId}:role${path}${name}`;
+}
+
+function alarmArn({ name, location: { region } }: Resource, accountId: string): string {
+  return `arn:${partitionOfRegion(region)}:cloudwatch:${region}:${accountId}:alarm:${name}`;
 }
 
 const isArn = (name: string): boolean => name.startsWith('arn:');

@@ -65,6 +65,8 @@ const GET_METRIC_DATA = 'cloudwatch:GetMetricData';
  * any principal can attach a managed policy.
  */
 const ACCOUNT_WIDE_ACTIONS: ReadonlySet<string> = new Set([
+  // Replikey lists the alarms of a Region by their prefix.
+  'cloudwatch:DescribeAlarms',
   'iam:GetPolicy',
   'iam:GetPolicyVersion',
   'kms:CreateKey',

@@ -52,6 +52,8 @@ export interface LocatedOrphan {
   orphan: Orphan;
   /** Buckets and keys that none of the accounts owns. Their owners manage the policies of these. */
   foreignOwned: string[];
+  /** Regions of its buckets. */
+  regions: string[];
   /** A bucket whose owner could not be determined, if any. */
   blocked?: Blocked;
 }
@@ -96,6 +98,9 @@ export async function locateOrphan(
     foreignOwned: [
       ...destinationLookups.filter(({ state }) => state === 'hidden').map(({ bucket }) => bucket),
       ...keysWithOwner.filter(({ owner }) => !owner).map(({ arn }) => arn),
+    ],
+    regions: [
+      ...new Set([...sourceLookups, ...destinationLookups].flatMap(({ location }) => location?.region ?? [])),
     ],
     ...(failedLookup && { blocked: blockedByFailedLookup(spec, failedLookup) }),
   };

@@ -93,7 +93,7 @@ export async function applyInStages(
   if (only && stages.length === 1) return apply(plan, { ...options, resources: only, actual });
   const results: StepResult[] = [];
   for (const resources of stages) {
-    const current = await observe(resources, options.kinds, options.aws.withRoleBatching(), options.signal);
+    const current = await observe(resources, options.kinds, options.aws.withBatching(), options.signal);
     const nowMs = options.aws.now();
     const draft = planChanges(resources, current, options.kinds, [], { blocked: [], notes: [], nowMs });
     const content = joinDrafts([deferSteps(draft, options.kinds, options.deferred)]);
@@ -400,7 +400,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
   // IAM replaces a deleted role in other policies by its id, so a role is deleted after these are narrowed.
   const deletesRole = ({ action, kind }: Step) =>
     action === 'delete' && options.kinds.get(kind)?.scope.type === 'role';
-  // Permissions are removed last, and only when everything before has succeeded.
+  // Permissions are removed last, and only when everything before has succeeded that replication depends on.
   const needsOfExpiry = steps
     .filter((step) => !deletesRole(step) && options.kinds.get(step.kind)?.scope.stage !== 'monitoring')
     .map(({ id }) => id);

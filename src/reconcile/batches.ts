@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import type { AwsClient } from '../aws/client.ts';
 import { batchPairs } from '../core/batches.ts';
-import { desiredResources } from '../core/desired.ts';
+import { desiredResources, mergeDeclarations } from '../core/desired.ts';
 import type { DeclaredBuckets } from '../core/guard.ts';
 import { planHandover, splitByAccess } from '../core/handover.ts';
 import { createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../core/plan.ts';
@@ -316,10 +316,8 @@ function joinChanges(parts: readonly BatchDraft[]): Pick<Draft, 'prune' | 'actua
   if (only && changes.length === 1) return { ...only, prune: withFrozen(only.prune) };
   const resources = changes.flatMap(({ prune }) => prune.withAllOrphans);
   return {
-    // A resource that several batches refer to is the same in each.
-    prune: withFrozen(
-      withoutOrphans([...new Map(resources.map((resource) => [resource.id, resource])).values()]),
-    ),
+    // A resource that several batches declare is the same in each.
+    prune: withFrozen(withoutOrphans(mergeById(resources, kinds))),
     actual: new Map(changes.flatMap(({ actual }) => [...actual])),
     transition: {
       deferred: new Set(changes.flatMap(({ transition }) => [...transition.deferred])),
@@ -330,6 +328,16 @@ function joinChanges(parts: readonly BatchDraft[]): Pick<Draft, 'prune' | 'actua
       },
     },
   };
+}
+
+function mergeById(resources: readonly Resource[], kinds: ReadonlyMap<string, Kind>): Resource[] {
+  const byId = new Map<Id, Resource>();
+  for (const resource of resources) {
+    const existing = byId.get(resource.id);
+    byId.set(resource.id, existing ? mergeDeclarations(existing, resource, requireKind(kinds, resource)) : resource,
+    );
+  }
+  return [...byId.values()];
 }
 
 const withoutOrphans = (managed: Resource[]): PrunePlan => ({

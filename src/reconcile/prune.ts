@@ -31,6 +31,7 @@ import {
   type ReachableAccount,
   reachableAccounts,
 } from '../prune/locate-orphans.ts';
+import { findOrphanAlarms, withOrphanAlarms } from '../prune/orphan-alarms.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
 import { arnAliasOf, mergeOrphan } from './merge-orphans.ts';
 import { observe } from './observe.ts';
@@ -118,12 +119,19 @@ export async function planPrune(
     ...orphan,
     deleteRole: !candidate.roleInUse && roleRetainedBecause.get(candidate) === undefined,
   }));
+  const alarms = await findOrphanAlarms(aws, { desired, pairs: specs.pairs, removed: removable });
+  const isOfRole = ({ kind }: Resource) => kinds.get(kind)?.scope.type === 'role';
   return {
     withOrphanRules,
-    withAllOrphans: resourcesWith({ ...rulesOnly, permissions: removableOrphans }, actual),
+    withAllOrphans: withOrphanAlarms(
+      resourcesWith({ ...rulesOnly, permissions: removableOrphans }, actual),
+      alarms.resources,
+      isOfRole,
+    ),
     // Permissions that stay because a bucket could not be read are not a success: the next run may remove them.
     blocked: [...blocked, ...located.flatMap(({ blocked }) => blocked ?? []), ...monitoring.blocked],
     notes: [
+      ...alarms.notes,
       ...candidates.flatMap((candidate) =>
         retentionNotes(candidate, 'replikey keeps its orphans', candidate.retainedBecause),
       ),

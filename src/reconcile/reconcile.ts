@@ -15,7 +15,7 @@ import type { PrunePlan } from './prune.ts';
 /** Runs one pass. A dry run is the same pass, returned before apply. */
 export async function reconcile(specs: Specs, options: PassOptions): Promise<Outcome> {
   const { kinds, signal } = options;
-  const aws = (options.dryRun ? options.aws.readOnly() : options.aws).withRoleBatching();
+  const aws = (options.dryRun ? options.aws.readOnly() : options.aws).withBatching();
   const draft = await draftPlan(specs, aws, options);
   const { proof, prune, actual } = draft;
   const resources = prune.withAllOrphans;
@@ -34,7 +34,7 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
     results.push(...(await removeExpired(specs, options)));
   if (signal?.aborted || (results.length > 0 && results.every(({ result }) => result !== 'applied')))
     return { plan, proof, refusals, results };
-  const actualAfter = await observe(resources, kinds, options.aws.withRoleBatching(), signal);
+  const actualAfter = await observe(resources, kinds, options.aws.withBatching(), signal);
   const context = { ...prune, nowMs: options.aws.now() };
   const after = joinDrafts([planChanges(resources, actualAfter, kinds, plan.handover, context)]);
   return { plan, proof, refusals, results, remaining: seal(after, sealInputsOf(after, sources, specs)) };
@@ -68,7 +68,7 @@ const isWithoutDrain = ({ waves }: Plan): boolean =>
 
 /** Removes expired permissions in the same run, for changes without a drain. */
 async function removeExpired(specs: Specs, options: PassOptions): Promise<StepResult[]> {
-  const { content, prune, actual } = await draftPlan(specs, options.aws.withRoleBatching(), options);
+  const { content, prune, actual } = await draftPlan(specs, options.aws.withBatching(), options);
   return apply(
     { ...content, waves: [] },
     { ...toApplyOptions(specs, options), resources: prune.withAllOrphans, actual },

@@ -151,7 +151,7 @@ describe('AwsClient', () => {
     expect(sent).toHaveLength(2);
   });
 
-  test.each(['withCache', 'withRoleBatching', 'uninterruptible'] as const)(
+  test.each(['withCache', 'withBatching', 'uninterruptible'] as const)(
     '%s: the client stays fenced and read-only',
     async (derive) => {
       const { client, sent } = testClient();

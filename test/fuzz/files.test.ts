@@ -63,7 +63,7 @@ beforeAll(async () => {
     credentials: { accessKeyId: '111122223333', secretAccessKey: TEST_SECRET },
   };
   const clients = createRecordingClients(createSdkClients([], connection));
-  const client = createAwsClient({ clients, accounts: [], region: 'us-east-1', disableRoleBatching: true });
+  const client = createAwsClient({ clients, accounts: [], region: 'us-east-1', disableBatching: true });
   await collectSnapshot(testEnvironment.specs, kinds, client);
   clients.destroy();
   originals.recording = clients.snapshot(new Date());

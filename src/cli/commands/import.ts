@@ -96,7 +96,7 @@ function withOneCache(aws: AwsClient): AwsClient {
   const client: AwsClient = {
     ...aws.withCache(),
     withCache: () => client,
-    withRoleBatching: () => client,
+    withBatching: () => client,
     readOnly: () => client,
   };
   return client;

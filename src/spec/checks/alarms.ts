@@ -6,6 +6,7 @@ import { MAX_ALARM_TOPICS, METRIC_PERIOD_MINUTES } from '../schema.ts';
 import { formatPosition } from '../source-file.ts';
 import type { Position, Problem } from '../types.ts';
 import { type CheckedReplication, isValidAt } from '../validate.ts';
+import type { ReplicationSpec } from './conflicts.ts';
 import { type CheckFailure, type PairCheck, partitionFailures } from './pairs.ts';
 
 /** Checks of the alarms of one spec. */
@@ -19,8 +20,6 @@ export const alarmChecks: readonly PairCheck[] = [
   checkTopicCount,
   checkAlarmMetrics,
 ];
-
-type ReplicationSpec = CheckedReplication['content']['spec'];
 
 const ALARMS: Path = ['spec', 'alarms'];
 const NOTIFY: Path = [...ALARMS, 'notify'];

@@ -66,7 +66,7 @@ const targetClaims = (spec: ReplicationSpec): Claim[] =>
     })),
   );
 
-type ReplicationSpec = CheckedReplication['content']['spec'];
+export type ReplicationSpec = CheckedReplication['content']['spec'];
 
 function roleClaims({ role, source }: ReplicationSpec): Claim[] {
   const name = role?.arn ?? role?.name ?? defaultRoleName(source.bucket);
