@@ -32,6 +32,7 @@ test('boundaries: outside the folders of AWS documents, only these files import 
 
 test('boundaries: only kinds that prune deletes have remove(), not buckets and keys', () => {
   expect([...kinds.values()].flatMap(({ name, remove }) => (remove ? name : [])).sort()).toEqual([
+    'cloudwatch.alarm',
     'iam.role',
     'iam.role-policy',
     's3.bucket-policy',
@@ -61,9 +62,10 @@ test('boundaries: no code deletes buckets, keys or objects other than canaries, 
     const suspends = /Status: ['"]Suspended/.test(text) ? ['Suspended'] : [];
     return [...new Set([...commands, ...suspends])].map((command) => `${file} ${command}`);
   });
-  // Rotation is disabled only when a spec says `rotation: false`. Prune deletes four documents, and nothing else.
+  // Rotation is disabled only when a spec says `rotation: false`. Prune deletes five documents, and nothing else.
   // A failure event is deleted after it was counted.
   expect(destructive.sort()).toEqual([
+    'aws/alarms.ts DeleteAlarmsCommand',
     'aws/sqs.ts DeleteMessageBatchCommand',
     'canary/canary-object.ts DeleteObjectCommand',
     'kinds/iam-role-policy.ts DeleteRolePolicyCommand',

@@ -1,16 +1,9 @@
 import type { MetricAlarm } from '@aws-sdk/client-cloudwatch';
 import type { Aws, Command, Location } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
+import { describeAlarms, listAlarms, MAX_ALARMS_PER_PAGE } from './alarms.ts';
 import { commandInfo } from './command.ts';
 import { afterCurrentTick } from './role-batcher.ts';
-
-/** Loads the calls of alarms. It returns one promise, so that all waiting reads continue in the same tick. */
-export function loadAlarmCalls(): Promise<typeof import('./alarms.ts')> {
-  alarmCalls ??= import('./alarms.ts');
-  return alarmCalls;
-}
-
-let alarmCalls: Promise<typeof import('./alarms.ts')> | undefined;
 
 /** The prefix of the names of all alarms that replikey creates. */
 const PREFIX = 'replikey-';
@@ -36,7 +29,6 @@ export function batchAlarmReads(send: Aws['send']): Aws['send'] {
   const readsByLocation = new Map<string, AlarmReads>();
 
   async function readByName(location: Location, names: readonly string[]): Promise<AlarmsByName> {
-    const { describeAlarms, MAX_ALARMS_PER_PAGE } = await loadAlarmCalls();
     const groups = Array.from({ length: Math.ceil(names.length / MAX_ALARMS_PER_PAGE) }, (_, index) =>
       names.slice(index * MAX_ALARMS_PER_PAGE, (index + 1) * MAX_ALARMS_PER_PAGE),
     );
@@ -45,9 +37,7 @@ export function batchAlarmReads(send: Aws['send']): Aws['send'] {
   }
 
   async function readListed(location: Location, reads: AlarmReads, names: readonly string[]) {
-    reads.listing ??= loadAlarmCalls().then(async ({ listAlarms }) =>
-      toMap(await listAlarms({ send }, location, PREFIX)),
-    );
+    reads.listing ??= listAlarms({ send }, location, PREFIX).then(toMap);
     try {
       return await reads.listing;
     } catch (error) {
@@ -57,7 +47,6 @@ export function batchAlarmReads(send: Aws['send']): Aws['send'] {
   }
 
   async function readPending(location: Location, reads: AlarmReads, names: readonly string[]) {
-    const { MAX_ALARMS_PER_PAGE } = await loadAlarmCalls();
     await afterCurrentTick();
     delete reads.pending;
     const isFirst = reads.byName.size === names.length;

@@ -1,15 +1,18 @@
-import {
-  DeleteAlarmsCommand,
-  DescribeAlarmsCommand,
-  ListTagsForResourceCommand,
-  type MetricAlarm,
-  PutMetricAlarmCommand,
-  type PutMetricAlarmInput,
-} from '@aws-sdk/client-cloudwatch';
+import type { MetricAlarm, PutMetricAlarmInput } from '@aws-sdk/client-cloudwatch';
 import type { Aws, Location } from '../core/resource.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { paginate } from './paginate.ts';
 import { requireField } from './response.ts';
+
+/**
+ * Loads the client, which most runs never use. It returns one promise, so that all waiting reads continue in the same tick.
+ */
+function loadCloudWatch(): Promise<typeof import('@aws-sdk/client-cloudwatch')> {
+  cloudWatch ??= import('@aws-sdk/client-cloudwatch');
+  return cloudWatch;
+}
+
+let cloudWatch: Promise<typeof import('@aws-sdk/client-cloudwatch')> | undefined;
 
 /** Maximum number of alarms in a response of DescribeAlarms, and of names in its request (API reference). */
 export const MAX_ALARMS_PER_PAGE = 100;
@@ -20,6 +23,7 @@ export async function describeAlarms(
   location: Location,
   names: readonly string[],
 ): Promise<MetricAlarm[]> {
+  const { DescribeAlarmsCommand } = await loadCloudWatch();
   const response = await aws.send(
     location,
     new DescribeAlarmsCommand({ AlarmNames: [...names], MaxRecords: MAX_ALARMS_PER_PAGE }),
@@ -33,6 +37,7 @@ export async function listAlarms(
   location: Location,
   AlarmNamePrefix?: string,
 ): Promise<MetricAlarm[]> {
+  const { DescribeAlarmsCommand } = await loadCloudWatch();
   const alarms: MetricAlarm[] = [];
   const pages = paginate(
     (NextToken) =>
@@ -50,10 +55,12 @@ export async function listAlarms(
 
 /** Creates or replaces an alarm. CloudWatch ignores the tags of an alarm that exists. */
 export async function putAlarm(aws: Aws, location: Location, input: PutMetricAlarmInput): Promise<void> {
+  const { PutMetricAlarmCommand } = await loadCloudWatch();
   await aws.send(location, new PutMetricAlarmCommand(input));
 }
 
 export async function deleteAlarm(aws: Aws, location: Location, name: string): Promise<void> {
+  const { DeleteAlarmsCommand } = await loadCloudWatch();
   await aws.send(location, new DeleteAlarmsCommand({ AlarmNames: [name] }));
 }
 
@@ -62,6 +69,7 @@ export async function listAlarmTags(
   location: Location,
   arn: string,
 ): Promise<{ Key?: string | undefined; Value?: string | undefined }[]> {
+  const { ListTagsForResourceCommand } = await loadCloudWatch();
   const response = await aws.send(location, new ListTagsForResourceCommand({ ResourceARN: arn }));
   return requireField(response, 'Tags');
 }

@@ -22,6 +22,7 @@ import {
   rulePrefixOf,
 } from '../proof/rule-context.ts';
 import type { RuleProof } from '../proof/types.ts';
+import { addAlarmFindings } from './alarms.ts';
 import {
   DEFAULT_FAILED_SINCE_MS,
   type ObjectStatusReport,
@@ -86,7 +87,13 @@ export async function diagnose(
   };
   const { result: proofs, facts } = await proveWithGrants(aws, keyFacts, locations, proveSamples);
   return {
-    proofs: addRetainedFindings(proofs, facts, new Date(nowMs)),
+    proofs: await addAlarmFindings(
+      aws,
+      addRetainedFindings(proofs, facts, new Date(nowMs)),
+      facts,
+      buckets,
+      locations,
+    ),
     objects: samples.flatMap(({ bucket, reason, ...sample }) => {
       if (reason !== undefined) return [reportUnreadableObjects(bucket, reason)];
       if (sampleSize === 0 || (sample.objects.length === 0 && sample.coverage.complete)) return [];

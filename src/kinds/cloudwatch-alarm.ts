@@ -7,7 +7,7 @@ import type {
   StandardUnit,
   Statistic,
 } from '@aws-sdk/client-cloudwatch';
-import { loadAlarmCalls } from '../aws/alarm-batcher.ts';
+import { deleteAlarm, describeAlarms, listAlarms, listAlarmTags, putAlarm } from '../aws/alarms.ts';
 import { bucketResourceId, locationOfSide, NO_POSITION, positionOfPath } from '../core/ids.ts';
 import { AlreadyExistsError, type Kind } from '../core/kind.ts';
 import type { Aws, Id, Location, Ref, Resource } from '../core/resource.ts';
@@ -92,7 +92,6 @@ export const cloudwatchAlarm: Kind<CloudWatchAlarm, AlarmDoc, object> = {
   desired: ({ pair }) => alarmTypesOf(pair).flatMap((type) => desiredAlarms(pair, type)),
 
   async fetch(aws, location, name) {
-    const { describeAlarms } = await loadAlarmCalls();
     const alarms = await describeAlarms(aws, location, [name]);
     const alarm = alarms.find(({ AlarmName }) => AlarmName === name);
     return alarm && withoutState(alarm);
@@ -172,7 +171,6 @@ export const cloudwatchAlarm: Kind<CloudWatchAlarm, AlarmDoc, object> = {
   async send(aws, { resource, current, doc }) {
     if (!doc) return;
     const { location, name, declaredBy } = resource;
-    const { putAlarm } = await loadAlarmCalls();
     // PutMetricAlarm replaces an alarm that another caller has created since it was read.
     if (!current && (await cloudwatchAlarm.fetch(aws, location, name))) throw new AlreadyExistsError();
     await putAlarm(aws, location, {
@@ -182,7 +180,6 @@ export const cloudwatchAlarm: Kind<CloudWatchAlarm, AlarmDoc, object> = {
   },
 
   async remove(aws, { location, name }) {
-    const { deleteAlarm } = await loadAlarmCalls();
     await ignoreErrors(deleteAlarm(aws, location, name), 'ResourceNotFound', 'ResourceNotFoundException');
   },
 
@@ -198,7 +195,6 @@ export const cloudwatchAlarm: Kind<CloudWatchAlarm, AlarmDoc, object> = {
   },
 
   async fetchTags(aws, { location }, current) {
-    const { listAlarmTags } = await loadAlarmCalls();
     return toTagMap(await listAlarmTags(aws, location, current.attrs.arn ?? ''));
   },
 
@@ -222,7 +218,6 @@ export async function fetchReplikeyAlarms(
   location: Location,
   isSkipped: (name: string) => Promise<boolean>,
 ): Promise<{ name: string; tags: Record<string, string> }[]> {
-  const { listAlarms, listAlarmTags } = await loadAlarmCalls();
   const found: { name: string; tags: Record<string, string> }[] = [];
   for (const { AlarmName: name = '', AlarmArn = '' } of await listAlarms(aws, location, NAME_PREFIX))
     if (!(await isSkipped(name)))

@@ -135,6 +135,9 @@ export const FINDING_CODES = {
   RK1403: defineError('no rule selects the object', 'source.bucket'),
   RK1404: defineWarning('the object is older than the rule', 'source.bucket'),
   RK1405: defineWarning('replication operations failed', 'rule'),
+  RK1501: defineWarning('an alarm on replication metrics can never fire', 'rule'),
+  RK1502: defineWarning('an alarm on replication metrics notifies no topic', 'rule'),
+  RK1503: defineWarning('replikey cannot read the alarms', 'rule'),
   RK1901: { title: 'replikey cannot read a resource', severity: 'unknown', specField: 'rule' },
   RK1902: {
     title: 'the result depends on a condition key with an unknown value',

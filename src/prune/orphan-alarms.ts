@@ -1,5 +1,5 @@
 import type { AwsClient } from '../aws/client.ts';
-import { formatAwsError } from '../aws/errors.ts';
+import { formatAwsError, isAccessDenied } from '../aws/errors.ts';
 import { MANAGED_BY_TAG, SPEC_TAG } from '../core/ids.ts';
 import type { Location, Note, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
@@ -48,6 +48,8 @@ export async function findOrphanAlarms(
       }
     } catch (error) {
       if (error instanceof UserError) throw error;
+      // Credentials without permissions for alarms have created none.
+      if (isAccessDenied(error) && !search.pairs.some(({ alarms }) => alarms)) continue;
       const message = `replikey cannot look for alarms of removed specs in ${location.region}: ${formatAwsError(error)}`;
       const pairs = [`account ${await aws.accountId(location.account)}`];
       notes.push({ id: alarmResourceId('all', location), message, pairs });

@@ -10,7 +10,10 @@ const WEST = { region: 'us-west-2' };
  * A CloudWatch with these alarms, and the requests that it got. Limits of DescribeAlarms: 100 names in a request, and 100
  * alarms on a page (CloudWatch API reference).
  */
-function cloudWatchWith(names: readonly string[], failure?: (input: DescribeAlarmsInput) => Error | undefined) {
+function cloudWatchWith(
+  names: readonly string[],
+  failure?: (input: DescribeAlarmsInput) => Error | undefined,
+) {
   const requests: (DescribeAlarmsInput & { region: string })[] = [];
   const send = (async ({ region }: { region: string }, command: DescribeAlarmsCommand) => {
     const { input } = command;
@@ -38,7 +41,8 @@ async function read(send: Aws['send'], names: readonly string[], location = EAST
   return responses.flatMap(({ MetricAlarms = [] }) => MetricAlarms.map(({ AlarmName = '' }) => AlarmName));
 }
 
-const namesOf = (count: number) => Array.from({ length: count }, (_, index) => `replikey-tax-${index}-failed`);
+const namesOf = (count: number) =>
+  Array.from({ length: count }, (_, index) => `replikey-tax-${index}-failed`);
 
 describe('alarm batcher', () => {
   test('reads of one tick: one call for 100 names in a Region', async () => {
@@ -73,7 +77,9 @@ describe('alarm batcher', () => {
 
   test('a listing that is denied: reads by name', async () => {
     const { send, requests } = cloudWatchWith(namesOf(250), ({ AlarmNamePrefix }) =>
-      AlarmNamePrefix === undefined ? undefined : Object.assign(new Error('denied'), { name: 'AccessDenied' }),
+      AlarmNamePrefix === undefined
+        ? undefined
+        : Object.assign(new Error('denied'), { name: 'AccessDenied' }),
     );
     expect(await read(batchAlarmReads(send), namesOf(250))).toEqual(namesOf(250));
     expect(requests.map(({ AlarmNames }) => AlarmNames?.length)).toEqual([undefined, 100, 100, 50]);
