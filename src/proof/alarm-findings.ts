@@ -230,7 +230,7 @@ function dataProblems(metric: WatchedMetric, region: string, rules: readonly Ala
 
 /** `the dimension RuleId`, `the dimensions DestinationBucket and RuleId` */
 const listText = (noun: string, items: readonly string[]): string =>
-  `the ${noun}${items.length > 1 ? 's' : ''} ${items.join(' and ')}`;
+  `the ${noun}${items.length > 1 ? 's' : ''} ${[items.slice(0, -1).join(', '), ...items.slice(-1)].filter(Boolean).join(' and ')}`;
 
 /** Returns which values of dimensions no metric has. */
 function valueProblems(
@@ -345,3 +345,9 @@ export function topicProblem(
   if ('undecided' in decision || decision.allowed) return undefined;
   return `CloudWatch cannot publish to the topic ${arn}: ${decision.reason}`;
 }
+
+/** Returns that a topic could not be read, if so: whether CloudWatch can publish to it is unknown. */
+export const unreadTopicText = (arn: string, topic: Fact<TopicFacts> | undefined): string | undefined =>
+  isUnread(topic)
+    ? `replikey cannot read the topic ${arn}, so it is unknown whether CloudWatch can publish to it: ${topic.unread}`
+    : undefined;

@@ -17,6 +17,7 @@ import { guardTransitions } from '../proof/transition-risks.ts';
 import type { RuleProofSummary } from '../proof/types.ts';
 import type { Specs } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
+import { alarmTopicNotes } from './alarm-topics.ts';
 import {
   type BlockedPairs,
   declaredBucketsOf,
@@ -240,7 +241,16 @@ async function draftPairs(
     notes: [...prune.notes, ...former.notes, ...narrowing.notes],
     nowMs,
   };
-  const planned = planChanges(resources, actual, kinds, handover, context);
+  const withoutTopics = planChanges(resources, actual, kinds, handover, context);
+  const locations = locationsOf(specs, specs.pairs[0]?.source.region ?? 'us-east-1');
+  const topicNotes = await alarmTopicNotes(aws, {
+    planned: withoutTopics,
+    resources,
+    kinds,
+    locations,
+    accountIdOf,
+  });
+  const planned = { ...withoutTopics, notes: [...withoutTopics.notes, ...topicNotes] };
   const beforeGrants = await addTransitionFacts(
     inputs,
     { specs, resources, actual, kinds, plan: planned },
@@ -249,7 +259,7 @@ async function draftPairs(
   const { result: proofs, facts: factsWithGrants } = await proveWithGrants(
     aws,
     beforeGrants.facts,
-    locationsOf(specs, specs.pairs[0]?.source.region ?? 'us-east-1'),
+    locations,
     (known) => {
       const result = proveDesiredRules(specs, managed, actual, kinds, { ...beforeGrants, facts: known });
       return { result, proofs: result };

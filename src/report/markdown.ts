@@ -14,6 +14,7 @@ import {
   type PlanSection,
   planSections,
   planSummary,
+  priceText,
   variablesText,
 } from './plan-text.ts';
 import { basisText, proofSummary, unprovenText } from './proof-text.ts';
@@ -92,7 +93,7 @@ function renderComment(report: PlanReport, sections: readonly PlanSection[], lev
     COMMENT_MARKER,
     `### replikey: ${planSummary(plan, paint).replace(/^Plan: /, '')}`,
     ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)} ${escapeMarkdown(basisText(proof))}`] : []),
-    ...[...minimumDurationText(plan), ...housekeepingLines(plan)].map(escapeMarkdown),
+    ...[...minimumDurationText(plan), ...priceText(plan), ...housekeepingLines(plan)].map(escapeMarkdown),
     ...(nonAwsTarget === undefined ? [] : [`${escapeMarkdown(nonAwsTarget)}.`]),
     ...(variables.length > 0
       ? [escapeMarkdown(truncateText(variablesText(variables), MAX_COMMENT_LENGTH / 10))]

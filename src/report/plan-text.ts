@@ -4,6 +4,7 @@ import type { Action, Blocked, Handover, Note, Plan, Step, Withheld } from '../c
 import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Side, Variable } from '../spec/types.ts';
 import { escapeUnprintable } from '../util/escape.ts';
+import { alarmsPriceText, QUERY_ALARM_PRICE_TEXT, RULE_METRICS_PRICE_TEXT } from '../util/prices.ts';
 import { valueText } from './change-text.ts';
 import { basisText, proofSummary, unprovenText } from './proof-text.ts';
 import { housekeepingLines } from './retained-text.ts';
@@ -28,7 +29,7 @@ export function planText(
   const footer = [
     ...(unchanged.length > 0 ? wrapText('', `Pairs without changes: ${limitNames(unchanged)}.`, width) : []),
     ...summaryLines(plan, style),
-    ...[...minimumDurationText(plan), ...housekeepingLines(plan)].flatMap((line) =>
+    ...[...minimumDurationText(plan), ...priceText(plan), ...housekeepingLines(plan)].flatMap((line) =>
       wrapText('', line, width),
     ),
     ...(proof.length > 0
@@ -77,6 +78,22 @@ export function minimumDurationText(plan: Plan): string[] {
   const { seconds, keyCount: keys, location: at } = minimum;
   const reason = `KMS allows ${KMS_QUOTAS.CreateKey} CreateKey calls per second, and the plan creates ${keys} keys in ${at}`;
   return [`Apply takes at least ${seconds} s: ${reason}.`];
+}
+
+/** Returns what the new alarms cost, or no line without alarms. A query over all rules has no fixed price. */
+export function priceText(plan: Plan): string[] {
+  const created = plan.waves
+    .flat()
+    .filter(({ action, calls }) => action === 'create' && calls.includes('cloudwatch:PutMetricAlarm'));
+  const onRules = created.filter(({ desired }) => (desired as { metricName?: string }).metricName).length;
+  const prices = [
+    ...(onRules > 0 ? [`${alarmsPriceText(onRules)} for ${onRules} new alarms`] : []),
+    ...(created.length > onRules
+      ? [`${QUERY_ALARM_PRICE_TEXT} for ${created.length - onRules} alarms on all rules`]
+      : []),
+  ];
+  if (prices.length === 0) return [];
+  return [`CloudWatch charges ${prices.join(' and ')}, beside ${RULE_METRICS_PRICE_TEXT}.`];
 }
 
 /** Returns the summary with the checksum behind it, or below it if the summary is long. */

@@ -1,5 +1,5 @@
 import { CloudTrailClient, LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
-import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import * as cloudwatch from '@aws-sdk/client-cloudwatch';
 import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
@@ -185,7 +185,59 @@ const COMMANDS: Record<Service, (() => object)[]> = {
     () => new kms.UpdateKeyDescriptionCommand({ KeyId, Description: 'Übergröße' }),
   ],
   sts: [() => new GetCallerIdentityCommand({})],
-  cloudwatch: [],
+  cloudwatch: [
+    () => new cloudwatch.DeleteAlarmsCommand({ AlarmNames: ['replikey-tax-tax-failed'] }),
+    () =>
+      new cloudwatch.DescribeAlarmsCommand({
+        AlarmNames: ['replikey-tax-tax-failed'],
+        AlarmNamePrefix: 'replikey-',
+        MaxRecords: 100,
+        NextToken: 't=',
+      }),
+    () =>
+      new cloudwatch.GetMetricDataCommand({
+        MetricDataQueries: [
+          {
+            Id: 'm0',
+            MetricStat: {
+              Metric: {
+                Namespace: 'AWS/S3',
+                MetricName: 'ReplicationLatency',
+                Dimensions: [{ Name: 'RuleId', Value: 'replikey/tax/ü' }],
+              },
+              Period: 300,
+              Stat: 'Maximum',
+            },
+          },
+        ],
+        StartTime: new Date(1_700_000_000_000),
+        EndTime: new Date(1_700_000_000_500),
+        NextToken: 't=',
+      }),
+    () =>
+      new cloudwatch.ListTagsForResourceCommand({
+        ResourceARN: 'arn:aws:cloudwatch:eu-central-1:111122223333:alarm:replikey-tax-tax-failed',
+      }),
+    () =>
+      new cloudwatch.PutMetricAlarmCommand({
+        AlarmName: 'replikey-tax-tax-failed',
+        AlarmDescription: 'Objects of „Tax/ü“ failed',
+        ActionsEnabled: true,
+        OKActions: [],
+        AlarmActions: ['arn:aws:sns:eu-central-1:111122223333:replication'],
+        Namespace: 'AWS/S3',
+        MetricName: 'OperationsFailedReplication',
+        Dimensions: [{ Name: 'RuleId', Value: 'replikey/tax/ü' }],
+        Statistic: 'Sum',
+        Period: 300,
+        EvaluationPeriods: 1,
+        Threshold: 0,
+        ComparisonOperator: 'GreaterThanThreshold',
+        TreatMissingData: 'notBreaching',
+        Metrics: [{ Id: 'q1', Expression: 'SELECT SUM(x) FROM "AWS/S3"', Period: 300, ReturnData: true }],
+        Tags: [{ Key: 'replikey:spec', Value: 'tax' }],
+      }),
+  ],
   sqs: [
     () =>
       new sqs.ChangeMessageVisibilityBatchCommand({
@@ -236,7 +288,7 @@ const CLIENT_CLASSES = {
   kms: kms.KMSClient,
   sts: STSClient,
   cloudtrail: CloudTrailClient,
-  cloudwatch: CloudWatchClient,
+  cloudwatch: cloudwatch.CloudWatchClient,
   sqs: sqs.SQSClient,
   sns: sns.SNSClient,
 };
