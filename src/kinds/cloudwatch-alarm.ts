@@ -10,6 +10,7 @@ import type {
 import { deleteAlarm, describeAlarms, listAlarms, listAlarmTags, putAlarm } from '../aws/alarms.ts';
 import { bucketResourceId, locationOfSide, NO_POSITION, positionOfPath } from '../core/ids.ts';
 import { AlreadyExistsError, type Kind } from '../core/kind.ts';
+import { isRef } from '../core/ref.ts';
 import type { Aws, Id, Location, Ref, Resource } from '../core/resource.ts';
 import { toSidName } from '../policy/statements.ts';
 import { type AlarmType, accountAlarmName, ruleAlarmName } from '../spec/patterns.ts';
@@ -20,7 +21,7 @@ import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { ALARM_PRICE_TEXT, QUERY_ALARM_PRICE_TEXT } from '../util/prices.ts';
 import { alarmAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
-import { ruleIdOrRef } from './s3-replication.ts';
+import { declaredRuleId, ruleIdOrRef } from './s3-replication.ts';
 import { alarmScope } from './scopes.ts';
 
 /**
@@ -52,6 +53,12 @@ export interface CloudWatchAlarm {
   comparisonOperator?: string;
   treatMissingData?: string;
   evaluateLowSampleCountPercentile?: string;
+}
+
+/** More input for `render`; absent for an alarm on all rules. */
+interface AlarmContext {
+  /** The ID of the rule while no configuration exists. */
+  declaredRuleId: string;
 }
 
 /** The settings of an alarm in CloudWatch's own form, without its state. */
@@ -129,7 +136,7 @@ export const cloudwatchAlarm: Kind<CloudWatchAlarm, AlarmDoc, object> = {
       insufficientDataActions: spec.insufficientDataActions && toSortedSet(spec.insufficientDataActions),
     }),
 
-  render({ spec, orphaned }, current) {
+  render({ spec, orphaned, context }, current) {
     if (orphaned) return undefined;
     return omitUndefined({
       AlarmName: spec.name,
@@ -141,7 +148,7 @@ export const cloudwatchAlarm: Kind<CloudWatchAlarm, AlarmDoc, object> = {
       InsufficientDataActions: spec.insufficientDataActions,
       Namespace: spec.namespace,
       MetricName: spec.metricName,
-      Dimensions: spec.dimensions && toDimensions(spec.dimensions),
+      Dimensions: spec.dimensions && toDimensions(spec.dimensions, context as AlarmContext | undefined),
       Statistic: spec.statistic as Statistic | undefined,
       ExtendedStatistic: spec.extendedStatistic,
       Unit: spec.unit as StandardUnit | undefined,
@@ -320,8 +327,8 @@ function desiredAlarms(pair: BucketReplication, type: AlarmType): Resource<Cloud
     const metrics = { q1: insightsQuery(QUERY_FUNCTIONS[statistic], metricName) };
     return [alarmOf(accountAlarmName(type), 'spec.alarms', { description, metrics })];
   }
-  return pair.rules.map((rule, index) =>
-    alarmOf(ruleAlarmName(pair.name, rule.name, type), `spec.rules[${index}]`, {
+  return pair.rules.map((rule, index) => ({
+    ...alarmOf(ruleAlarmName(pair.name, rule.name, type), `spec.rules[${index}]`, {
       description: ruleDescription(pair, rule, type),
       namespace: 'AWS/S3',
       metricName,
@@ -333,7 +340,8 @@ function desiredAlarms(pair: BucketReplication, type: AlarmType): Resource<Cloud
         RuleId: ruleIdOrRef(pair, rule),
       },
     }),
-  );
+    context: { declaredRuleId: declaredRuleId(pair, rule) } satisfies AlarmContext,
+  }));
 }
 
 const EVENTS: Record<AlarmType, (minutes: number | undefined) => string> = {
@@ -379,8 +387,13 @@ const metricOf = (doc: AlarmDoc): Partial<CloudWatchAlarm> =>
 const toQueriesById = (queries: readonly MetricDataQuery[]): Record<string, MetricDataQuery> =>
   Object.fromEntries(queries.map((query) => [query.Id ?? '', { ReturnData: true, ...omitUndefined(query) }]));
 
-const toDimensions = (dimensions: Record<string, string | Ref>): Dimension[] =>
-  Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value: Value as string }));
+function toDimensions(dimensions: Record<string, string | Ref>, context?: AlarmContext): Dimension[] {
+  // A reference stays until the configuration exists: then the rule has its declared ID.
+  return Object.entries(dimensions).map(([Name, value]) => ({
+    Name,
+    Value: isRef(value) ? (context?.declaredRuleId ?? '') : value,
+  }));
+}
 
 /** Returns the input that creates or replaces an alarm. */
 function toInput({ AlarmArn: _, ...doc }: AlarmDoc): PutMetricAlarmInput {

@@ -546,12 +546,15 @@ const ruleIdAttr = (declaredId: string): string => `rule ${declaredId}`;
  * Returns the id that a rule has in S3, or the reference to it: an unnamed rule may keep the id of its former prefix. A
  * configuration in an account that is not managed cannot be read.
  */
-export function ruleIdOrRef({ name: spec, source }: BucketReplication, rule: Rule): string | Ref {
-  const declaredId = rule.id ?? toRuleId(spec, rule.name);
-  return rule.unnamed && source.managed
-    ? ref(bucketResourceId(s3Replication.name, source.bucket), ruleIdAttr(declaredId))
+export function ruleIdOrRef(pair: BucketReplication, rule: Rule): string | Ref {
+  const declaredId = declaredRuleId(pair, rule);
+  return rule.unnamed && pair.source.managed
+    ? ref(bucketResourceId(s3Replication.name, pair.source.bucket), ruleIdAttr(declaredId))
     : declaredId;
 }
+
+export const declaredRuleId = ({ name: spec }: BucketReplication, { id, name }: Rule): string =>
+  id ?? toRuleId(spec, name);
 
 const unnamedRuleIdsOf = ({ name: spec, rules }: BucketReplication): string[] =>
   rules.flatMap(({ name, unnamed }) => (unnamed ? toRuleId(spec, name) : []));

@@ -1,4 +1,11 @@
 import {
+  DeleteAlarmsCommand,
+  DescribeAlarmsCommand,
+  DisableAlarmActionsCommand,
+  PutMetricAlarmCommand,
+  type PutMetricAlarmInput,
+} from '@aws-sdk/client-cloudwatch';
+import {
   DeleteRolePermissionsBoundaryCommand,
   DeleteRolePolicyCommand,
   PutRolePermissionsBoundaryCommand,
@@ -72,6 +79,10 @@ spec:
     path: /service-role/
     permissionsBoundary: ${BOUNDARY}
     tags: { team: finance }
+  alarms:
+    failed: true
+    lateAfterMinutes: 30
+    notify: [arn:aws:sns:us-east-1:111122223333:replication, arn:aws:sns:us-west-2:111122223333:replication]
   rules:
     - { prefix: Tax/, deleteMarkerReplication: true }
     - name: ledgers
@@ -148,8 +159,75 @@ const encryptionChange = (
 const keyOf = async (client: AwsClient): Promise<string> =>
   (await client.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }))).KeyMetadata?.KeyId ?? '';
 
+/** Changes one alarm. */
+const alarmChange = (
+  name: string,
+  change: (alarm: PutMetricAlarmInput) => PutMetricAlarmInput,
+  ...paths: string[]
+): Perturbation => ({
+  name,
+  change: async (client) => {
+    const { MetricAlarms: [alarm] = [] } = await client.send(
+      east,
+      new DescribeAlarmsCommand({ AlarmNames: ['replikey-tax-tax-failed'] }),
+    );
+    if (!alarm) throw new Error('no alarm');
+    await client.send(east, new PutMetricAlarmCommand(change(alarm as PutMetricAlarmInput)));
+  },
+  planned: { 'cloudwatch.alarm/replikey-tax-tax-failed@main/us-east-1': paths },
+});
+
 /** Manual changes by kind. */
 const PERTURBATIONS: Record<string, Perturbation[]> = {
+  'cloudwatch.alarm': [
+    {
+      name: 'a deleted alarm',
+      change: (client) =>
+        client.send(
+          { ...east, region: 'us-west-2' },
+          new DeleteAlarmsCommand({ AlarmNames: ['replikey-tax-ledgers-late'] }),
+        ),
+      planned: {
+        'cloudwatch.alarm/replikey-tax-ledgers-late@main/us-west-2': [
+          ...[
+            '/actionsEnabled',
+            '/alarmActions',
+            '/comparisonOperator',
+            '/datapointsToAlarm',
+            '/description',
+          ],
+          ...['/dimensions', '/evaluationPeriods', '/insufficientDataActions', '/metricName', '/name'],
+          ...['/namespace', '/okActions', '/period', '/statistic', '/threshold', '/treatMissingData'],
+        ],
+      },
+    },
+    {
+      name: 'disabled actions',
+      change: (client) =>
+        client.send(east, new DisableAlarmActionsCommand({ AlarmNames: ['replikey-tax-tax-failed'] })),
+      planned: { 'cloudwatch.alarm/replikey-tax-tax-failed@main/us-east-1': ['/actionsEnabled'] },
+    },
+    alarmChange(
+      'an additional action',
+      (alarm) => ({ ...alarm, OKActions: ['arn:aws:sns:us-east-1:111122223333:other'] }),
+      '/okActions/arn:aws:sns:us-east-1:111122223333:other',
+    ),
+    alarmChange(
+      'another topic and threshold',
+      (alarm) => ({ ...alarm, AlarmActions: ['arn:aws:sns:us-east-1:111122223333:other'], Threshold: 100 }),
+      '/alarmActions/arn:aws:sns:us-east-1:111122223333:other',
+      '/alarmActions/arn:aws:sns:us-east-1:111122223333:replication',
+      '/threshold',
+    ),
+    alarmChange(
+      'other dimensions',
+      (alarm) => ({ ...alarm, Dimensions: [{ Name: 'BucketName', Value: 'acme-tax' }] }),
+      '/dimensions/BucketName',
+      '/dimensions/DestinationBucket',
+      '/dimensions/RuleId',
+      '/dimensions/SourceBucket',
+    ),
+  ],
   'kms.key': [
     {
       name: 'a deleted alias of a managed key',
