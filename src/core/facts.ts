@@ -131,5 +131,5 @@ export const FACT_ACTIONS = {
   key: ['kms:ListGrants'],
   queue: [],
   topic: [],
-  alarm: [],
+  alarm: ['sns:GetTopicAttributes'],
 } as const;

@@ -59,7 +59,11 @@ export const alarmScope: Scope = {
   stage: 'monitoring',
   ownerId: (id) => id,
   arn: alarmArn,
-  policyArns: (resource, _, accountId) => [alarmArn(resource, accountId)],
+  policyArns: (resource, action, accountId) =>
+    // The topics that the alarm notifies.
+    action.startsWith('sns:')
+      ? ((resource.spec as { alarmActions?: string[] }).alarmActions ?? [])
+      : [alarmArn(resource, accountId)],
 };
 
 /** Actions that KMS authorizes on the alias as well as on the key. */
