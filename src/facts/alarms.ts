@@ -3,9 +3,8 @@ import { formatAwsError } from '../aws/errors.ts';
 import type { Fact } from '../core/facts.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
-import type { Policy } from '../iam/types.ts';
+import { snsTopicPolicy } from '../kinds/sns-topic-policy.ts';
 import type { LocatedAlarms, TopicFacts, TopicsByArn } from '../proof/alarm-findings.ts';
-import { omitUndefined } from '../util/canonical-json.ts';
 
 /** Reads all metric alarms of a location. */
 export async function readAlarms(aws: Aws, location: Location): Promise<LocatedAlarms> {
@@ -33,17 +32,9 @@ export async function readTopics(
 
 async function readTopic(aws: Aws, arn: string, location: Location): Promise<Fact<TopicFacts>> {
   try {
-    // Most runs of replikey read no topics.
-    const { GetTopicAttributesCommand } = await import('@aws-sdk/client-sns');
-    const { Attributes = {} } = await aws.send(location, new GetTopicAttributesCommand({ TopicArn: arn }));
-    const { Policy: policy, KmsMasterKeyId: kmsKey } = Attributes;
-    return omitUndefined({
-      policy: policy === undefined ? undefined : (JSON.parse(policy) as Policy),
-      kmsKey,
-    });
+    return (await snsTopicPolicy.fetch(aws, location, arn)) ?? null;
   } catch (error) {
     if (error instanceof UserError) throw error;
-    if (error instanceof Error && ['NotFoundException', 'NotFound'].includes(error.name)) return null;
     return { unread: formatAwsError(error) };
   }
 }

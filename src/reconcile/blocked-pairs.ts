@@ -66,7 +66,6 @@ export function findBlockedPairs(draft: UncheckedDraft): BlockedPairs {
       // Replication does not depend on what observes it.
       draft.kinds.get(resourcesById.get(item.id)?.kind ?? '')?.scope.stage !== 'monitoring' &&
       resourcesById.get(item.id)?.orphaned !== true &&
-      !isMonitoring(item, draft) &&
       !isCreatedByPlan(item, draft),
   );
   const causesByPair = new Map<string, Blocked[]>();
@@ -98,10 +97,6 @@ export function findBlockedPairs(draft: UncheckedDraft): BlockedPairs {
     ),
   };
 }
-
-/** Returns whether a blocked resource only observes replication: objects replicate without it. */
-const isMonitoring = ({ id }: Blocked, { kinds }: UncheckedDraft): boolean =>
-  kinds.get(id.slice(0, id.indexOf('/')))?.scope.stage === 'monitoring';
 
 /** Joins the blocked pairs of two rounds. */
 export const joinBlockedPairs = (first: BlockedPairs, second: BlockedPairs): BlockedPairs => ({

@@ -388,7 +388,8 @@ test('transport: the comparison covers every operation that replikey sends', () 
     [...text.matchAll(/\bnew (\w+)Command\(/g)].map(([, operation = '']) => operation),
   );
   expect(used).toContain('GetBucketReplication');
-  expect(operations.map(([operation]) => operation).sort()).toEqual([...new Set(used)].sort());
+  const covered = new Set(operations.map(([operation]) => operation));
+  expect([...covered].sort()).toEqual([...new Set(used)].sort());
 });
 
 test('SDK clients: only these files import packages below the clients, except for schemas', () => {
