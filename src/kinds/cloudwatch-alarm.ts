@@ -225,11 +225,11 @@ export async function fetchReplikeyAlarms(
   location: Location,
   isSkipped: (name: string) => Promise<boolean>,
 ): Promise<{ name: string; tags: Record<string, string> }[]> {
-  const found: { name: string; tags: Record<string, string> }[] = [];
+  const taggedAlarms: { name: string; tags: Record<string, string> }[] = [];
   for (const { AlarmName: name = '', AlarmArn = '' } of await listAlarms(aws, location, NAME_PREFIX))
     if (!(await isSkipped(name)))
-      found.push({ name, tags: toTagMap(await listAlarmTags(aws, location, AlarmArn)) });
-  return found;
+      taggedAlarms.push({ name, tags: toTagMap(await listAlarmTags(aws, location, AlarmArn)) });
+  return taggedAlarms;
 }
 
 /** Returns an alarm that no spec declares any more, which prune deletes. */
