@@ -229,7 +229,7 @@ const TOPIC_ARN_FORMAT = /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,
 export const checkTopicArn = textCheck('topic ARN', [
   {
     excludes: /\.fifo$/,
-    message: 'use a standard topic; S3 and CloudWatch do not notify FIFO topics',
+    message: 'CloudWatch alarms notify no FIFO topics; use a standard one',
   },
   {
     matches: TOPIC_ARN_FORMAT,
