@@ -4,7 +4,7 @@ import { EXIT, UserError } from '../errors.ts';
 import type { Account } from '../spec/types.ts';
 import { globalRegionOf, partitionOfRegion } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
-import { batchAlarmReads } from './alarm-batcher.ts';
+import { batchAlarmReads } from './alarms.ts';
 import { commandInfo, isMessageOperation, isReadOperation } from './command.ts';
 import {
   classifyError,

@@ -148,7 +148,7 @@ export const cloudwatchAlarm: Kind<CloudWatchAlarm, AlarmDoc, object> = {
       InsufficientDataActions: spec.insufficientDataActions,
       Namespace: spec.namespace,
       MetricName: spec.metricName,
-      Dimensions: spec.dimensions && toDimensions(spec.dimensions, context as AlarmContext | undefined),
+      Dimensions: spec.dimensions && dimensionListOf(spec.dimensions, context as AlarmContext | undefined),
       Statistic: spec.statistic as Statistic | undefined,
       ExtendedStatistic: spec.extendedStatistic,
       Unit: spec.unit as StandardUnit | undefined,
@@ -323,7 +323,7 @@ function desiredAlarms(pair: BucketReplication, type: AlarmType): Resource<Cloud
     position: positionOfPath(pair, position),
   });
   if (alarms.scope === 'account') {
-    const description = `S3 replication ${EVENTS[type](alarms.lateAfterMinutes)}: a rule of this account. Managed by replikey.`;
+    const description = `S3 replication ${EVENT_TEXTS[type](alarms.lateAfterMinutes)}: a rule of this account. Managed by replikey.`;
     const metrics = { q1: insightsQuery(QUERY_FUNCTIONS[statistic], metricName) };
     return [alarmOf(accountAlarmName(type), 'spec.alarms', { description, metrics })];
   }
@@ -344,7 +344,7 @@ function desiredAlarms(pair: BucketReplication, type: AlarmType): Resource<Cloud
   }));
 }
 
-const EVENTS: Record<AlarmType, (minutes: number | undefined) => string> = {
+const EVENT_TEXTS: Record<AlarmType, (minutes: number | undefined) => string> = {
   failed: () => 'failed',
   late: (minutes) => `is more than ${minutes} minutes late`,
 };
@@ -354,7 +354,7 @@ function ruleDescription(
   rule: Rule,
   type: AlarmType,
 ) {
-  const event = EVENTS[type](alarms?.lateAfterMinutes);
+  const event = EVENT_TEXTS[type](alarms?.lateAfterMinutes);
   return `S3 replication ${event}: ${source.bucket} to ${destination.bucket}, rule ${rule.name} of the spec ${name}. Find the cause: reconcile doctor --bucket ${source.bucket}. Managed by replikey.`;
 }
 
@@ -387,7 +387,7 @@ const metricOf = (doc: AlarmDoc): Partial<CloudWatchAlarm> =>
 const toQueriesById = (queries: readonly MetricDataQuery[]): Record<string, MetricDataQuery> =>
   Object.fromEntries(queries.map((query) => [query.Id ?? '', { ReturnData: true, ...omitUndefined(query) }]));
 
-function toDimensions(dimensions: Record<string, string | Ref>, context?: AlarmContext): Dimension[] {
+function dimensionListOf(dimensions: Record<string, string | Ref>, context?: AlarmContext): Dimension[] {
   // A reference stays until the configuration exists: then the rule has its declared ID.
   return Object.entries(dimensions).map(([Name, value]) => ({
     Name,

@@ -54,7 +54,7 @@ const METRIC_TRAITS: Readonly<Record<string, { side: 'source' | 'destination'; u
     OperationsPendingReplication: { side: 'destination', unit: 'Count', max: Number.POSITIVE_INFINITY },
   };
 
-const NAMESPACE = 'AWS/S3';
+const METRIC_NAMESPACE = 'AWS/S3';
 const DIMENSIONS = ['SourceBucket', 'DestinationBucket', 'RuleId'] as const;
 
 /** One metric that an alarm watches. */
@@ -215,9 +215,9 @@ function dataProblems(metric: WatchedMetric, region: string, rules: readonly Ala
   const missing = DIMENSIONS.filter((dimension) => !names.includes(dimension));
   const extra = names.filter((dimension) => !(DIMENSIONS as readonly string[]).includes(dimension));
   return [
-    ...(namespace === NAMESPACE
+    ...(namespace === METRIC_NAMESPACE
       ? []
-      : [`its namespace is ${namespace}, and that of the metric ${NAMESPACE}`]),
+      : [`its namespace is ${namespace}, and that of the metric ${METRIC_NAMESPACE}`]),
     ...(missing.length > 0 ? [`it lacks ${listText('dimension', missing)}`] : []),
     ...(extra.length > 0 ? [`the metric does not have ${listText('dimension', extra)}`] : []),
     ...(query ? [] : valueProblems(dimensions, rules)),

@@ -4,8 +4,7 @@ import { batchPairs } from '../core/batches.ts';
 import { desiredResources, mergeDeclarations } from '../core/desired.ts';
 import type { DeclaredBuckets } from '../core/guard.ts';
 import { planHandover, splitByAccess } from '../core/handover.ts';
-import type { Kind } from '../core/kind.ts';
-import { createRefResolver, joinDrafts, type PlanDraft, planChanges, requireKind } from '../core/plan.ts';
+import { createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
 import type { ActualState, Id, Location, Note, PlanContent, Resource } from '../core/resource.ts';
 import { proveWithGrants } from '../facts/collect.ts';
@@ -76,7 +75,7 @@ export async function draftPlan(specs: Specs, aws: AwsClient, options: PassOptio
       count: parts.reduce((sum, { buckets }) => sum + buckets.count, 0),
       denied: parts.flatMap(({ buckets }) => buckets.denied),
     },
-    ...joinChanges(parts, options.kinds),
+    ...joinChanges(parts),
   };
 }
 
@@ -312,10 +311,7 @@ function withoutBreakingExpiries(draft: PlanDraft, rulesStopped: () => string[])
   };
 }
 
-function joinChanges(
-  parts: readonly BatchDraft[],
-  kinds: ReadonlyMap<string, Kind>,
-): Pick<Draft, 'prune' | 'actual' | 'transition'> {
+function joinChanges(parts: readonly BatchDraft[]): Pick<Draft, 'prune' | 'actual' | 'transition'> {
   const changes = parts.flatMap((part) => part.changes ?? []);
   const [only] = changes;
   const frozen = {
@@ -331,7 +327,7 @@ function joinChanges(
   const resources = changes.flatMap(({ prune }) => prune.withAllOrphans);
   return {
     // A resource that several batches declare is the same in each.
-    prune: withFrozen(withoutOrphans(mergeById(resources, kinds))),
+    prune: withFrozen(withoutOrphans(mergeById(resources))),
     actual: new Map(changes.flatMap(({ actual }) => [...actual])),
     transition: {
       deferred: new Set(changes.flatMap(({ transition }) => [...transition.deferred])),
@@ -344,14 +340,11 @@ function joinChanges(
   };
 }
 
-function mergeById(resources: readonly Resource[], kinds: ReadonlyMap<string, Kind>): Resource[] {
+function mergeById(resources: readonly Resource[]): Resource[] {
   const byId = new Map<Id, Resource>();
   for (const resource of resources) {
     const existing = byId.get(resource.id);
-    byId.set(
-      resource.id,
-      existing ? mergeDeclarations(existing, resource, requireKind(kinds, resource)) : resource,
-    );
+    byId.set(resource.id, existing ? mergeDeclarations(existing, resource) : resource);
   }
   return [...byId.values()];
 }

@@ -1,6 +1,6 @@
 import { DescribeAlarmsCommand, type DescribeAlarmsInput } from '@aws-sdk/client-cloudwatch';
 import { describe, expect, test } from 'vitest';
-import { batchAlarmReads } from '../../src/aws/alarm-batcher.ts';
+import { batchAlarmReads } from '../../src/aws/alarms.ts';
 import type { Aws } from '../../src/core/resource.ts';
 
 const EAST = { region: 'us-east-1' };
