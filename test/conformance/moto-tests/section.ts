@@ -20,7 +20,7 @@ export function motoTestsSection(
     title: "Moto's tests",
     text: [
       `[Moto](https://github.com/getmoto/moto) emulates AWS, too, and its tests are written with boto3. The test suite runs
-its tests of replication, versioning, encryption, policies and tagging, and of KMS, IAM and STS, against the sandbox
+its tests of replication, versioning, encryption, policies and tagging, and of KMS, IAM, STS and SQS, against the sandbox
 ([test/conformance/moto-tests](../../test/conformance/moto-tests)). **${count(results, 'passed')} of ${results.length} pass, ${count(results, 'failed')} fail and ${count(results, 'skipped')} skip
 themselves** because they need moto's own process. A test fails when a failure has no reason below, or when a test with a
 reason passes. *Verified* counts the tests that the moto project verified against AWS.`,

@@ -252,6 +252,25 @@ export const selections: Selection[] = [
       'test_sts_regions',
     ],
   },
+  {
+    subject: 'SQS',
+    file: 'test_sqs/test_sqs.py',
+    // The tests that the moto project verified against AWS. The others wait for seconds.
+    tests: [
+      'test_create_fifo_queue',
+      'test_get_unknown_queue_by_name',
+      'test_get_queue_url_error_not_exists',
+      'test_delete_queue_error_not_exists',
+      'test_get_queue_attributes_error_not_exists',
+      'test_delete_message_from_unknown_url',
+      'test_delete_message_batch_with_zero_entries',
+      'test_send_message_batch_errors',
+      'test_list_queue_tags_errors',
+      'test_tag_unknown_queue',
+      'test_untag_unknown_queue',
+      'test_send_message_delay_seconds_validation',
+    ],
+  },
 ];
 
 /** Tests of the selected files that do not run, because their result is a matter of chance. */
