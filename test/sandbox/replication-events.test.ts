@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PutObjectCommand, PutObjectTaggingCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { FaultSettings } from '../../src/sandbox/faults.ts';
 import { type TestEnv, testEnv } from '../support/env.ts';
 import { callS3, callSqs } from '../support/raw-aws.ts';
 import { changeRolePolicy, changeRules, EAST, put, SOURCE } from './support.ts';
@@ -47,18 +48,23 @@ afterEach(async () => {
   await rm(state, { recursive: true });
 });
 
-const start = async () => {
-  env = await testEnv(undefined, { clock: () => now, state, onError: (message) => errors.push(message) });
+const start = async (faultSettings: Partial<FaultSettings> = {}) => {
+  env = await testEnv(undefined, {
+    faultSettings,
+    clock: () => now,
+    state,
+    onError: (message) => errors.push(message),
+  });
 };
 
 /** Puts an object, and makes a change while the object is in flight: a restart of the sandbox continues its replication. */
-async function putAndChange(change: () => unknown): Promise<void> {
+async function putAndChange(change: () => unknown, faultSettings?: Partial<FaultSettings>): Promise<void> {
   env.sandbox.faultSettings.replicationDelayMs = 3_600_000;
   await env.client.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf', Body: 'numbers' }));
   await change();
   await env[Symbol.asyncDispose]();
-  await start();
-  await env.sandbox.waitForReplication();
+  await start(faultSettings);
+  if (!faultSettings) await env.sandbox.waitForReplication();
 }
 
 const sqs = (operation: string, input: object) => callSqs(env.sandbox.endpoint, operation, input);
@@ -251,6 +257,21 @@ describe('Replication Time Control', () => {
       'Replication:OperationMissedThreshold',
       'Replication:OperationReplicatedAfterThreshold',
     ]);
+  });
+
+  test('an object that is pending at the threshold: missed threshold, once, also after a restart', async () => {
+    await setMetrics(true, true);
+    const inFlight = { replicationDelayMs: 3_600_000 };
+    await putAndChange(() => {
+      now += 15 * 60_000;
+    }, inFlight);
+    const received: string[] = [];
+    await expect.poll(async () => received.push(...namesOf(await events()))).toBe(1);
+    expect(received).toEqual(['Replication:OperationMissedThreshold']);
+    await env[Symbol.asyncDispose]();
+    await start();
+    await env.sandbox.waitForReplication();
+    expect(namesOf(await events())).toEqual(['Replication:OperationReplicatedAfterThreshold']);
   });
 
   test('an object that is replicated in time: no event', async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, open, rename, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
@@ -11,8 +11,8 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { FileSystem } from '../../src/sandbox/journal.ts';
 import { testEnv } from '../support/env.ts';
+import { createFullDisk } from './full-disk.ts';
 import { clientOf, EAST, put, REPLICA, SOURCE, versionOf } from './support.ts';
 
 const ACCOUNT = '111122223333';
@@ -22,28 +22,6 @@ beforeEach(async () => {
   state = await mkdtemp(path.join(tmpdir(), 'replikey-replicator-'));
 });
 afterEach(() => rm(state, { recursive: true }));
-
-/** Returns functions that fail as on a full disk while `isFull` returns true. */
-function createFullDisk(isFull: () => boolean): FileSystem {
-  const check = () => {
-    if (isFull())
-      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { syscall: 'write' });
-  };
-  return {
-    async open(...args) {
-      const handle = await open(...args);
-      const write = handle.write.bind(handle) as (...args: unknown[]) => Promise<unknown>;
-      return Object.assign(handle, {
-        async write(...args: unknown[]) {
-          check();
-          return write(...args);
-        },
-      }) as typeof handle;
-    },
-    rename,
-    rm,
-  };
-}
 
 describe('replicator', () => {
   test('an error of a job reaches the caller that waits, and the object stays PENDING', async () => {

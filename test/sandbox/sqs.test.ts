@@ -5,7 +5,10 @@ import { SQS } from '@aws-sdk/client-sqs';
 import { STS } from '@aws-sdk/client-sts';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/server.ts';
+import { addMessage } from '../../src/sandbox/sqs/queue-contents.ts';
+import { createMemoryStore } from '../../src/sandbox/store.ts';
 import { callKms, callQuery, callSqs, type RawCredentials } from '../support/raw-aws.ts';
+import { createFullDisk } from './full-disk.ts';
 
 /**
  * SQS over raw HTTP. Messages of errors are those that LocalStack recorded from AWS
@@ -373,6 +376,19 @@ describe('messages', () => {
   });
 });
 
+test('a queue with 200,000 messages: rejects others, and accepts them after a deletion', async () => {
+  const QueueUrl = await createQueue();
+  const queue = sandbox.store.queue(QUEUE_ARN);
+  if (!queue) throw new Error('no queue');
+  const store = createMemoryStore();
+  for (let count = 0; count < 200_000; count++) addMessage(store, queue, { body: 'x', sender: OWNER }, now);
+  const send = { QueueUrl, MessageBody: 'a' };
+  expect(await sqs('SendMessage', send)).toMatchObject({ status: 403, code: 'com.amazonaws.sqs#OverLimit' });
+  const [message] = await receive(QueueUrl);
+  await sqs('DeleteMessage', { QueueUrl, ReceiptHandle: message?.ReceiptHandle });
+  expect((await sqs('SendMessage', send)).status).toBe(200);
+});
+
 describe('long polling', () => {
   test('a message that arrives during the wait: returned immediately', async () => {
     const QueueUrl = await createQueue();
@@ -545,6 +561,30 @@ describe('saved state', () => {
     await sandbox.close();
     await start({ state: folder });
   };
+
+  test('a full disk: no message is added, received or deleted, and later calls succeed', async () => {
+    let isFull = false;
+    await sandbox.close();
+    await start({ state: folder, storeOptions: { fileSystem: createFullDisk(() => isFull) } });
+    const QueueUrl = await createQueue();
+    const send = (MessageBody: string) => sqs('SendMessage', { QueueUrl, MessageBody });
+    await send('kept');
+    const [message] = await receive(QueueUrl, { VisibilityTimeout: 0 });
+    const deletion = { QueueUrl, ReceiptHandle: message?.ReceiptHandle };
+    isFull = true;
+    const receipt = { QueueUrl, VisibilityTimeout: 60 };
+    for (const response of [
+      await send('lost'),
+      await sqs('DeleteMessage', deletion),
+      await sqs('ReceiveMessage', receipt),
+      await sqs('DeleteQueue', { QueueUrl }),
+    ])
+      expect(response).toMatchObject({ status: 500, message: expect.stringContaining('ENOSPC') });
+    isFull = false;
+    expect((await sqs('DeleteMessage', deletion)).status).toBe(200);
+    await send('next');
+    expect(bodiesOf(await receive(QueueUrl))).toEqual(['next']);
+  });
 
   test('restart: queues, policies and messages survive, deleted ones do not', async () => {
     await restart();
