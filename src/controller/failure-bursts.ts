@@ -109,7 +109,7 @@ export function createFailureBursts({
     );
 
   function isRepeated(event: FailureEvent): boolean {
-    const digest = digestOf(event);
+    const digest = eventDigest(event);
     if (remembered.has(digest)) return true;
     remembered.add(digest);
     // A Set is in the order of its additions.
@@ -176,7 +176,7 @@ export function createFailureBursts({
 }
 
 /** Returns a short digest of what identifies an event: several thousand of them have to fit into memory. */
-const digestOf = ({
+const eventDigest = ({
   bucket,
   key,
   versionId,

@@ -71,15 +71,15 @@ const recordSchema = z.object({
 const notificationSchema = z.object({ Records: z.array(recordSchema).min(1) });
 const testEventSchema = z.object({ Event: z.literal('s3:TestEvent') });
 /** The envelope of a message that SNS delivers without raw message delivery. */
-const envelopeSchema = z.object({ Type: z.literal('Notification'), Message: z.string() });
+const snsEnvelopeSchema = z.object({ Type: z.literal('Notification'), Message: z.string() });
 
 const FAILED_EVENT = 'OperationFailedReplication';
 
 /** Parses the body of a message. Pure; throws nothing. */
 export function parseFailureMessage(body: string): FailureMessage {
-  const value = parseJson(body);
-  const envelope = envelopeSchema.safeParse(value);
-  const payload = envelope.success ? parseJson(envelope.data.Message) : value;
+  const value = jsonOf(body);
+  const envelope = snsEnvelopeSchema.safeParse(value);
+  const payload = envelope.success ? jsonOf(envelope.data.Message) : value;
   if (testEventSchema.safeParse(payload).success) return { type: 'test' };
   if (payload === undefined) return { type: 'unknown', why: 'it is not JSON' };
   const notification = notificationSchema.safeParse(payload);
@@ -104,8 +104,8 @@ function toFailureEvent({
   replicationEventData,
 }: z.output<typeof recordSchema>): FailureEvent {
   const { replicationRuleId = '', s3Operation, requestTime, failureReason } = replicationEventData ?? {};
-  const requestedAt = parseTime(requestTime);
-  const reportedAt = parseTime(eventTime);
+  const requestedAt = eventTimeOf(requestTime);
+  const reportedAt = eventTimeOf(eventTime);
   return {
     bucket: bucket.name,
     rule: replicationRuleId,
@@ -128,12 +128,12 @@ function decodeKey(key: string): string {
   }
 }
 
-function parseTime(time: string | undefined): number | undefined {
+function eventTimeOf(time: string | undefined): number | undefined {
   const ms = Date.parse(time ?? '');
   return Number.isNaN(ms) ? undefined : ms;
 }
 
-function parseJson(body: string): unknown {
+function jsonOf(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {

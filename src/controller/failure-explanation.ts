@@ -102,7 +102,7 @@ export function explainFailure(
     role: proof?.basis?.roles[0] ?? '',
   });
   const more = errors.length - 1;
-  const cause = `${causeText(finding)}${more === 0 ? '' : ` (and ${more} more ${more === 1 ? 'finding' : 'findings'})`}`;
+  const cause = `${causeOf(finding)}${more === 0 ? '' : ` (and ${more} more ${more === 1 ? 'finding' : 'findings'})`}`;
   const fixText = finding.fixes.map(fixInstruction).join(', and ');
   return {
     cause: withAliases(cause),
@@ -128,7 +128,7 @@ function explainWithoutError(
 }
 
 /** Returns what the policies lack or deny, or the message of a finding about a setting. */
-function causeText({ fixes, message, request }: Finding): string {
+function causeOf({ fixes, message, request }: Finding): string {
   const texts = fixes.flatMap((fix) => {
     if ('call' in fix) return [];
     const label = policyLabel(fix.policy);

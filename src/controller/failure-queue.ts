@@ -30,7 +30,7 @@ export interface QueueConsumerOptions {
 const STANDBY_MS = 1_000;
 const MIN_POLL_MS = 1_000;
 
-const MAX_BACKOFF_MS = 60_000;
+const MAX_PAUSE_MS = 60_000;
 
 /** The most messages of a call. More of them wait if a call returns as many. */
 const FULL_BATCH = 10;
@@ -66,7 +66,7 @@ export async function consumeQueue(options: QueueConsumerOptions): Promise<void>
       if (signal.aborted) return;
       failures += 1;
       warn(`cannot receive failure events: ${formatAwsError(error).replace(/, request [\w/+=-]+/g, '')}`);
-      await sleep(clock, Math.min(backoffMs(failures, random()), MAX_BACKOFF_MS), signal);
+      await sleep(clock, Math.min(backoffMs(failures, random()), MAX_PAUSE_MS), signal);
     }
   }
 }

@@ -1,3 +1,4 @@
+import { Option } from 'commander';
 import { EXIT } from '../../errors.ts';
 import { safeJson } from '../../util/escape.ts';
 import { parseQueueName } from '../../util/queue-address.ts';
@@ -20,21 +21,21 @@ export const permissionsCommand: CommandDefinition = {
     ['reconcile permissions specs/ --plan-only', 'allow replikey to plan only'],
     ['reconcile permissions specs/ --verify', 'also allow canaries'],
     ['reconcile permissions specs/ --who-changed', 'also allow drift attribution'],
-    [
-      'reconcile permissions specs/ --who-changed --failures arn:aws:sqs:us-east-1:111122223333:failures',
-      'also allow to receive and explain failure events',
-    ],
+    ['reconcile permissions specs/ --failures URL', 'also allow failure events'],
   ],
   configure: (command) =>
     addSelectionOptions(command.argument('<paths...>', 'specs'))
       .option('--plan-only', 'allow only read actions')
       .option('--verify', 'also allow canaries')
       .option('--who-changed', 'also allow CloudTrail reads, which attribute drift to a caller')
-      .option(
-        '--failures <queue>',
-        'also allow to receive failure events from this queue (URL or ARN); may be repeated',
-        collectQueues,
-        [],
+      .addOption(
+        new Option(
+          '--failures <queue>',
+          'also allow to receive failure events from this queue (URL or ARN); may be repeated',
+        )
+          .argParser(collectQueues)
+          .default([])
+          .helpGroup('Guards:'),
       ),
   async run({ io }, paths: string[], options: PermissionsOptions) {
     const [{ kinds }, { leastPrivilegePolicies }, { loadSelectedSpecs }, { queueAddressOf }] =
