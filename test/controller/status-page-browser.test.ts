@@ -119,51 +119,46 @@ describe.skipIf(!existsSync(CHROMIUM))('status page in Chromium', () => {
   }
 
   const screens = [1_280, 400].flatMap((width) =>
-    (['light', 'dark'] as const).map((scheme) => ({ width, scheme })),
+    (['light', 'dark'] as const).map((colorScheme) => ({ width, colorScheme })),
   );
-  const fleets = [1, 30, 1_000].flatMap((count) => screens.map((screen) => ({ count, ...screen })));
 
-  async function expectCorrectLayout({ page, messages, responses }: Awaited<ReturnType<typeof open>>) {
+  /** Checks the layout on each screen, and takes the pictures of the documentation. */
+  async function expectCorrectLayout(address: string, name: string, check: (page: Page) => Promise<void>) {
+    await using tab = await open(address);
+    const { page, messages, responses } = tab;
+    for (const { width, colorScheme } of screens) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.emulateMedia({ colorScheme });
+      const image = `${name}-${width}-${colorScheme}`;
+      const excess = 'document.documentElement.scrollWidth - innerWidth';
+      expect(await page.evaluate(excess), image).toBeLessThanOrEqual(0);
+      expect(await page.evaluate(LOW_CONTRAST), image).toEqual([]);
+      expect(await page.evaluate(SMALL_TARGETS), image).toEqual([]);
+      expect(await page.evaluate(CLIPPED_CELLS), image).toEqual([]);
+      await check(page);
+      await writeImage(page, image);
+    }
     expect(messages.filter((message) => !message.includes('favicon'))).toEqual([]);
     expect(responses).toEqual(['200 /']);
-    expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
-    expect(await page.evaluate(LOW_CONTRAST)).toEqual([]);
-    expect(await page.evaluate(SMALL_TARGETS)).toEqual([]);
-    expect(await page.evaluate(CLIPPED_CELLS)).toEqual([]);
   }
 
-  test.each(fleets)(
-    '$count pairs, $width pixels, $scheme: layout and contrast are correct',
-    async (fleet) => {
-      const { count, width, scheme } = fleet;
-      await using server = await serve(fleetStatus(count));
-      await using tab = await open(server.url, { colorScheme: scheme, viewport: { width, height: 900 } });
-      const { page } = tab;
-      await expectCorrectLayout(tab);
+  test.each([1, 30, 1_000])('%i pairs: layout and contrast are correct on every screen', async (count) => {
+    await using server = await serve(fleetStatus(count));
+    await expectCorrectLayout(server.url, `fleet-${count}`, async (page) => {
       // A person sees the number of failing pairs and the worst pair without scrolling.
       for (const selector of ['#tile-failing', '#pair-tax']) {
         const box = await page.locator(selector).boundingBox();
         expect((box?.y ?? 900) + (box?.height ?? 0)).toBeLessThan(900);
       }
-      if (width === 1_280)
+      if (page.viewportSize()?.width === 1_280)
         expect(await page.evaluate('document.documentElement.scrollHeight')).toBeLessThan(1_100);
-      await writeImage(page, `fleet-${count}-${width}-${scheme}`);
-    },
-  );
+    });
+  });
 
-  test.each(screens)(
-    'page of a pair, $width pixels, $scheme: layout and contrast are correct',
-    async (screen) => {
-      const { width, scheme } = screen;
-      await using server = await serve(fleetStatus(30));
-      await using tab = await open(`${server.url}/?pair=tax`, {
-        colorScheme: scheme,
-        viewport: { width, height: 900 },
-      });
-      await expectCorrectLayout(tab);
-      await writeImage(tab.page, `pair-${width}-${scheme}`);
-    },
-  );
+  test('page of a pair: layout and contrast are correct on every screen', async () => {
+    await using server = await serve(fleetStatus(30));
+    await expectCorrectLayout(`${server.url}/?pair=tax`, 'pair', async () => {});
+  });
 
   test('400 pixels: the Region matrix shows its numbers without scrolling', async () => {
     await using server = await serve(fleetStatus(1_000));
@@ -284,6 +279,19 @@ describe.skipIf(!existsSync(CHROMIUM))('status page in Chromium', () => {
       'q',
       'tax',
     ]);
+  });
+
+  test('the pair is removed: the page reports that it is out of date', async () => {
+    const status = fleetStatus(30);
+    await using server = await serve(status);
+    await using tab = await open(`${server.url}/?pair=tax`);
+    server.update({ ...status, pairs: status.pairs.slice(1) });
+    await poll(tab, '404 /');
+    await vi.waitFor(async () =>
+      expect(await tab.page.locator('#live.stale').textContent()).toBe(
+        'replikey responds with status 404: this page is out of date',
+      ),
+    );
   });
 
   test('replikey stops: the page reports that it is out of date', async () => {

@@ -244,7 +244,7 @@ describe('page of a pair', () => {
       'from 2026-11-26 20:02:11 UTC',
       'Cause the policy of the role replikey-acme-tax does not allow s3:GetObjectVersionForReplication',
       'Author last changed by arn:aws:sts::111122223333:assumed-role/admin/jane with PutRolePolicy',
-      'Fix reconcile --once specs/tax.yaml',
+      'Fix add this statement to the policy of role replikey-acme-tax: {&quot;Effect&quot;:&quot;Allow&quot;',
       'acme-tax (us-east-1, main, 111122223333) → acme-tax-replica (us-west-2, backup, 444455556666)',
       'team=finance tier=gold',
       'specs/tax.yaml:3',
@@ -430,6 +430,12 @@ describe('query', () => {
     'group=label:',
   ])('%s: is invalid', (text) => {
     expect(() => parsePageQuery(new URLSearchParams(text))).toThrow(/^invalid (state|page|group) "/);
+  });
+
+  test('a long parameter: is invalid, because every link repeats it', () => {
+    expect(() => parsePageQuery(new URLSearchParams({ q: 'a'.repeat(401) }))).toThrow(
+      'invalid q: use at most 400 characters',
+    );
   });
 
   test('the empty fields of a form are no filters', () => {

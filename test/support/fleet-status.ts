@@ -84,7 +84,7 @@ const BURST: FailureBurst = {
     event: 'PutRolePolicy',
     at: '2026-11-26T20:01:48Z',
   },
-  fix: 'reconcile --once specs/tax.yaml adds the statement again; then reconcile redrive --bucket acme-tax replicates the failed objects',
+  fix: 'add this statement to the policy of role replikey-acme-tax: {"Effect":"Allow","Action":"s3:GetObjectVersionForReplication","Resource":"arn:aws:s3:::acme-tax/Tax/*"}',
 };
 
 /** States of single pairs, by their index. */

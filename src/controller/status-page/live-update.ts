@@ -65,12 +65,13 @@ export const LIVE_UPDATE_SCRIPT = `'use strict';
       if (response.status === 200) {
         etag = response.headers.get('etag') ?? '';
         apply(await response.text());
-      } else if (response.status !== 304) throw new Error('status ' + response.status);
+      } else if (response.status !== 304) throw new Error('replikey responds with status ' + response.status);
       failures = 0;
       report('updated ' + new Date().toISOString().slice(11, 19) + ' UTC', false);
     } catch (error) {
       failures += 1;
-      report('no connection to replikey: this page is out of date', true);
+      const reason = error.message.startsWith('replikey') ? error.message : 'no connection to replikey';
+      report(reason + ': this page is out of date', true);
     }
     timer = setTimeout(update, Math.min(PERIOD_MS * 2 ** failures, MAX_PERIOD_MS));
   };

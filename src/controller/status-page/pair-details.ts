@@ -167,7 +167,7 @@ function renderMetrics(replication: PairStatus['replication'], now: number): str
       ([label, value, chart]) =>
         `<div><dt>${label}</dt><dd>${value}</dd>${chart === '' ? '' : `<dd class="chart">${chart}<span class="axis"><span>24 h ago</span><span>now</span></span></dd>`}</div>`,
     )
-    .join('')}<div><dt>Metrics</dt><dd>${renderAge(replication.at, now)}</dd></div>`;
+    .join('')}<div><dt>Metrics read</dt><dd>${renderAge(replication.at, now)}</dd></div>`;
 }
 
 function missingMetricsText(replication: PairStatus['replication']): string {

@@ -41,6 +41,9 @@ export const AMBIENT_ACCOUNT = '-';
 
 const LABEL_GROUP = 'label:';
 
+/** Maximum length of a parameter. Every link of a page repeats the parameters. */
+const MAX_PARAMETER_LENGTH = 400;
+
 /** An invalid parameter of a request. */
 export class InvalidQueryError extends Error {
   override name = 'InvalidQueryError';
@@ -51,6 +54,8 @@ export function parsePageQuery(parameters: URLSearchParams): PageQuery {
   const query: Record<string, string | number> = {};
   for (const name of PAGE_PARAMETERS) {
     const value = parameters.get(name)?.trim() ?? '';
+    if (value.length > MAX_PARAMETER_LENGTH)
+      throw new InvalidQueryError(`invalid ${name}: use at most ${MAX_PARAMETER_LENGTH} characters`);
     // A form sends its empty fields.
     if (value !== '') query[name] = value;
   }
