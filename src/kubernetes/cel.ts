@@ -171,8 +171,8 @@ export const CEL_RULES: Record<ResourceKind, readonly CelRule[]> = {
     },
     {
       path: [],
-      rule: '!has(self.failures) || !has(self.rules) || self.rules.all(rule, !has(rule.metrics) || rule.metrics)',
-      message: 'failure events require metrics on each rule',
+      rule: '!has(self.failures) || !has(self.rules) || self.rules.all(rule, !has(rule.metrics) || rule.metrics || (has(rule.enabled) && !rule.enabled))',
+      message: 'failure events require metrics on each enabled rule',
     },
     {
       path: [],

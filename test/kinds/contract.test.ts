@@ -41,6 +41,7 @@ import {
   type ReplicationRule,
   type ServerSideEncryptionRule,
 } from '@aws-sdk/client-s3';
+import { CreateTopicCommand, SetTopicAttributesCommand } from '@aws-sdk/client-sns';
 import { CreateQueueCommand, SetQueueAttributesCommand } from '@aws-sdk/client-sqs';
 import { describe, expect, test } from 'vitest';
 import type { AwsClient } from '../../src/aws/client.ts';
@@ -92,6 +93,7 @@ spec:
   failures: { to: "arn:aws:sqs:us-east-1:111122223333:failures", events: [failed, missedThreshold] }
 `;
 const QUEUE = 'arn:aws:sqs:us-east-1:111122223333:failures';
+const TOPIC = 'arn:aws:sns:us-east-1:111122223333:failures';
 const QUEUE_URL = 'https://sqs.us-east-1.amazonaws.com/111122223333/failures';
 const SOURCE = 'acme-tax';
 const REPLICA = 'acme-tax-replica';
@@ -107,6 +109,8 @@ interface Perturbation {
   planned: Record<string, string[]>;
   /** Risks to allow for the correction. */
   allow?: string[];
+  /** Other specs than FULL. */
+  specs?: string;
 }
 
 /** Changes one rule of the replication configuration. */
@@ -579,7 +583,33 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
       planned: { [`sqs.queue-policy/${QUEUE}`]: [`/senders/arn:aws:s3:::${SOURCE}`] },
     },
   ],
-  'sns.topic-policy': [],
+  'sns.topic-policy': [
+    {
+      name: 'a policy of the topic without the bucket',
+      specs: FULL.replace(QUEUE, TOPIC),
+      change: (client) =>
+        client.send(
+          east,
+          new SetTopicAttributesCommand({
+            TopicArn: TOPIC,
+            AttributeName: 'Policy',
+            AttributeValue: JSON.stringify({
+              Version: '2012-10-17',
+              Statement: [
+                {
+                  Sid: 'theirs',
+                  Effect: 'Allow',
+                  Principal: { AWS: '111122223333' },
+                  Action: 'sns:Publish',
+                  Resource: TOPIC,
+                },
+              ],
+            }),
+          }),
+        ),
+      planned: { [`sns.topic-policy/${TOPIC}`]: [`/senders/arn:aws:s3:::${SOURCE}`] },
+    },
+  ],
   's3.notification': [
     {
       name: 'an entry with one event, and a switch for EventBridge',
@@ -618,10 +648,11 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
   ],
 };
 
-/** Returns an environment with the queue that the specs name. */
-async function fullEnv(): Promise<TestEnv> {
-  const env = await testEnv(FULL);
+/** Returns an environment with the queue and the topic that the specs name. */
+async function fullEnv(specs = FULL): Promise<TestEnv> {
+  const env = await testEnv(specs);
   await env.client.send(east, new CreateQueueCommand({ QueueName: 'failures' }));
+  await env.client.send(east, new CreateTopicCommand({ Name: 'failures' }));
   env.sandbox.log.reset();
   return env;
 }
@@ -700,33 +731,30 @@ const ACTIONS: Record<string, string> = {
   's3:PutPublicAccessBlock': 's3:PutBucketPublicAccessBlock',
 };
 
-describe.each(Object.entries(PERTURBATIONS).filter(([, { length }]) => length > 0))(
-  '%s, changed by hand',
-  (_, perturbations) => {
-    test.each(perturbations)(
-      '$name: the plan lists the changed fields, and one run corrects them',
-      async (perturbation) => {
-        await using env = await fullEnv();
-        await env.reconcile();
-        await perturbation.change(env.client);
+describe.each(Object.entries(PERTURBATIONS))('%s, changed by hand', (_, perturbations) => {
+  test.each(perturbations)(
+    '$name: the plan lists the changed fields, and one run corrects them',
+    async (perturbation) => {
+      await using env = await fullEnv(perturbation.specs);
+      await env.reconcile();
+      await perturbation.change(env.client);
 
-        const { plan } = await env.reconcile({ dryRun: true });
-        const plannedSteps = plan.waves
-          .flat()
-          .map(({ id, patch }) => [id, patch.map(({ path }) => path).sort()]);
-        const expected = Object.entries(perturbation.planned);
-        expect(plannedSteps.map(([id]) => id).sort()).toEqual(expected.map(([id]) => id).sort());
-        for (const [id, paths] of expected)
-          expect(Object.fromEntries(plannedSteps)[id]).toEqual([...paths].sort());
-        for (const step of plan.waves.flat()) expect(step.why.join()).not.toBe('');
+      const { plan } = await env.reconcile({ dryRun: true });
+      const plannedSteps = plan.waves
+        .flat()
+        .map(({ id, patch }) => [id, patch.map(({ path }) => path).sort()]);
+      const expected = Object.entries(perturbation.planned);
+      expect(plannedSteps.map(([id]) => id).sort()).toEqual(expected.map(([id]) => id).sort());
+      for (const [id, paths] of expected)
+        expect(Object.fromEntries(plannedSteps)[id]).toEqual([...paths].sort());
+      for (const step of plan.waves.flat()) expect(step.why.join()).not.toBe('');
 
-        const correction = await env.reconcile({ allowedRisks: perturbation.allow ?? [] });
-        expect(correction.results.filter(({ result }) => result !== 'applied')).toEqual([]);
-        expect(correction.remaining?.waves).toEqual([]);
-      },
-    );
-  },
-);
+      const correction = await env.reconcile({ allowedRisks: perturbation.allow ?? [] });
+      expect(correction.results.filter(({ result }) => result !== 'applied')).toEqual([]);
+      expect(correction.remaining?.waves).toEqual([]);
+    },
+  );
+});
 
 test('a disabled key blocks the resources that need it, and replikey never enables it', async () => {
   await using env = await fullEnv();

@@ -97,8 +97,8 @@ function checkTimeControlEvents({ content: { spec } }: CheckedReplication): Chec
 
 function checkFailureMetrics({ content: { spec } }: CheckedReplication): CheckFailure[] {
   if (!spec.failures) return [];
-  return spec.rules.flatMap(({ metrics }, index): CheckFailure[] => {
-    if (metrics) return [];
+  return spec.rules.flatMap(({ metrics, enabled }, index): CheckFailure[] => {
+    if (metrics || !enabled) return [];
     const message = 'S3 sends no events about failed objects of a rule without metrics';
     return [[['spec', 'rules', index, 'metrics'], message, 'remove metrics: false, or remove failures']];
   });
