@@ -196,6 +196,44 @@ test('apply policy: fails without any of its actions', async () => {
   expect(unneeded).toEqual([]);
 }, 240_000);
 
+const QUEUE = 'arn:aws:sqs:us-east-1:111122223333:failures';
+const WITH_FAILURES = TAX_SPEC.replace('  rules:', `  failures: { to: "${QUEUE}" }\n  rules:`);
+
+test('apply policy: allows failure events on the queue that a spec names, and not without each of its actions', async () => {
+  const policy = await policyFor(WITH_FAILURES, { apply: true, verify: false });
+  const added = actionsOf(policy).filter(
+    (action) => action.startsWith('sqs:') || action.endsWith('BucketNotification'),
+  );
+  expect(added.sort()).toEqual([
+    's3:GetBucketNotification',
+    's3:PutBucketNotification',
+    'sqs:GetQueueAttributes',
+    'sqs:ListQueueTags',
+    'sqs:SetQueueAttributes',
+  ]);
+  const resources = [policy.Statement]
+    .flat()
+    .find(({ Action }) => [Action].flat().includes('sqs:ListQueueTags'));
+  expect(resources?.Resource).toEqual([QUEUE]);
+  const apply = async (allowed: Policy) => {
+    await using env = await testEnv(WITH_FAILURES);
+    await env.client.send({ region: REGION }, new CreateQueueCommand({ QueueName: 'failures' }));
+    const { client, close } = await clientWithPolicy(env, allowed);
+    const { plan, results } = await env.reconcile({ aws: client, propagationTimeoutMs: 0 });
+    close();
+    return plan.blocked.length === 0 && results.every(({ result }) => result === 'applied');
+  };
+  expect(await apply(policy)).toBe(true);
+  // Unreadable tags are a note.
+  for (const action of added.filter((name) => name !== 'sqs:ListQueueTags'))
+    expect([action, await apply(without(policy, action))]).toEqual([action, false]);
+  expect(
+    actionsOf(await policyFor(TAX_SPEC, { apply: true, verify: false })).filter((action) =>
+      added.includes(action),
+    ),
+  ).toEqual([]);
+});
+
 test('plan policy: allows reads only, and suffices for a plan and its proof', async () => {
   await using env = await testEnv();
   await env.reconcile();
