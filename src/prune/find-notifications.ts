@@ -18,8 +18,8 @@ import type { ListedRole } from './find-orphans.ts';
 import type { LocatedOrphan, ReachableAccount } from './locate-orphans.ts';
 
 /**
- * Returns the notification entries that removed specs, and specs without failure events, have left behind. It reads only
- * the buckets of specs whose failure events a role tag records, so that other specs cost no calls.
+ * Returns removed specs, and specs without failure events, with the notification entries that they have left behind. It
+ * reads only the buckets of specs whose failure events a role tag records, so that other specs cost no calls.
  */
 export async function findNotificationOrphans(
   located: readonly LocatedOrphan[],
@@ -30,31 +30,30 @@ export async function findNotificationOrphans(
 ): Promise<{ orphans: Orphan[]; blocked: Blocked[] }> {
   const recorded = ({ tags }: ListedRole, spec: string) =>
     parseDeletionTag(tags[DELETION_TAG_PREFIX + spec])?.hasFailures ?? false;
-  const candidates = [
-    ...located
-      .filter(({ candidate }) => recorded(candidate.role, candidate.spec))
-      .map(({ orphan }) => orphan),
-    ...pairs
-      .filter(
-        ({ name, failures, policy, source }) =>
-          !failures &&
-          policy.deletion === 'Remove' &&
-          source.managed &&
-          roles.some((role) => recorded(role, name)),
-      )
-      .map(silentSpec),
-  ];
+  const removed = located.map(({ candidate, orphan }) => ({
+    orphan,
+    isRecorded: recorded(candidate.role, candidate.spec),
+  }));
+  const silent = pairs
+    .filter(({ failures, policy, source }) => !failures && policy.deletion === 'Remove' && source.managed)
+    .map((pair) => ({
+      orphan: silentSpec(pair),
+      isRecorded: roles.some((role) => recorded(role, pair.name)),
+    }));
+  const search = async ({ orphan, isRecorded }: { orphan: Orphan; isRecorded: boolean }) => {
+    const sources = isRecorded ? orphan.sources : [];
+    const found = await Promise.all(sources.map((source) => findEntries(orphan, source, accounts, aws)));
+    return {
+      orphan: { ...orphan, notifications: found.flatMap(({ entries }) => entries ?? []) },
+      blocked: found.flatMap(({ blocked }) => blocked ?? []),
+    };
+  };
   const results = await Promise.all(
-    candidates.map(async (orphan) => {
-      const found = await Promise.all(
-        orphan.sources.map((source) => findEntries(orphan, source, accounts, aws)),
-      );
-      return { ...orphan, notifications: found.flatMap(({ entries }) => entries ?? []), found };
-    }),
+    [...removed, ...silent.filter(({ isRecorded }) => isRecorded)].map(search),
   );
   return {
-    orphans: results.flatMap(({ found: _, ...orphan }) => (orphan.notifications.length > 0 ? orphan : [])),
-    blocked: results.flatMap(({ found }) => found.flatMap(({ blocked }) => blocked ?? [])),
+    orphans: results.map(({ orphan }) => orphan),
+    blocked: results.flatMap(({ blocked }) => blocked),
   };
 }
 

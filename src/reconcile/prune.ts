@@ -291,7 +291,7 @@ export const withDrain = (resources: readonly Resource[], drainMs: number | unde
 interface PruneScope {
   rules: readonly Orphan[];
   permissions: readonly Orphan[];
-  /** The specs with notification entries. Nothing depends on these, so they are removed at any time. */
+  /** The specs whose monitoring is removed. Replication does not depend on it, so no stage waits for it. */
   monitoring: readonly Orphan[];
 }
 
