@@ -42,10 +42,10 @@ export async function findNotificationOrphans(
     }));
   const search = async ({ orphan, isRecorded }: { orphan: Orphan; isRecorded: boolean }) => {
     const sources = isRecorded ? orphan.sources : [];
-    const found = await Promise.all(sources.map((source) => findEntries(orphan, source, accounts, aws)));
+    const searches = await Promise.all(sources.map((source) => findEntries(orphan, source, accounts, aws)));
     return {
-      orphan: { ...orphan, notifications: found.flatMap(({ entries }) => entries ?? []) },
-      blocked: found.flatMap(({ blocked }) => blocked ?? []),
+      orphan: { ...orphan, notifications: searches.flatMap(({ entries }) => entries ?? []) },
+      blocked: searches.flatMap(({ blocked }) => blocked ?? []),
     };
   };
   const results = await Promise.all(

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { PutBucketNotificationConfigurationCommand } from '@aws-sdk/client-s3';
 import {
   CreateQueueCommand,
@@ -74,6 +75,23 @@ test('failure events: a pass without changes reads one notification configuratio
     's3:GetBucketNotificationConfiguration': 1,
     'sqs:GetQueueAttributes': 1,
   });
+});
+
+test('failure-events.yaml.example: sends both events to its queue', async () => {
+  const yaml = await Promise.all(
+    ['accounts.yaml', 'failure-events.yaml.example'].map((file) =>
+      readFile(`specs/examples/${file}`, 'utf8'),
+    ),
+  );
+  await using env = await testEnv(yaml.join('---\n'));
+  const main = { account: 'main', region: 'us-east-1' };
+  await env.client.send(main, new CreateQueueCommand({ QueueName: 'replication-failures' }));
+  expect(failuresIn(await env.reconcile())).toEqual([]);
+  const { body } = await callS3(env.sandbox.endpoint, 'GET', '/acme-orders?notification');
+  expect(body.match(/<Event>[^<]*/g)).toEqual([
+    '<Event>s3:Replication:OperationFailedReplication',
+    '<Event>s3:Replication:OperationMissedThreshold',
+  ]);
 });
 
 test('failure events: without the queue, rules are applied, and the events are blocked with the reason', async () => {
