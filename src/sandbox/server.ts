@@ -122,7 +122,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     onError,
   });
   const sleep = options.sleep ?? sleepWithTimer;
-  const closing = new AbortController();
+  /** Controllers of the signals `disconnected` of the requests that are handled. */
+  const openRequests = new Set<AbortController>();
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const unexpectedHost = isLoopback(serverAddress().address)
@@ -175,7 +176,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         region: parsedRequest.region,
         now: clock(),
         clock,
-        disconnected: disconnectionOf(response, closing.signal),
+        disconnected: disconnectionOf(response, openRequests),
         requestId,
         headers: parsedRequest.headers,
         responseHeaders,
@@ -258,7 +259,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       await store.flush();
     },
     async close() {
-      closing.abort();
+      for (const controller of openRequests) controller.abort();
       alarmEvaluator.stop();
       await replicator.stop();
       server.closeAllConnections();
@@ -268,14 +269,15 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   };
 }
 
-/** Returns a signal that is aborted when the client disconnects, or with the signal `closing`. */
-function disconnectionOf(response: ServerResponse, closing: AbortSignal): AbortSignal {
+/** Returns a signal that is aborted when the client disconnects, or through its controller in `openRequests`. */
+function disconnectionOf(response: ServerResponse, openRequests: Set<AbortController>): AbortSignal {
   const controller = new AbortController();
-  const abort = () => controller.abort();
-  closing.addEventListener('abort', abort);
+  // The client can have disconnected before the sandbox has read the whole request.
+  if (response.destroyed) controller.abort();
+  else openRequests.add(controller);
   response.once('close', () => {
-    closing.removeEventListener('abort', abort);
-    abort();
+    openRequests.delete(controller);
+    controller.abort();
   });
   return controller.signal;
 }

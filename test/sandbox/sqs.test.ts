@@ -124,7 +124,7 @@ describe('queues', () => {
     );
   });
 
-  test.each(['http://whatever-incorrect-queue-address', 'absent'])(
+  test.each(['http://incorrect-queue-address', 'absent'])(
     'GetQueueAttributes of the URL %s: the queue does not exist',
     async (QueueUrl) => {
       // moto, test_get_queue_url_error_not_exists, verified against AWS.
@@ -275,6 +275,10 @@ describe('messages', () => {
     now += 4 * 86_400_000;
     expect(await receive(QueueUrl, { VisibilityTimeout: 0 })).toHaveLength(1);
     now += 1;
+    const AttributeNames = ['ApproximateNumberOfMessages'];
+    expect((await sqs('GetQueueAttributes', { QueueUrl, AttributeNames })).json.Attributes).toEqual({
+      ApproximateNumberOfMessages: '0',
+    });
     expect(await receive(QueueUrl)).toEqual([]);
   });
 
@@ -433,12 +437,27 @@ describe('long polling', () => {
     expect(bodiesOf(await receive(QueueUrl))).toEqual(['a']);
   });
 
-  test('close of the sandbox: ends a wait', async () => {
+  test('a queue that is deleted during the wait: does not exist', async () => {
     const QueueUrl = await createQueue();
-    const waiting = sqs('ReceiveMessage', { QueueUrl, WaitTimeSeconds: 20 }).catch(() => 'closed');
+    const waiting = sqs('ReceiveMessage', { QueueUrl, WaitTimeSeconds: 20 });
     await untilCalled('ReceiveMessage', 1);
+    await sqs('DeleteQueue', { QueueUrl });
+    expect((await waiting).code).toBe('com.amazonaws.sqs#QueueDoesNotExist');
+  });
+
+  test('close of the sandbox: ends many waits, without a warning of Node.js', async () => {
+    const warnings: Error[] = [];
+    const addWarning = (warning: Error) => void warnings.push(warning);
+    process.on('warning', addWarning);
+    const QueueUrl = await createQueue();
+    const waiting = Array.from({ length: 20 }, () =>
+      sqs('ReceiveMessage', { QueueUrl, WaitTimeSeconds: 20 }).catch(() => 'closed'),
+    );
+    await untilCalled('ReceiveMessage', 20);
     await sandbox.close();
-    await waiting;
+    await Promise.all(waiting);
+    process.off('warning', addWarning);
+    expect(warnings.filter(({ name }) => name === 'MaxListenersExceededWarning')).toEqual([]);
     await start();
   });
 

@@ -6,7 +6,13 @@ import type { KeyAction } from '../kms/keys.ts';
 import { isManagedKey, serviceHostOf } from '../service-keys.ts';
 import type { MessageState, QueueState } from '../state.ts';
 import { getAuthorizedQueue } from './access.ts';
-import { invalidValueError, missingParameterError, parameterError, sqsError } from './errors.ts';
+import {
+  invalidValueError,
+  missingParameterError,
+  noSuchQueueError,
+  parameterError,
+  sqsError,
+} from './errors.ts';
 import { md5OfAttributes, toStoredAttributes } from './message-attributes.ts';
 import { isFifo, numericAttributeOf } from './numeric-attributes.ts';
 import { removeMessage, takeMessages } from './queue-contents.ts';
@@ -246,7 +252,8 @@ async function pollMessages(
   // By the system clock: the clock of the sandbox can stand still.
   const deadline = performance.now() + waitMs;
   for (;;) {
-    if (call.disconnected.aborted || call.store.queue(queue.arn) !== queue) return [];
+    if (call.disconnected.aborted) return [];
+    if (call.store.queue(queue.arn) !== queue) throw noSuchQueueError();
     const messages = takeMessages(call.store, queue, { limit, visibilityMs }, call.clock());
     const remainingMs = deadline - performance.now();
     if (messages.length > 0 || remainingMs <= 0) return messages;

@@ -10,7 +10,7 @@ import {
   sqsError,
 } from './errors.ts';
 import { queueAttributesOf, setQueueAttributes } from './queue-attributes.ts';
-import { removeMessage } from './queue-contents.ts';
+import { removeExpiredMessages, removeMessage } from './queue-contents.ts';
 
 /** Time between two purges of a queue. */
 const PURGE_INTERVAL_MS = 60_000;
@@ -74,6 +74,7 @@ export const queueHandlers: Handlers = {
 
   GetQueueAttributes(call, { QueueUrl, AttributeNames }) {
     const queue = getAuthorizedQueue(call, QueueUrl, 'sqs:GetQueueAttributes');
+    removeExpiredMessages(call.store, queue, call.now);
     const attributes = queueAttributesOf(call, queue, AttributeNames);
     return attributes === undefined ? {} : { Attributes: attributes };
   },
@@ -101,6 +102,7 @@ export const queueHandlers: Handlers = {
   DeleteQueue(call, { QueueUrl }) {
     const queue = getAuthorizedQueue(call, QueueUrl, 'sqs:DeleteQueue');
     call.store.removeQueue(queue.arn);
+    call.queues.wake(queue);
     return {};
   },
 
