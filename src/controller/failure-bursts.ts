@@ -3,7 +3,10 @@ import type { FailureEvent } from './failure-events.ts';
 import { type FailureBurst, formatLastChange } from './status.ts';
 
 /** A burst ends after this time without a failure, in milliseconds. S3 reports most failures within minutes. */
-export const BURST_IDLE_MS = 15 * 60_000;
+const BURST_IDLE_MS = 15 * 60_000;
+
+/** A burst stays visible for this time after its last failure, in milliseconds. */
+const BURST_HISTORY_MS = 24 * 3_600_000;
 
 /** The number of keys of a burst, and their length in characters: the newest is always kept. */
 const MAX_KEYS = 20;
@@ -75,10 +78,10 @@ export interface FailureBursts {
   find(pair: string, id: string): FailureBurst | undefined;
   /** Returns the bursts of a pair, newest first. */
   of(pair: string): FailureBurst[];
-  /** Ends the bursts without a recent failure. Returns their pairs. */
-  endIdle(): string[];
-  /** Returns when the next burst ends without a further failure, in milliseconds of `now`; undefined: none. */
-  nextEnd(): number | undefined;
+  /** Ends the bursts without a recent failure, and removes those of yesterday. Returns their pairs. */
+  expire(): string[];
+  /** Returns when the next burst ends or is removed without a further failure, in milliseconds of `now`; undefined: none. */
+  nextExpiry(): number | undefined;
   forget(pair: string): void;
 }
 
@@ -93,9 +96,11 @@ interface BurstEntry {
 export function createFailureBursts({
   now,
   wallTime,
+  onRemove,
 }: {
   now: () => number;
   wallTime: () => number;
+  onRemove?: (pair: string, id: string) => void;
 }): FailureBursts {
   const entriesByPair = new Map<string, Map<string, BurstEntry>>();
   const remembered = new Set<string>();
@@ -103,10 +108,8 @@ export function createFailureBursts({
   let withKeys = 0;
 
   const entriesOf = (pair: string): BurstEntry[] => [...(entriesByPair.get(pair)?.values() ?? [])];
-  const openEntries = () =>
-    [...entriesByPair].flatMap(([pair]) =>
-      entriesOf(pair).flatMap((entry) => (entry.burst.endedAt === undefined ? [{ pair, entry }] : [])),
-    );
+  const expiryOf = ({ burst, receivedAt }: BurstEntry): number =>
+    receivedAt + (burst.endedAt === undefined ? BURST_IDLE_MS : BURST_HISTORY_MS);
 
   function isRepeated(event: FailureEvent): boolean {
     const digest = eventDigest(event);
@@ -121,9 +124,12 @@ export function createFailureBursts({
     return false;
   }
 
-  function remove(entries: Map<string, BurstEntry>, key: string): void {
-    if (entries.get(key)?.keepsKeys) withKeys -= 1;
-    entries.delete(key);
+  function remove(pair: string, key: string): void {
+    const entry = entriesByPair.get(pair)?.get(key);
+    if (!entry) return;
+    if (entry.keepsKeys) withKeys -= 1;
+    entriesByPair.get(pair)?.delete(key);
+    onRemove?.(pair, entry.burst.id);
   }
 
   return {
@@ -138,9 +144,9 @@ export function createFailureBursts({
         entry.receivedAt = now();
         return { burst: entry.burst, isNew: false };
       }
-      if (entry) remove(entries, key);
+      if (entry) remove(pair, key);
       const [oldest] = entries.keys();
-      if (entries.size >= MAX_BURSTS_OF_PAIR && oldest !== undefined) remove(entries, oldest);
+      if (entries.size >= MAX_BURSTS_OF_PAIR && oldest !== undefined) remove(pair, oldest);
       const keepsKeys = withKeys < MAX_BURSTS_WITH_KEYS;
       if (keepsKeys) withKeys += 1;
       started += 1;
@@ -157,19 +163,24 @@ export function createFailureBursts({
       entriesOf(pair)
         .map(({ burst }) => burst)
         .sort((a, b) => Date.parse(b.until) - Date.parse(a.until)),
-    endIdle() {
-      const ended = openEntries().filter(({ entry }) => now() - entry.receivedAt >= BURST_IDLE_MS);
+    expire() {
+      const changedPairs = new Set<string>();
       const endedAt = new Date(wallTime()).toISOString();
-      for (const { entry } of ended) entry.burst = { ...entry.burst, endedAt };
-      return [...new Set(ended.map(({ pair }) => pair))];
+      for (const [pair, entries] of entriesByPair)
+        for (const [key, entry] of entries) {
+          if (now() < expiryOf(entry)) continue;
+          if (entry.burst.endedAt === undefined) entry.burst = { ...entry.burst, endedAt };
+          else remove(pair, key);
+          changedPairs.add(pair);
+        }
+      return [...changedPairs];
     },
-    nextEnd() {
-      const ends = openEntries().map(({ entry }) => entry.receivedAt + BURST_IDLE_MS);
-      return ends.length === 0 ? undefined : ends.reduce((first, end) => Math.min(first, end));
+    nextExpiry() {
+      const times = [...entriesByPair.keys()].flatMap((pair) => entriesOf(pair).map(expiryOf));
+      return times.length === 0 ? undefined : times.reduce((first, time) => Math.min(first, time));
     },
     forget(pair) {
-      const entries = entriesByPair.get(pair);
-      for (const key of entries?.keys() ?? []) if (entries) remove(entries, key);
+      for (const key of entriesByPair.get(pair)?.keys() ?? []) remove(pair, key);
       entriesByPair.delete(pair);
     },
   };

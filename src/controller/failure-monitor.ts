@@ -83,7 +83,7 @@ const LOOK_BACK_MS = 24 * 3_600_000;
 
 export function createFailureMonitor(options: FailureMonitorOptions): FailureMonitor {
   const { clock, log, random, queues, loadCloudTrail } = options;
-  const bursts = createFailureBursts({ now: clock.monotonicNow, wallTime: clock.now });
+  const bursts = createFailureBursts({ now: clock.monotonicNow, wallTime: clock.now, onRemove: dropBurst });
   const stop = createAbortController();
   const warnings = createDedupedLog({
     clock,
@@ -173,20 +173,24 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
     scheduleEnd();
   }
 
-  /** Ends idle bursts when the first of them is due. */
+  /** Stops all work for a burst that was removed. */
+  function dropBurst(pair: string, id: string): void {
+    const key = burstKey(pair, id);
+    explanations.forget(key);
+    unexplained.delete(key);
+    foundAt.delete(key);
+    attributor?.forget(key);
+    authorWaits.get(key)?.();
+    authorWaits.delete(key);
+  }
+
+  /** Ends idle bursts, and removes old ones, when the first of them is due. */
   function scheduleEnd(): void {
     cancelEnd();
-    const end = bursts.nextEnd();
-    if (end === undefined || stop.signal.aborted) return;
-    cancelEnd = clock.schedule(end - clock.monotonicNow(), () => {
-      for (const pair of bursts.endIdle()) {
-        for (const { id, endedAt } of bursts.of(pair)) {
-          if (endedAt === undefined) continue;
-          attributor?.forget(burstKey(pair, id));
-          foundAt.delete(burstKey(pair, id));
-        }
-        publisher.publish(pair, true);
-      }
+    const expiry = bursts.nextExpiry();
+    if (expiry === undefined || stop.signal.aborted) return;
+    cancelEnd = clock.schedule(expiry - clock.monotonicNow(), () => {
+      for (const pair of bursts.expire()) publisher.publish(pair, true);
       scheduleEnd();
     });
   }
@@ -196,7 +200,10 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
     const burst = bursts.find(pair, id);
     const specs = options.specs();
     const { event, attempts = 0 } = unexplained.get(key) ?? {};
-    if (!burst || !specs || !event) return;
+    if (!burst || !specs || !event) {
+      unexplained.delete(key);
+      return;
+    }
     try {
       const document = await explainBurst(pair, burst, event, specs);
       unexplained.delete(key);
@@ -302,15 +309,6 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
   return {
     markReverted,
     forget(pair) {
-      for (const { id } of bursts.of(pair)) {
-        const key = burstKey(pair, id);
-        explanations.forget(key);
-        unexplained.delete(key);
-        foundAt.delete(key);
-        attributor?.forget(key);
-        authorWaits.get(key)?.();
-        authorWaits.delete(key);
-      }
       bursts.forget(pair);
       publisher.forget(pair);
     },

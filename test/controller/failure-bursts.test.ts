@@ -86,22 +86,35 @@ describe('failure bursts', () => {
     bursts.add('tax', failure(1));
     time.ms += 10 * MINUTE;
     bursts.add('tax', failure(2));
-    expect(bursts.nextEnd()).toBe(time.ms + 15 * MINUTE);
+    expect(bursts.nextExpiry()).toBe(time.ms + 15 * MINUTE);
     time.ms += 15 * MINUTE - 1;
-    expect(bursts.endIdle()).toEqual([]);
+    expect(bursts.expire()).toEqual([]);
     time.ms += 1;
-    expect(bursts.endIdle()).toEqual(['tax']);
+    expect(bursts.expire()).toEqual(['tax']);
     expect(bursts.of('tax')).toMatchObject([{ count: 2, endedAt: new Date(time.ms).toISOString() }]);
-    expect(bursts.nextEnd()).toBeUndefined();
+    expect(bursts.nextExpiry()).toBe(time.ms + (24 * 60 - 15) * MINUTE);
     expect(bursts.add('tax', failure(3))).toMatchObject({ isNew: true, burst: { count: 1 } });
     expect(bursts.of('tax')).toHaveLength(1);
+  });
+
+  test('24 hours after its last failure: the burst is removed', () => {
+    const { bursts, time } = testBursts();
+    bursts.add('tax', failure(1));
+    time.ms += 15 * MINUTE;
+    bursts.expire();
+    time.ms += (24 * 60 - 15) * MINUTE - 1;
+    expect(bursts.expire()).toEqual([]);
+    time.ms += 1;
+    expect(bursts.expire()).toEqual(['tax']);
+    expect(bursts.of('tax')).toEqual([]);
+    expect(bursts.nextExpiry()).toBeUndefined();
   });
 
   test('old events of a backlog: the burst continues for 15 minutes after the last of them arrived', () => {
     const { bursts, time } = testBursts();
     time.ms += 3 * 60 * MINUTE;
     bursts.add('tax', failure(1));
-    expect(bursts.endIdle()).toEqual([]);
+    expect(bursts.expire()).toEqual([]);
     expect(bursts.of('tax')).toMatchObject([{ since: '2026-11-30T10:00:00.001Z' }]);
   });
 

@@ -225,6 +225,28 @@ describe('failure events', () => {
     expect(running.kubernetesEvents()).toHaveLength(1);
   });
 
+  test('replikey reverted the change before the event arrived: the burst names the reversal and the author', async () => {
+    await using running = await monitoredController();
+    const { env, clock, queue, pair, until } = running;
+    await clock.advance(1_000);
+    await breakKeyPolicy(env);
+    await clock.advance(1_000);
+    const body = eventBody(clock, 0);
+    await clock.advance(1_000);
+    running.controller.resync();
+    await running.idle();
+    await until(() => expect(pair().changes[0]?.steps[0]?.lastChange?.by).toBe(JANE), 100);
+    queue.send(body);
+    await until(() => expect(pair().failureBursts?.[0]?.reportedAt).toBeDefined());
+    expect(pair().failureBursts).toMatchObject([
+      {
+        cause: 'the policies and settings that replikey can read allow every request of S3 now',
+        lastChange: { by: JANE, event: 'PutKeyPolicy' },
+        reverted: { ids: ['kms.key-policy/alias/acme-tax@us-east-1'] },
+      },
+    ]);
+  });
+
   test('many failures of one burst: one diagnosis', async () => {
     await using running = await monitoredController();
     const { env, clock, queue, pair, until } = running;
