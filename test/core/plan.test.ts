@@ -296,3 +296,23 @@ test('joinDrafts: reports a blocked resource once when its errors differ in the 
   const { blocked } = joinDrafts([draftOf('tax', '1A2B'), draftOf('books', '3C4D')]);
   expect(blocked).toMatchObject([{ id: 'x.thing/a', pairs: ['tax', 'books'] }]);
 });
+
+test('joinDrafts: contains a step that several drafts share once, after the steps that it needs in each', () => {
+  const draftOf = (pair: string, own: Id) =>
+    planChanges(
+      [
+        { ...aResource('shared', { value: 1 }), declaredBy: [pair], after: [own] },
+        { ...aResource(own.slice('x.thing/'.length), { value: 1 }), declaredBy: [pair] },
+      ],
+      new Map(),
+      kinds,
+    );
+  const { waves } = joinDrafts([draftOf('tax', 'x.thing/a'), draftOf('books', 'x.thing/b')]);
+  expect(waves.map((wave) => wave.map(({ id, needs, pairs }) => [id, needs, pairs]))).toEqual([
+    [
+      ['x.thing/a', [], ['tax']],
+      ['x.thing/b', [], ['books']],
+    ],
+    [['x.thing/shared', ['x.thing/a', 'x.thing/b'], ['tax', 'books']]],
+  ]);
+});

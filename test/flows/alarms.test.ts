@@ -306,7 +306,7 @@ describe('prune', () => {
     expect([...(await namesIn(env, EAST)), ...(await namesIn(env, WEST))]).toEqual([]);
   });
 
-  test('alarms of others with the same prefix, and of specs outside the run: are kept', async () => {
+  test('foreign alarms with the same prefix, and alarms of specs outside the run: are kept', async () => {
     await using env = await testEnv(`${ALARMED}---\n${other}`);
     await env.reconcile();
     const alarm = { ...(await alarmsIn(env, EAST))[0], AlarmName: 'replikey-of-another-tool' };

@@ -34,9 +34,10 @@ const FULL = TAX_SPEC.replace(
   '{ alias: alias/acme-tax, description: First, rotation: true }, blockPublicAccess: true, objectOwnership: BucketOwnerEnforced }',
 ).replace(
   '  rules:',
-  '  role: { permissionsBoundary: "arn:aws:iam::aws:policy/AdministratorAccess", tags: { team: tax } }\n  policy: { deletion: Remove }\n  rules:',
+  '  role: { permissionsBoundary: "arn:aws:iam::aws:policy/AdministratorAccess", tags: { team: tax } }\n  policy: { deletion: Remove }\n  alarms: { failed: true, notify: ["arn:aws:sns:us-east-1:111122223333:alarms"] }\n  rules:',
 );
 const OTHER = FULL.replace('First', 'Second')
+  .replace(':alarms', ':other')
   .replace('rotation: true', 'rotation: false')
   .replace('team: tax', 'team: books')
   .replace('AdministratorAccess', 'PowerUserAccess')
@@ -166,7 +167,9 @@ test('apply policy: names the ARN of a role with its path, for the role and for 
 
 /** Actions that the sequence does not use, each with its use. */
 const UNUSED_ACTIONS: Record<string, string> = {
+  'cloudwatch:DeleteAlarms': '--prune',
   'cloudwatch:GetMetricData': 'the controller and the doctor',
+  'cloudwatch:ListTagsForResource': 'an existing alarm; unreadable tags are a note',
   'iam:DeleteRole': '--prune',
   'iam:DeleteRolePolicy': '--prune',
   'iam:UntagRole': 'a former role',
@@ -180,6 +183,7 @@ const UNUSED_ACTIONS: Record<string, string> = {
   's3:ListBucket': 'HEAD of a bucket whose Region no spec declares',
   'iam:UpdateAssumeRolePolicy': 'a trust policy changed by another user',
   'kms:TagResource': 'AWS requires it for CreateKey; the sandbox does not',
+  'sns:GetTopicAttributes': 'a topic of an alarm; an unreadable one is a note',
   's3:GetBucketObjectLockConfiguration': 'a bucket with Object Lock, about which the proof warns',
   'kms:ListGrants':
     'a key whose policy does not allow the role; unreadable grants leave the verdict undecided',
