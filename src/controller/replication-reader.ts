@@ -99,24 +99,33 @@ interface PairMeasurement {
   rules: { reading: RuleReading; summary: RuleMetrics }[];
 }
 
-/** Reads the metrics of all pairs together: one call for each account, Region and 100 rules. */
+/**
+ * Reads the metrics of all pairs together: one call for each account, Region and 100 rules. One more call finds the minute
+ * in which failures began, unless an earlier read found it.
+ */
 export async function readPairMetrics(
   aws: AwsClient,
   pairs: ReadonlyMap<string, PairRules>,
+  starts = createStartRefiner(),
 ): Promise<Map<string, PairMeasurement>> {
   const measuredRules = [...pairs.values()].flatMap(({ measured }) => measured);
   const readings = await readRuleMetrics(aws, measuredRules, DAY_PERIODS, lastDay(aws.now()));
   const readingByRule = new Map(readings.map((reading) => [reading.rule, reading]));
   // The responses set the clock.
   const nowMs = aws.now();
+  const summaries = await starts.refine(
+    aws,
+    new Map(readings.map((reading) => [reading.rule, summarizeRule(reading, nowMs)])),
+    nowMs,
+  );
   return new Map(
     [...pairs].map(([key, { measured, unmeasured, unmanaged }]) => {
       const rules = measured.flatMap((rule) => {
-        const reading = readingByRule.get(rule);
-        return reading ? [{ reading, summary: summarizeRule(reading, nowMs) }] : [];
+        const [reading, summary] = [readingByRule.get(rule), summaries.get(rule)];
+        return reading && summary ? [{ reading, summary }] : [];
       });
-      const summaries = [...rules.map(({ summary }) => summary), ...unmanaged.map(withoutCredentials)];
-      return [key, { metrics: combineRuleMetrics(summaries, unmeasured, nowMs), rules }];
+      const ruleMetrics = [...rules.map(({ summary }) => summary), ...unmanaged.map(withoutCredentials)];
+      return [key, { metrics: combineRuleMetrics(ruleMetrics, unmeasured, nowMs), rules }];
     }),
   );
 }
@@ -126,6 +135,7 @@ const QUEUE_KEY = 'metrics';
 export function createReplicationReader(options: ReplicationReaderOptions): ReplicationReader {
   const { clock, random, log, intervalMs, client, rulesByPair, onRead } = options;
   const counter = createFailureCounter();
+  const starts = createStartRefiner();
   const queue = createWorkQueue({ clock, workers: 1, work: readAndSchedule });
   let isStarted = false;
   let isDraining = false;
@@ -136,7 +146,7 @@ export function createReplicationReader(options: ReplicationReaderOptions): Repl
   }
 
   async function read(): Promise<void> {
-    const measured = await readPairMetrics(client(), rulesByPair());
+    const measured = await readPairMetrics(client(), rulesByPair(), starts);
     if (isDraining) return;
     for (const [key, { metrics, rules }] of measured) {
       const measurements = rules.map(({ reading: { rule, series }, summary }) =>
@@ -181,6 +191,63 @@ const withoutCredentials = (bucket: string): RuleMetrics => ({
   reason: `no credentials for the account of ${bucket}`,
   history: { failed: [], latencySeconds: [] },
 });
+
+/**
+ * Failures that began in the first two of the 24 hours, in milliseconds: they may have begun earlier, and the first of them
+ * changes with each read.
+ */
+const UNREFINED_MS = 2 * 3_600_000;
+
+/** Finds the minute in which failures began. */
+function createStartRefiner() {
+  /** By rule: the start of the metric period, and that of the minute, in milliseconds since 1970. */
+  const startByRule = new Map<string, { periodMs: number; minuteMs: number }>();
+  const periodOf = ({ failedSince }: RuleMetrics): number => Date.parse(failedSince ?? '');
+
+  async function readMinutes(
+    aws: AwsClient,
+    rules: readonly MeasuredRule[],
+    periodMs: number,
+  ): Promise<void> {
+    const range = { startMs: periodMs, endMs: periodMs + DAY_PERIODS.failed * 1000 };
+    for (const { rule, series } of await readRuleMetrics(aws, rules, { failed: 60 }, range)) {
+      const first = series.failed?.find(({ value }) => value > 0);
+      if (first) startByRule.set(ruleKeyOf(rule), { periodMs, minuteMs: first.atMs });
+    }
+  }
+
+  return {
+    /** Returns the metrics with the minute in which failures began, where it could be read. Forgets other rules. */
+    async refine(
+      aws: AwsClient,
+      summaries: ReadonlyMap<MeasuredRule, RuleMetrics>,
+      nowMs: number,
+    ): Promise<Map<MeasuredRule, RuleMetrics>> {
+      const rulesByPeriod = new Map<number, MeasuredRule[]>();
+      for (const [rule, summary] of summaries) {
+        const periodMs = periodOf(summary);
+        const isKnown = startByRule.get(ruleKeyOf(rule))?.periodMs === periodMs;
+        if (!isKnown && periodMs - lastDay(nowMs).startMs >= UNREFINED_MS)
+          rulesByPeriod.set(periodMs, [...(rulesByPeriod.get(periodMs) ?? []), rule]);
+      }
+      await Promise.all([...rulesByPeriod].map(([periodMs, rules]) => readMinutes(aws, rules, periodMs)));
+      const readRules = new Set([...summaries.keys()].map(ruleKeyOf));
+      for (const rule of startByRule.keys()) if (!readRules.has(rule)) startByRule.delete(rule);
+      return new Map(
+        [...summaries].map(([rule, summary]) => {
+          const start = startByRule.get(ruleKeyOf(rule));
+          const isRefined = start?.periodMs === periodOf(summary);
+          return [
+            rule,
+            start && isRefined
+              ? { ...summary, failedSince: new Date(start.minuteMs).toISOString() }
+              : summary,
+          ];
+        }),
+      );
+    },
+  };
+}
 
 /** Counts each failure once, although the reads overlap and the value of a period grows. */
 function createFailureCounter() {

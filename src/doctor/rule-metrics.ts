@@ -49,7 +49,7 @@ export async function diagnoseRuleMetrics(
 ): Promise<RuleMetricsReport[]> {
   const { nowMs, failedSinceMs } = options;
   const entries = contexts.map((context) => ({ context, rule: measuredRuleOf(context, options) }));
-  const rules = entries.flatMap(({ context, rule }) => (hasMetrics(context) ? rule : []));
+  const rules = entries.flatMap(({ context, rule }) => (hasEnabledMetrics(context) ? rule : []));
   const { failed: _, operations: __, ...destinationPeriods } = DAY_PERIODS;
   const [histories, latest] = await Promise.all([
     readFailureHistory(aws, rules, { nowMs, windowMs: failedSinceMs }),
@@ -64,7 +64,7 @@ export async function diagnoseRuleMetrics(
 }
 
 /** Whether S3 has metrics of a rule. */
-const hasMetrics = ({ rule }: RuleContext): boolean => rule.Destination?.Metrics?.Status === 'Enabled';
+const hasEnabledMetrics = ({ rule }: RuleContext): boolean => rule.Destination?.Metrics?.Status === 'Enabled';
 
 function measuredRuleOf(
   { rule, source, destination, unreadDestination, destinationName }: RuleContext,
@@ -107,7 +107,9 @@ export function reportRuleMetrics(
     ...(pendingOperations !== undefined && { pendingOperations }),
     ...(pendingBytes !== undefined && { pendingBytes }),
     findings: [
-      ...((counts.failed ?? 0) > 0 ? [createFinding('RK1405', failureText(history, failedSinceMs))] : []),
+      ...((counts.failed ?? 0) > 0
+        ? [createFinding('RK1405', failedOperationsText(history, failedSinceMs))]
+        : []),
       ...reasons.map((unreadReason) =>
         createFinding('RK1901', `cannot read the metrics of the rule ${id}: ${unreadReason}`),
       ),
@@ -115,7 +117,7 @@ export function reportRuleMetrics(
   };
 }
 
-function failureText({ recent, days, ...counts }: FailureHistory, failedSinceMs: number): string {
+function failedOperationsText({ recent, days, ...counts }: FailureHistory, failedSinceMs: number): string {
   const within = `within ${durationText(failedSinceMs / 1000)}`;
   const older = `${countsText(counts)} within ${days} days`;
   if (!recent.failed) return `${older}; none of them ${within}`;

@@ -23,7 +23,10 @@ export interface ReplicationMetrics {
   /** Numbers of operations, and of failed operations, in the last 24 hours. */
   operations?: number;
   failed?: number;
-  /** ISO 8601: the start of the first, and the end of the last metric period with a failure in these 24 hours. */
+  /**
+   * ISO 8601: the start of the first, and the end of the last metric period with a failure in these 24 hours. The start is to
+   * the minute, the end to 5 minutes.
+   */
   failedSince?: string;
   failedUntil?: string;
   /** ISO 8601: the end of the last metric period in which an operation succeeded, in these 24 hours. */

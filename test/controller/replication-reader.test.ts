@@ -81,7 +81,7 @@ const breakRole = (client: Parameters<typeof changeRolePolicy>[0]) =>
   });
 
 test('controller: reports failed operations with count and start until operations succeed again', async () => {
-  const { env, controller, clock, idle, lines, pair, untilRead, nextRead, putObjects, samplesOf } =
+  const { env, controller, clock, idle, lines, pair, calls, untilRead, nextRead, putObjects, samplesOf } =
     await startReading({ isLeaderFor: () => false });
   await using _ = env;
   await env.reconcile();
@@ -106,7 +106,8 @@ test('controller: reports failed operations with count and start until operation
 
   // The process may not write, and so it does not restore the policy.
   await breakRole(env.client);
-  const failedSince = new Date(Math.floor(clock.now() / (5 * MINUTE)) * 5 * MINUTE).toISOString();
+  const failedSince = new Date(Math.floor(clock.now() / MINUTE) * MINUTE).toISOString();
+  const callsBefore = calls('GetMetricData');
   await putObjects('Tax/a', 'Other/b', 'Tax/c');
   await nextRead();
   const message = `2 of 5 operations of the last 24 hours failed, since ${failedSince}; S3 does not retry them`;
@@ -117,7 +118,10 @@ test('controller: reports failed operations with count and start until operation
     message,
   });
   expect(lines.map(({ msg }) => msg)).toContain(`not replicating: ${message}`);
+  expect(calls('GetMetricData') - callsBefore, 'one more call, for the minute').toBe(3);
   for (let count = 0; count < 3; count++) await nextRead();
+  expect(calls('GetMetricData') - callsBefore, 'the minute is known').toBe(9);
+  expect(pair().replication).toMatchObject({ failed: 2, failedSince });
   expect(await samplesOf('replikey_operations_failed_total'), 'each failure counts once').toEqual([
     `replikey_operations_failed_total${labels} 2`,
   ]);
