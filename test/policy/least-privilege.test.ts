@@ -34,7 +34,7 @@ const FULL = TAX_SPEC.replace(
   '{ alias: alias/acme-tax, description: First, rotation: true }, blockPublicAccess: true, objectOwnership: BucketOwnerEnforced }',
 ).replace(
   '  rules:',
-  '  role: { permissionsBoundary: "arn:aws:iam::aws:policy/AdministratorAccess", tags: { team: tax } }\n  policy: { deletion: Remove }\n  alarms: { failed: true, notify: ["arn:aws:sns:us-east-1:111122223333:alarms"] }\n  rules:',
+  '  role: { permissionsBoundary: "arn:aws:iam::aws:policy/AdministratorAccess", tags: { team: tax } }\n  policy: { deletion: Remove }\n  alarms: { scope: account, failed: true, notify: ["arn:aws:sns:us-east-1:111122223333:alarms"] }\n  rules:',
 );
 const OTHER = FULL.replace('First', 'Second')
   .replace(':alarms', ':other')
@@ -499,6 +499,7 @@ test('policies: contain no action pattern, and the resource * only for actions w
     .flat()
     .filter(({ Resource }) => [Resource].flat().includes('*'));
   expect(wildcardStatements.flatMap(({ Action }) => Action ?? []).sort()).toEqual([
+    'cloudwatch:DescribeAlarms',
     'cloudwatch:GetMetricData',
     'iam:GetPolicy',
     'iam:GetPolicyVersion',

@@ -6,8 +6,9 @@ export function requireCloudWatchAccess(
   call: Call,
   resource = '*',
   context: Record<string, string | string[]> = {},
+  operation = call.operation,
 ): void {
-  const action = `cloudwatch:${call.operation}`;
+  const action = `cloudwatch:${operation}`;
   const decision = authorizeCaller(call, { action, resource, context });
   if (decision.allowed) return;
   const on = resource === '*' ? '' : ` on resource: ${resource}`;

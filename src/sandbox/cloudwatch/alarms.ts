@@ -49,6 +49,9 @@ export const alarmHandlers: Handlers = {
       ],
       ...requestTagKeysOf(Tags),
     });
+    // "To be able to associate tags with the alarm when you create the alarm, you must have the cloudwatch:TagResource
+    // permission" (CloudWatch API Reference, PutMetricAlarm).
+    if (Tags.length > 0) requireCloudWatchAccess(call, arn, requestTagKeysOf(Tags), 'TagResource');
     if (AlarmName.length < 1 || AlarmName.length > 255)
       throw validationError(
         `1 validation error detected: Value '${AlarmName}' at 'alarmName' failed to satisfy constraint: Member must have length between 1 and 255, inclusive`,
