@@ -13,6 +13,9 @@ const NAMES: Record<string, string> = {
   bucket: 'acme-tax',
   key: 'alias/acme-tax',
   role: 'replikey-acme-tax',
+  queue: 'arn:aws:sqs:us-east-1:111122223333:failures',
+  topic: 'arn:aws:sns:us-east-1:111122223333:failures',
+  alarm: 'replikey-tax-tax-failed',
 };
 const location = { region: 'us-east-1' };
 
@@ -27,10 +30,16 @@ const REQUIRED: Record<string, Record<string, string>> = {
   's3.public-access': { GetPublicAccessBlock: 'PublicAccessBlockConfiguration' },
   's3.ownership': { GetBucketOwnershipControls: 'OwnershipControls' },
   's3.replication': { GetBucketReplication: 'ReplicationConfiguration' },
+  'cloudwatch.alarm': { DescribeAlarms: 'MetricAlarms' },
+  'sqs.queue-policy': { GetQueueAttributes: 'Attributes' },
+  'sns.topic-policy': { GetTopicAttributes: 'Attributes' },
 };
 
 /** Kinds that read the versioning of a bucket: S3 returns an empty document for a bucket that never had any. */
 const MAY_BE_EMPTY = ['s3.bucket', 's3.versioning'];
+
+/** Kinds with an empty document in place of an error. */
+const EMPTY_IS_ABSENT = ['s3.notification'];
 
 const fetchOf = (kindName: string, aws: Aws): Promise<unknown> => {
   const kind = kinds.get(kindName);
@@ -50,7 +59,9 @@ const awsWithEmpty = (emptyOperation: string): Aws => ({
 });
 
 test('kinds: each has a required field, or may be empty', () => {
-  expect([...Object.keys(REQUIRED), ...MAY_BE_EMPTY].sort()).toEqual([...kinds.keys()].sort());
+  expect([...Object.keys(REQUIRED), ...MAY_BE_EMPTY, ...EMPTY_IS_ABSENT].sort()).toEqual(
+    [...kinds.keys()].sort(),
+  );
 });
 
 describe.each(Object.entries(REQUIRED))('%s', (kindName, required) => {
@@ -68,6 +79,10 @@ test.each(MAY_BE_EMPTY)('%s: reads an empty response as a bucket without version
   expect(await fetchOf(kindName, awsWithEmpty('GetBucketVersioning'))).toEqual(
     kindName === 's3.bucket' ? { region: 'us-east-1' } : {},
   );
+});
+
+test.each(EMPTY_IS_ABSENT)('%s: an empty document means that there is none', async (kindName) => {
+  expect(await fetchOf(kindName, awsWithEmpty(''))).toBe(undefined);
 });
 
 describe('an endpoint that returns 200 without a body', () => {

@@ -46,6 +46,11 @@ const ADD_FOREIGN: Record<string, (doc: never) => unknown> = {
   's3.replication': ({ Role, Rules }: ReplicationDoc) => ({ Role, Rules: [FOREIGN_RULE, ...Rules] }),
 };
 
+/** The specs of these tests declare no monitoring, which has tests of its own. */
+const REPLICATION_KINDS = [...kinds.values()]
+  .flatMap(({ name, scope }) => (scope.stage === 'monitoring' ? [] : name))
+  .sort();
+
 const kindOf = (resource: Resource): Kind => {
   const kind = kinds.get(resource.kind);
   if (!kind) throw new Error(`unknown kind ${resource.kind} of ${resource.id}`);
@@ -95,7 +100,7 @@ test('render: one write reaches the desired state from the documents of any othe
     }),
     { numRuns: 60 },
   );
-  expect([...coveredKinds].sort()).toEqual([...kinds.keys()].sort());
+  expect([...coveredKinds].sort()).toEqual(REPLICATION_KINDS);
 });
 
 test('render: an unchanged document keeps all foreign entries', async () => {
@@ -123,5 +128,5 @@ test('render: an unchanged document keeps all foreign entries', async () => {
     }),
     { numRuns: 60 },
   );
-  expect([...coveredKinds].sort()).toEqual([...kinds.keys()].sort());
+  expect([...coveredKinds].sort()).toEqual(REPLICATION_KINDS);
 });
