@@ -39,12 +39,12 @@ export function createStatusReader({ specs, kinds, aws, clock, signal }: StatusR
   let metricsReadAt: number | undefined;
 
   /** Makes a dry run for one pair, as the controller does. */
-  async function readPair(item: WorkItem): Promise<PairStatus> {
+  async function readPair(item: WorkItem, client: AwsClient): Promise<PairStatus> {
     const outcome = await reconcile(
       { ...specs, pairs: item.pairs },
       {
         kinds,
-        aws: aws.readOnly(),
+        aws: client,
         allowedRisks: [],
         dryRun: true,
         propagationTimeoutMs: 0,
@@ -59,8 +59,9 @@ export function createStatusReader({ specs, kinds, aws, clock, signal }: StatusR
   /** Makes the passes of all pairs. After an error of one, starts no others. */
   async function readPairs(): Promise<PairStatus[]> {
     const limit = pLimit({ concurrency: MAX_CONCURRENT_PASSES, rejectOnClear: true });
+    const client = withSharedBatching(aws.readOnly());
     try {
-      return await Promise.all(items.map((item) => limit(() => readPair(item))));
+      return await Promise.all(items.map((item) => limit(() => readPair(item, client))));
     } finally {
       limit.clearQueue();
     }
@@ -86,6 +87,16 @@ export function createStatusReader({ specs, kinds, aws, clock, signal }: StatusR
       return results;
     },
   };
+}
+
+/** Returns a client whose passes share the listings of batched reads, as one pass over all pairs does. */
+function withSharedBatching(aws: AwsClient): AwsClient {
+  const client: AwsClient = {
+    ...aws.withBatching(),
+    readOnly: () => client,
+    withBatching: () => client,
+  };
+  return client;
 }
 
 /** The part of a status that `reconcile status` shows. */

@@ -129,6 +129,23 @@ test('status reader: a second read reports a change outside replikey as drift, a
   expect(await drifted(reader)).toEqual(['False']);
 });
 
+test('status reader: reads the roles of many pairs from one listing, and all metrics of a Region in one call', async () => {
+  const yaml = ['tax', 'books', 'mail', 'shop'].map((name) => TAX_SPEC.replaceAll('tax', name)).join('---\n');
+  await using env = await testEnv(yaml);
+  await env.reconcile();
+  env.sandbox.log.reset();
+  const reader = createStatusReader({ specs: env.specs, kinds, aws: env.client, clock: fakeClock() });
+  const pairs = await reader.read();
+  expect(pairs.map(({ conditions }) => conditions.Ready.status)).toEqual(['True', 'True', 'True', 'True']);
+  const counts = env.sandbox.log.counts();
+  expect(counts['iam:GetAccountAuthorizationDetails']).toBe(1);
+  expect(counts['iam:GetRole']).toBeUndefined();
+  // The Regions of the sources and of the destinations.
+  expect(counts['cloudwatch:GetMetricData']).toBe(2);
+  await reader.read();
+  expect(env.sandbox.log.counts()['cloudwatch:GetMetricData'], 'metrics are up to 5 minutes old').toBe(2);
+});
+
 describe('status --server', () => {
   const failing = pairStatus({
     name: 'tax',
