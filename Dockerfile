@@ -9,6 +9,7 @@ RUN npm ci --ignore-scripts
 COPY LICENSE tsconfig.json ./
 COPY scripts scripts
 COPY src src
+COPY docs docs
 RUN npm run build && cp LICENSE dist/LICENSE.txt
 
 FROM ${RUNTIME_IMAGE}

@@ -1,5 +1,6 @@
-// Builds dist/: the bundle, the licences of its packages, and its bill of materials.
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+// Builds dist/: the bundle, the pages of the documentation that the controller serves, the licences of the packages, and the
+// bill of materials.
+import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 import { BUNDLE } from './bundle.mjs';
 import { licencesOf } from './licences.mjs';
@@ -20,5 +21,7 @@ if (forbidden.length > 0) {
 const sbom = sbomOf(packages, await json('package.json'), await json('package-lock.json'));
 await writeFile(`${buildFolder}/THIRD-PARTY-LICENSES.txt`, licencesOf(packages));
 await writeFile(`${buildFolder}/sbom.cdx.json`, `${JSON.stringify(sbom, null, 2)}\n`);
+for (const folder of ['how-to', 'reference/findings'])
+  await cp(`docs/${folder}`, `${buildFolder}/docs/${folder}`, { recursive: true });
 await rm('dist', { recursive: true, force: true });
 await rename(buildFolder, 'dist');

@@ -5,6 +5,7 @@ import type { Controller, ControllerOptions } from './controller.ts';
 import type { Metrics } from './metrics.ts';
 import { jsonResponse, type Route, type RouteResponse, textResponse } from './server.ts';
 import type { ControllerStatus, PairStatus } from './status.ts';
+import { createDocRoutes } from './status-page/doc-pages.ts';
 import { PAGE_CSP } from './status-page/document.ts';
 import { renderStatusPage } from './status-page/page.ts';
 import { InvalidQueryError, PAGE_PARAMETERS, parsePageQuery } from './status-page/query.ts';
@@ -84,6 +85,7 @@ export function createRoutes(options: RoutesOptions): Map<string, Route> {
         respond: (query) => respondPage(controller.status(), query, { version, now: settings.clock.now() }),
       },
     ],
+    ...createDocRoutes(),
   ]);
 }
 

@@ -160,6 +160,23 @@ describe.skipIf(!existsSync(CHROMIUM))('status page in Chromium', () => {
     await expectCorrectLayout(`${server.url}/?pair=tax`, 'pair', async () => {});
   });
 
+  test('runbook: a link of the pair leads to its section, with correct layout and contrast', async () => {
+    await using server = await serve(fleetStatus(30));
+    await using tab = await open(`${server.url}/?pair=tax`);
+    const { page } = tab;
+    await page.getByRole('link', { name: 'Runbook' }).first().click();
+    await page.waitForURL('**/docs/how-to/run-in-a-cluster#objects-failed');
+    // The browser has scrolled to the section.
+    const top = "document.getElementById('objects-failed').getBoundingClientRect().top";
+    expect(await page.evaluate(top)).toBeLessThan(900);
+    for (const { width, colorScheme } of screens) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.emulateMedia({ colorScheme });
+      expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
+      expect(await page.evaluate(LOW_CONTRAST)).toEqual([]);
+    }
+  });
+
   test('400 pixels: the Region matrix shows its numbers without scrolling', async () => {
     await using server = await serve(fleetStatus(1_000));
     await using tab = await open(server.url, { viewport: { width: 400, height: 900 } });

@@ -137,7 +137,7 @@ describe('npm package', () => {
     for (const file of ['LICENSE', 'dist/main.js', 'dist/sbom.cdx.json', 'dist/THIRD-PARTY-LICENSES.txt'])
       expect(paths).toContain(file);
     const allowedPaths =
-      /^(LICENSE|README\.md|package\.json|dist\/[\w.-]+|man\/reconcile\.1|schema\/[\w.]+|specs\/[\w./-]+)$/;
+      /^(LICENSE|README\.md|package\.json|dist\/[\w.-]+|dist\/docs\/[\w/-]+\.md|man\/reconcile\.1|schema\/[\w.]+|specs\/[\w./-]+)$/;
     expect(paths.filter((file) => !allowedPaths.test(file))).toEqual([]);
   });
 });
