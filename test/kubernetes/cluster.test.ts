@@ -129,7 +129,7 @@ describe('cluster', () => {
         expect.objectContaining({ type: 'Ready', reason: 'Converged', observedGeneration: 1 }),
         expect.objectContaining({ type: 'Proven', status: 'True', reason: 'AllRequestsAllowed' }),
         expect.objectContaining({ type: 'Verified', status: 'Unknown', reason: 'NotEnabled' }),
-        expect.objectContaining({ type: 'Replicating', status: 'Unknown', reason: 'Pending' }),
+        expect.objectContaining({ type: 'Replicating', status: 'Unknown', reason: 'NotEnabled' }),
         expect.objectContaining({ type: 'Drifted', status: 'False', reason: 'AsDeclared' }),
       ],
     });

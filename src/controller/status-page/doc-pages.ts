@@ -4,15 +4,16 @@ import path from 'node:path';
 import { FINDING_CODES } from '../../proof/findings.ts';
 import { escapeHtml } from '../../util/escape.ts';
 import type { Route } from '../server.ts';
-import { DOCS_PATH, RUNBOOK_PAGE } from './doc-links.ts';
-import { PAGE_CSP, renderHtmlDocument } from './document.ts';
+import { DOCS_PATH, PAGE_CSP, RUNBOOK_PAGE, renderHtmlDocument } from './document.ts';
 
 /** Pages of the documentation, by their paths in `docs/` without `.md`: those that the status page links to. */
 const DOC_PAGES: ReadonlySet<string> = new Set([
   RUNBOOK_PAGE,
   'how-to/diagnose-replication',
   'how-to/change-a-live-rule',
+  'how-to/get-notified-of-failures',
   'how-to/monitor-replication',
+  'how-to/receive-failure-events',
   'reference/findings/README',
   ...Object.keys(FINDING_CODES).map((code) => `reference/findings/${code}`),
 ]);

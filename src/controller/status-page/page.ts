@@ -1,8 +1,7 @@
 import { escapeHtml } from '../../util/escape.ts';
 import { countPairStates } from '../pair-state.ts';
 import type { ControllerStatus, PairStatus, ProcessStatus } from '../status.ts';
-import { runbookHref } from './doc-links.ts';
-import { renderHtmlDocument } from './document.ts';
+import { renderHtmlDocument, runbookHref } from './document.ts';
 import { escapeShort, formatDuration, pluralize } from './format.ts';
 import { renderRegionMatrix, renderTiles, renderTotals } from './overview.ts';
 import { renderPairDetails } from './pair-details.ts';

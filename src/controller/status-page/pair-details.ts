@@ -14,7 +14,7 @@ import {
   type ProcessStatus,
   type StatusBucket,
 } from '../status.ts';
-import { findingHref, runbookHref } from './doc-links.ts';
+import { findingHref, runbookHref } from './document.ts';
 import {
   escapeShort,
   formatCount,
