@@ -136,12 +136,28 @@ describe('injection: hostile text in AWS, file names and errors', () => {
     const objects = hostile([
       { bucket: 'b', lookedAt: 1, byStatus: { FAILED: 1 }, findings: rules.flatMap((rule) => rule.findings) },
     ]);
+    const metrics = hostile([
+      {
+        bucket: 'b',
+        destination: 'c',
+        rule: 'r',
+        findings: rules.flatMap((rule) => rule.findings),
+      },
+    ]).map((report) => ({
+      ...report,
+      verdict: 'broken',
+      state: 'available',
+      days: 14,
+      operations: 2,
+      failed: 1,
+    }));
     for (const verbose of [true, false])
       expectInert(
         doctorText(
           {
             rules,
             objects,
+            metrics,
             declared: { changes: 1, rules },
             commands: hostile([{ what: 'b', command: 'aws' }]),
           } as never,
