@@ -1,18 +1,25 @@
+import { CreateTopicCommand } from '@aws-sdk/client-sns';
+import { CreateQueueCommand } from '@aws-sdk/client-sqs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { desiredResources } from '../../src/core/desired.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { parseSpecs, testEnv } from '../support/env.ts';
 import { propertyBudget } from '../support/property-budget.ts';
-import { specArbitrary } from '../support/spec-arbitraries.ts';
+import { monitoredSpecArbitrary, type Target } from '../support/spec-arbitraries.ts';
 
 // A thousand specs, or as many as the time limit allows.
 const limits = propertyBudget(1_000, 15);
 
 test('random specs: converge, and a second run plans and writes nothing', limits.test, async () => {
   await fc.assert(
-    fc.asyncProperty(specArbitrary, async (yaml) => {
+    fc.asyncProperty(monitoredSpecArbitrary, async ({ yaml, queues, topics }) => {
       await using env = await testEnv(yaml);
+      const at = ({ account, region }: Target) => ({ region, ...(account !== undefined && { account }) });
+      for (const queue of queues)
+        await env.client.send(at(queue), new CreateQueueCommand({ QueueName: queue.name }));
+      for (const topic of topics)
+        await env.client.send(at(topic), new CreateTopicCommand({ Name: topic.name }));
       const first = await env.reconcile();
       // Every rule that replikey writes is proven.
       expect(first.proof.filter(({ verdict }) => verdict !== 'proven' && verdict !== 'off')).toEqual([]);
@@ -37,7 +44,7 @@ test('random specs: converge, and a second run plans and writes nothing', limits
 
 test('random specs: declare resources of every kind', async () => {
   const declaredKinds = new Set<string>();
-  for (const yaml of fc.sample(specArbitrary, { numRuns: 100, seed: 1 }))
+  for (const { yaml } of fc.sample(monitoredSpecArbitrary, { numRuns: 100, seed: 1 }))
     for (const { kind } of desiredResources((await parseSpecs(yaml)).pairs, [...kinds.values()]))
       declaredKinds.add(kind);
   expect([...declaredKinds].sort()).toEqual([...kinds.keys()].sort());

@@ -53,6 +53,56 @@ export const specArbitrary: fc.Arbitrary<string> = fc
     return [...accountDocuments, ...documents].map((document) => JSON.stringify(document)).join('\n---\n');
   });
 
+/** A queue or topic that specs name, in the account of a bucket. */
+export interface Target {
+  account: string | undefined;
+  region: string;
+  name: string;
+}
+
+interface Document {
+  kind: string;
+  spec: {
+    direction?: string;
+    source: { bucket: string; region: string; account?: 'main' | 'backup' };
+    destination: { region: string };
+    rules: { metrics: boolean }[];
+  };
+}
+
+/** Adds alarms and failure events to specs of which every rule has metrics. Returns the queues and topics that must exist. */
+export const monitoredSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target[]; topics: Target[] }> = fc
+  .record({ yaml: specArbitrary, alarms: fc.boolean(), events: fc.constantFrom('queue', 'topic') })
+  .map(({ yaml, alarms, events }) => {
+    const queues: Target[] = [];
+    const topics: Target[] = [];
+    const arnOf = (targets: Target[], service: string, target: Target): string => {
+      const id = target.account === 'backup' ? '444455556666' : '111122223333';
+      targets.push(target);
+      return `arn:aws:${service}:${target.region}:${id}:${target.name}`;
+    };
+    const documents = yaml.split('\n---\n').map((text) => JSON.parse(text) as Document);
+    for (const { kind, spec } of documents) {
+      if (kind !== 'BucketReplication' || spec.direction === 'both') continue;
+      if (!spec.rules.every(({ metrics }) => metrics)) continue;
+      const { bucket: name, region, account } = spec.source;
+      const regions = [...new Set([region, spec.destination.region])];
+      if (alarms)
+        Object.assign(spec, {
+          alarms: {
+            failed: true,
+            lateAfterMinutes: 30,
+            notify: regions.map((at) => arnOf(topics, 'sns', { account, region: at, name: 'alarms' })),
+          },
+        });
+      // All specs of a bucket name the same target.
+      const target = { account, region, name: `${name}-failures` };
+      const to = events === 'queue' ? arnOf(queues, 'sqs', target) : arnOf(topics, 'sns', target);
+      Object.assign(spec, { failures: { to } });
+    }
+    return { yaml: documents.map((document) => JSON.stringify(document)).join('\n---\n'), queues, topics };
+  });
+
 const account = (name: string, id: string) => ({
   apiVersion: 'replikey.dev/v1',
   kind: 'Account',
