@@ -15,7 +15,7 @@ import { OPEN } from './matrix.ts';
 import { type Disturbance, runCase } from './run-case.ts';
 
 // Forty pairs of specs, or as many as the time limit allows.
-const limits = propertyBudget(40, 60);
+const limits = propertyBudget(28, 45);
 
 /** Edits of the matrix that combine with each other, without changes that still lose objects. */
 const COMBINED = EDITS.filter(
