@@ -31,11 +31,17 @@ export async function startController(args: string[], options: RunOptions): Prom
       });
     },
   });
-  const url = await vi.waitFor(() => {
-    const [match] = /http:\/\/\S+/.exec(output) ?? [];
-    if (!match) throw new Error(`the controller does not listen: ${log}`);
-    return match;
-  }, 10_000);
+  const url = await vi
+    .waitFor(() => {
+      const [match] = /http:\/\/\S+/.exec(output) ?? [];
+      if (!match) throw new Error(`the controller does not listen: ${log}`);
+      return match;
+    }, 20_000)
+    .catch((error) => {
+      // A sandbox would wait for its calls.
+      child?.kill('SIGKILL');
+      throw error;
+    });
   return { child: child as ChildProcess, url, exited, log: () => log, output: () => output };
 }
 
