@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { accountOfArn } from '../iam/context.ts';
-import { createAbortController } from '../util/clock.ts';
 import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-check.ts';
 import { createRequestLog, handleAdminRequest, type RequestEntry, type RequestLog } from './admin-api.ts';
 import { AwsError, missingFeatureError, toAwsError } from './aws-error.ts';
@@ -272,7 +271,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
 
 /** Returns a signal that is aborted when the client disconnects, or through its controller in `openRequests`. */
 function disconnectionOf(response: ServerResponse, openRequests: Set<AbortController>): AbortSignal {
-  const controller = createAbortController();
+  const controller = new AbortController();
   // The client can have disconnected before the sandbox has read the whole request.
   if (response.destroyed) controller.abort();
   else openRequests.add(controller);
