@@ -144,15 +144,23 @@ const OPTION_GROUPS: HeadingGroups = [
   ['Output:', ['--output', '--watch', '--verbose', '--log-level', '--debug', '--version', '--help']],
 ];
 
-/** Returns the table with the headings that options set themselves (`new Option(…).helpGroup('Plan:')`). */
-const optionGroups = (options: readonly Option[]): HeadingGroups =>
-  OPTION_GROUPS.map(([heading, names]) => [
+/**
+ * Returns the table with the headings that options set themselves (`new Option(…).helpGroup('Plan:')`). Such a heading
+ * replaces the one of the table.
+ */
+function optionGroups(options: readonly Option[]): HeadingGroups {
+  const withHeading = options.filter(({ helpGroupHeading }) => helpGroupHeading !== undefined);
+  const moved = new Set(withHeading.map(({ long }) => long));
+  return OPTION_GROUPS.map(([heading, names]) => [
     heading,
     [
-      ...names,
-      ...options.flatMap(({ long, helpGroupHeading }) => (helpGroupHeading === heading && long ? long : [])),
+      ...names.filter((name) => !moved.has(name)),
+      ...withHeading.flatMap(({ long, helpGroupHeading }) =>
+        helpGroupHeading === heading && long ? long : [],
+      ),
     ],
   ]);
+}
 
 /** Groups items under their headings, in the order of the table. Items that the table does not contain come last. */
 function groupByHeading<T>(

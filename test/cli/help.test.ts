@@ -43,6 +43,13 @@ describe('--help', () => {
     for (const { name, examples } of ALL_COMMANDS) expect(examples.length, name).toBeGreaterThan(0);
   });
 
+  test('shows every option once', () => {
+    for (const name of COMMANDS) {
+      const flags = helpOf(name, 80).match(/^ {2}(-\w, )?--[\w-]+/gm) ?? [];
+      expect(flags, name).toEqual([...new Set(flags)]);
+    }
+  });
+
   test('uses only existing options in examples', () => {
     const lines = ALL_COMMANDS.flatMap(({ examples }) => examples).map(([line]) => line);
     for (const line of lines) {
