@@ -70,7 +70,11 @@ export function readyCondition({ plan, refusals, results, remaining }: Outcome):
     );
   const pending = plan.waves.flat().length;
   if (pending > 0 && results.length === 0)
-    return notReady('ChangesPending', `${pending} changes are pending`, 'recoverable');
+    return notReady(
+      'ChangesPending',
+      pending === 1 ? '1 change is pending' : `${pending} changes are pending`,
+      'recoverable',
+    );
   return [
     {
       status: 'True',

@@ -1,6 +1,7 @@
 import { CreateKeyCommand } from '@aws-sdk/client-kms';
 import { expect, test } from 'vitest';
 import { readyCondition } from '../../src/controller/conditions.ts';
+import type { Outcome } from '../../src/reconcile/pass.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 
 test.each([
@@ -29,3 +30,9 @@ test.each([
     expect(retry).toBe('recoverable');
   },
 );
+
+test('readyCondition: one change that is not applied: counts it in the singular', () => {
+  const plan = { waves: [[{}]], blocked: [], unchanged: 12 };
+  const [condition] = readyCondition({ plan, refusals: [], results: [] } as unknown as Outcome);
+  expect(condition).toMatchObject({ reason: 'ChangesPending', message: '1 change is pending' });
+});

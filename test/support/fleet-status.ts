@@ -177,7 +177,7 @@ const FAULTS: Record<number, Partial<PairStatus>> = {
         'kms.key-policy/alias/acme-archive: changed outside replikey; last changed by arn:aws:iam::111122223333:user/terraform with PutKeyPolicy at 2026-11-26T21:02:31Z',
         18,
       ),
-      Ready: condition('False', 'ChangesPending', '1 changes are pending', 18),
+      Ready: condition('False', 'ChangesPending', '1 change is pending', 18),
     },
   },
   9: {
