@@ -31,7 +31,7 @@ export function assessAdoption(
   for (const [id, tags] of tagsById) {
     const resource = resourcesById.get(id);
     const firstStep = resource && firstSteps.get(ownerKey(resource));
-    if (!resource || !firstStep) continue;
+    if (!resource || resource.orphaned || !firstStep) continue;
     const verdict = assessResource(resource, tags, strictestAdoption(resource, pairs));
     if (verdict.risk) risksByStep.set(firstStep.id, [...(risksByStep.get(firstStep.id) ?? []), verdict.risk]);
     if (verdict.note) notes.push({ id, message: verdict.note, pairs: resource.declaredBy });

@@ -362,7 +362,7 @@ function stepReasons(
 /** The reason of a step that creates a resource. */
 export const MISSING_REASON = 'does not exist yet';
 
-const ORPHAN_REASON = 'orphan of a spec that is no longer declared';
+const ORPHAN_REASON = 'orphan: no spec declares it any more';
 const UNDECLARED_REASON = 'no spec needs it';
 
 /** Returns the steps and blocked resources that a resource waits for, also through resources that need no change. */
