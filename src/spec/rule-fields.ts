@@ -7,6 +7,7 @@ import type {
 } from '@aws-sdk/client-s3';
 import * as z from 'zod';
 import { compareCodeUnits, omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
+import { RULE_METRICS_PRICE_TEXT } from '../util/prices.ts';
 import * as patterns from './patterns.ts';
 import { integerSchema, nameSchema, textMapSchema, textSchema } from './schema-builders.ts';
 
@@ -194,7 +195,9 @@ const RULE_FIELDS = {
   metrics: {
     schema: z
       .boolean()
-      .describe('Replication metrics and failure events; without them, S3 does not report failures.')
+      .describe(
+        `Replication metrics and failure events; without them, S3 does not report failures. CloudWatch charges ${RULE_METRICS_PRICE_TEXT}.`,
+      )
       .default(true),
     // S3 refuses a threshold without replication time control.
     ...statusBlock(['Destination', 'Metrics'], (isOn, { replicationTimeControl }) =>
