@@ -118,16 +118,18 @@ export function reportRuleMetrics(
 }
 
 function failedOperationsText({ recent, days, ...counts }: FailureHistory, failedSinceMs: number): string {
-  const within = `within ${durationText(failedSinceMs / 1000)}`;
-  const older = `${countsText(counts)} within ${days} days`;
-  if (!recent.failed) return `${older}; none of them ${within}`;
-  return recent.failed === counts.failed
-    ? `${countsText(recent)} ${within}`
-    : `${countsText(recent)} ${within}; ${older}`;
+  const window = durationText(failedSinceMs / 1000);
+  const older = countsText(counts, `${days} days`);
+  if (!recent.failed) return `${older}; none of them within ${window}`;
+  const text = countsText(recent, window);
+  return recent.failed === counts.failed ? text : `${text}; ${older}`;
 }
 
-/** Returns the counts with the start: `100 of 1,110 operations failed since 2026-11-30T09:41Z`. */
-function countsText({ failed = 0, operations = failed, failedSince = '' }: FailureCount): string {
-  const since = failedSince.replace(/:\d\d\.\d+Z$/, 'Z');
-  return `${failed.toLocaleString('en')} of ${operations.toLocaleString('en')} operations failed since ${since}`;
+/** Returns the counts with the start: `100 of 1,110 operations within 24 hours failed, the first at 2026-11-30T09:41Z`. */
+function countsText(
+  { failed = 0, operations = failed, failedSince = '' }: FailureCount,
+  window: string,
+): string {
+  const first = failedSince.replace(/:\d\d\.\d+Z$/, 'Z');
+  return `${failed.toLocaleString('en')} of ${operations.toLocaleString('en')} operations within ${window} failed, the first at ${first}`;
 }

@@ -105,7 +105,7 @@ test('doctor: counts all failed operations without a sample, with the minute of 
     }),
   ]);
   const since = failedSince.slice(0, 16);
-  expect(stdout).toContain(`100 of 1,110 operations failed since ${since}Z within 24 hours\n`);
+  expect(stdout).toContain(`100 of 1,110 operations within 24 hours failed, the first at ${since}Z\n`);
   expect(stdout).toContain('1 of 1 rules proven. Operations failed under 1 rule.');
 });
 
@@ -114,7 +114,7 @@ test('doctor: shows operations that failed before --failed-since, which do not d
   expect(code).toBe(0);
   expect(metrics).toMatchObject([{ verdict: 'healthy', failed: FAILED, recent: {} }]);
   expect(stdout).toMatch(
-    /RK1405.*\n.*100 of 1,110 operations failed since .* within 14 days; none of them within 0 hours/,
+    /RK1405.*\n.*100 of 1,110 operations within 14 days failed, the first at .*; none of them within 0 hours/,
   );
 });
 

@@ -84,7 +84,9 @@ describe('doctor with AWS', () => {
     const result = await doctor(broken, ['--bucket', 'acme-tax']);
     expect(result).toMatchObject({ code: 1, stderr: '' });
     expect(
-      result.stdout.replaceAll(/since \S+/g, 'since T').replaceAll(/key\/[0-9a-f-]{36}/g, 'key/ID'),
+      result.stdout
+        .replaceAll(/(since|the first at) \S+/g, '$1 T')
+        .replaceAll(/key\/[0-9a-f-]{36}/g, 'key/ID'),
     ).toMatchInlineSnapshot(`
       "✗ replikey/tax/tax  acme-tax → acme-tax-replica  does not replicate
           error RK1308 the role cannot write replicas (S3 reports DstPutObjectNotPermitted)
@@ -97,7 +99,7 @@ describe('doctor with AWS', () => {
                 }
       ✗ replikey/tax/tax  acme-tax → acme-tax-replica  1 operation in 14 days, 1 failed
           warning RK1405 replication operations failed
-            1 of 1 operations failed since T within 24 hours
+            1 of 1 operations within 24 hours failed, the first at T
       ✗ acme-tax  1 object checked: 1 FAILED
           warning RK1401 replication failed, and S3 does not retry it
             1 of 1 sampled objects, 1 of them written within 24 hours; the oldest is Tax/2026.pdf, since T
