@@ -9,7 +9,7 @@ import { propertyBudget } from '../support/property-budget.ts';
 import { monitoredSpecArbitrary, type Target } from '../support/spec-arbitraries.ts';
 
 // A thousand specs, or as many as the time limit allows.
-const limits = propertyBudget(1_000, 15);
+const limits = propertyBudget(1_000, 10);
 
 test('random specs: converge, and a second run plans and writes nothing', limits.test, async () => {
   await fc.assert(
