@@ -24,7 +24,7 @@ const {
 } = process.env;
 
 /** Enough for every change. */
-const SAMPLE_SIZE = 48;
+const SAMPLE_SIZE = 40;
 
 /** A sample of CI ends after this time, in seconds. Simulated time does not change the clock of the process. */
 const SAMPLE_SECONDS = 100;
