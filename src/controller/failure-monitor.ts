@@ -13,7 +13,6 @@ import { FINDING_CODES } from '../proof/findings.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
 import type { QueueAddress } from '../util/arn.ts';
 import { backoffMs, type Clock, createAbortController } from '../util/clock.ts';
-
 import { type AuditedDocument, createAttributor } from './attribution.ts';
 import { createFailureBursts, formatBurst, isDeletion, limitBursts } from './failure-bursts.ts';
 import { type FailureEvent, parseFailureMessage } from './failure-events.ts';

@@ -31,7 +31,7 @@ export interface TargetPolicy {
   senders: Record<string, string>;
 }
 
-/** The policy of a queue or topic, with the settings that decideSend whether S3 can send to it. */
+/** The policy of a queue or topic, with the settings that decide whether S3 can send to it. */
 export interface TargetDoc {
   policy: Policy;
   /** The KMS key that encrypts messages: an id, an ARN or an alias; absent: SSE with keys of the service, or none. */

@@ -62,6 +62,24 @@ async function toRawResponse(response: Response): Promise<RawResponse> {
   };
 }
 
+/** Posts a request of a JSON protocol. */
+const postJson = (
+  endpoint: string,
+  { service, version, target }: { service: string; version: string; target: string },
+  operation: string,
+  input: object,
+  account: Account,
+): Promise<Response> =>
+  fetch(endpoint, {
+    method: 'POST',
+    headers: {
+      ...headersOf(service, account),
+      'content-type': `application/x-amz-json-${version}`,
+      'x-amz-target': `${target}.${operation}`,
+    },
+    body: JSON.stringify(input),
+  });
+
 /** Sends a request of the JSON protocol of KMS. */
 export async function callKms(
   endpoint: string,
@@ -69,15 +87,13 @@ export async function callKms(
   input: object,
   account: Account = '111122223333',
 ): Promise<RawResponse> {
-  const response = await fetch(endpoint, {
-    method: 'POST',
-    headers: {
-      ...headersOf('kms', account),
-      'content-type': 'application/x-amz-json-1.1',
-      'x-amz-target': `TrentService.${operation}`,
-    },
-    body: JSON.stringify(input),
-  });
+  const response = await postJson(
+    endpoint,
+    { service: 'kms', version: '1.1', target: 'TrentService' },
+    operation,
+    input,
+    account,
+  );
   return toRawResponse(response);
 }
 
@@ -88,15 +104,13 @@ export async function callCloudWatch(
   input: object,
   account: Account = '111122223333',
 ): Promise<RawResponse> {
-  const response = await fetch(endpoint, {
-    method: 'POST',
-    headers: {
-      ...headersOf('monitoring', account),
-      'content-type': 'application/x-amz-json-1.0',
-      'x-amz-target': `GraniteServiceVersion20100801.${operation}`,
-    },
-    body: JSON.stringify(input),
-  });
+  const response = await postJson(
+    endpoint,
+    { service: 'monitoring', version: '1.0', target: 'GraniteServiceVersion20100801' },
+    operation,
+    input,
+    account,
+  );
   const rawResponse = await toRawResponse(response);
   // The code of the Query protocol, which the SDKs report.
   const [code = rawResponse.code] = response.headers.get('x-amzn-query-error')?.split(';') ?? [];
