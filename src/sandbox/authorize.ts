@@ -143,6 +143,7 @@ export function assumeRole(
   service: string,
   now: number,
   context: Record<string, string> = {},
+  sessionName = 's3-replication',
 ): { decision: Decision; principal?: string } {
   const role = findRole(store, roleArn, now);
   if (!role) {
@@ -163,7 +164,7 @@ export function assumeRole(
   if (!decision.allowed) return { decision };
   return {
     decision,
-    principal: `arn:${partitionOfArn(roleArn)}:sts::${account}:assumed-role/${role.name}/s3-replication`,
+    principal: `arn:${partitionOfArn(roleArn)}:sts::${account}:assumed-role/${role.name}/${sessionName}`,
   };
 }
 

@@ -45,6 +45,22 @@ const faultSettingsSchema = z.strictObject({
   trailDelayMs: millisecondsSchema,
   /** Age from which CloudWatch returns a datapoint, in milliseconds after the start of its minute. */
   metricsDelayMs: millisecondsSchema,
+  /** Time for which a batch job stays in each state that is not final, in milliseconds. */
+  jobStateMs: millisecondsSchema,
+  /** Delay after CreateJob until requests find the job by its id, in milliseconds. */
+  jobPropagationMs: millisecondsSchema,
+  /** Days after its end for which S3 Control returns a job. */
+  jobHorizonDays: z.number().min(0).max(3650),
+  /**
+   * Response to a CreateJob request that repeats the token and the parameters of an earlier one: the id of that job, or
+   * another job. The documentation of AWS does not say which.
+   */
+  repeatedJobToken: z.enum(['sameJob', 'newJob']),
+  /**
+   * Whether a job that awaits confirmation has its number of tasks. The console of AWS shows a number; the documentation
+   * of the API does not say.
+   */
+  suspendedJobTotal: z.boolean(),
   /** Regions that the accounts have not enabled: all services refuse the credentials there, except IAM, which is global. */
   disabledRegions: z.array(z.string()),
   /**
@@ -72,6 +88,11 @@ export const defaultFaultSettings = (): FaultSettings => ({
   notificationDelayMs: 0,
   trailDelayMs: 0,
   metricsDelayMs: 0,
+  jobStateMs: 0,
+  jobPropagationMs: 0,
+  jobHorizonDays: 90,
+  repeatedJobToken: 'sameJob',
+  suspendedJobTotal: true,
   disabledRegions: [],
   secureTransport: 'loopback',
   faults: [],
@@ -89,9 +110,16 @@ const INVALID_CLIENT_TOKEN = {
   message: 'The security token included in the request is invalid',
 };
 
+const INVALID_TOKEN = {
+  status: 400,
+  code: 'InvalidToken',
+  message: 'The provided token is malformed or otherwise invalid.',
+};
+
 /** Errors for valid credentials in a Region that is not enabled. */
 const DISABLED_REGION_ERRORS = {
-  s3: { status: 400, code: 'InvalidToken', message: 'The provided token is malformed or otherwise invalid.' },
+  s3: INVALID_TOKEN,
+  s3control: INVALID_TOKEN,
   sts: INVALID_CLIENT_TOKEN,
   kms: UNRECOGNIZED_CLIENT,
   cloudtrail: UNRECOGNIZED_CLIENT,
@@ -102,6 +130,8 @@ const DISABLED_REGION_ERRORS = {
 
 const THROTTLING_ERRORS = {
   s3: { status: 503, code: 'SlowDown', message: 'Please reduce your request rate.' },
+  // The model of S3 Control has this error, and no HTTP status for it.
+  s3control: { status: 400, code: 'TooManyRequestsException', message: 'Please reduce your request rate.' },
   iam: { status: 400, code: 'Throttling', message: 'Rate exceeded' },
   sts: { status: 400, code: 'Throttling', message: 'Rate exceeded' },
   kms: { status: 400, code: 'ThrottlingException', message: 'Rate exceeded' },

@@ -15,6 +15,7 @@ import {
 import type {
   AccountState,
   BucketState,
+  JobState,
   MessageState,
   MetricState,
   MinuteStatistics,
@@ -22,13 +23,13 @@ import type {
   UploadState,
   VersionState,
 } from './state.ts';
-import { createMemoryStore, parseMetricKey, type Store } from './store.ts';
+import { createMemoryStore, jobKeyOf, parseMetricKey, type Store } from './store.ts';
 
 /** Bytes up to which a blob is an entry of the journal. A larger blob is a file. */
 const MAX_JOURNAL_BLOB_BYTES = 64 * 1024;
 
 /**
- * Creates a store in a folder: a journal with the accounts, buckets, objects, uploads, metrics and small blobs, and a file
+ * Creates a store in a folder: a journal with the accounts, buckets, objects, uploads, metrics, jobs and small blobs, and a file
  * for each large blob.
  *
  * Changes that are made at the same time share a commit, and thus an fsync (group commit). A commit contains all changes
@@ -51,7 +52,8 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
   const buckets = new Map<string, BucketState>();
   const metrics = new Map<string, MetricState>();
   const queues = new Map<string, QueueState>();
-  const entries = createStateEntries(accounts, buckets, metrics, queues);
+  const jobs = new Map<string, JobState>();
+  const entries = createStateEntries(accounts, buckets, metrics, queues, jobs);
   const journalOptions = { ...options, fileSystem, assertLocked: lock.assertHeld };
   const journal = await openStateJournal(folder, journalOptions).catch((error: unknown) => {
     lock.release();
@@ -59,7 +61,7 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
   });
   try {
     entries.restore(journal.keys(), journal.read);
-    removeUnreferencedBlobFiles(blobFolder, buckets.values());
+    removeUnreferencedBlobFiles(blobFolder, buckets.values(), jobs.values());
   } catch (error) {
     await journal.close().finally(lock.release);
     throw error;
@@ -134,7 +136,7 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
   const flush = () => committer.flush(changedKeys.size + pendingBlobs.size + removedBlobs.size > 0);
 
   return {
-    ...createMemoryStore(accounts, buckets, metrics, queues),
+    ...createMemoryStore(accounts, buckets, metrics, queues, jobs),
     addBucket(bucket) {
       buckets.set(bucket.name, bucket);
       changedKeys.add(bucketKeyOf(bucket.name));
@@ -161,6 +163,7 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
     markUploadChanged: (bucket, id) => void changedKeys.add(`uploads/${bucket.name}/${id}`),
     markMetricChanged: (key, chunk) => void changedKeys.add(`metrics/${chunk}/${key}`),
     markMessageChanged: ({ arn }, id) => void changedKeys.add(messageKeyOf(arn, id)),
+    markJobChanged: (job) => void changedKeys.add(`jobs/${jobKeyOf(job)}`),
     putBlob(bytes) {
       const id = randomUUID();
       pendingBlobs.set(id, bytes);
@@ -268,13 +271,15 @@ function settingsKeyOf(state: AccountState | BucketState | QueueState): string {
 
 /**
  * Maps the state to entries of a journal: `accounts/ID`, `buckets/NAME` (the settings), `objects/BUCKET/KEY` (all versions
- * of a key), `uploads/BUCKET/ID`, `metrics/CHUNK/KEY`, `queues/ARN` (the settings) and `messages/QUEUE-ARN/ID`.
+ * of a key), `uploads/BUCKET/ID`, `metrics/CHUNK/KEY`, `queues/ARN` (the settings), `messages/QUEUE-ARN/ID` and
+ * `jobs/ACCOUNT/ID`.
  */
 function createStateEntries(
   accounts: Map<string, AccountState>,
   buckets: Map<string, BucketState>,
   metrics: Map<string, MetricState>,
   queues: Map<string, QueueState>,
+  jobs: Map<string, JobState>,
 ) {
   const findValue = (key: string): unknown => {
     const { collection, name, rest } = parseEntryKey(key);
@@ -292,6 +297,8 @@ function createStateEntries(
         const queue = queues.get(name);
         return queue && { ...queue, messages: undefined };
       }
+      case 'jobs':
+        return jobs.get(`${name}/${rest}`);
       case 'messages':
         return queues.get(name)?.messages.get(rest);
       default:
@@ -319,6 +326,9 @@ function createStateEntries(
       }
       case 'objects':
         if (bucket) setOrDelete(bucket.objects, rest, value as VersionState[] | undefined);
+        return;
+      case 'jobs':
+        setOrDelete(jobs, `${name}/${rest}`, value as JobState | undefined);
         return;
       case 'queues': {
         const messages = queues.get(name)?.messages ?? new Map();
@@ -365,10 +375,14 @@ function setOrDelete<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
 }
 
 /**
- * Deletes files of blobs that no version and no upload refers to. A crash between the write of a blob and the commit
+ * Deletes files of blobs that no version, upload or job refers to. A crash between the write of a blob and the commit
  * leaves such files.
  */
-function removeUnreferencedBlobFiles(blobFolder: string, buckets: Iterable<BucketState>): void {
+function removeUnreferencedBlobFiles(
+  blobFolder: string,
+  buckets: Iterable<BucketState>,
+  jobs: Iterable<JobState>,
+): void {
   const referencedBlobs = new Set<string | undefined>();
   for (const bucket of buckets) {
     for (const versions of bucket.objects.values())
@@ -376,6 +390,9 @@ function removeUnreferencedBlobFiles(blobFolder: string, buckets: Iterable<Bucke
     for (const upload of bucket.uploads.values())
       for (const part of upload.parts.values()) referencedBlobs.add(part.blob);
   }
+  for (const { manifest, rows } of jobs)
+    for (const blob of [...(manifest?.blobs ?? []), ...rows.succeeded, ...rows.failed])
+      referencedBlobs.add(blob);
   for (const file of readdirSync(blobFolder))
     if (!referencedBlobs.has(file)) rmSync(path.join(blobFolder, file));
 }

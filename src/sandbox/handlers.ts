@@ -20,11 +20,13 @@ import { bucketHandlers } from './s3/buckets.ts';
 import { listingHandlers } from './s3/list-objects.ts';
 import { multipartHandlers } from './s3/multipart.ts';
 import { notificationHandlers } from './s3/notification-config.ts';
+import { objectEncryptionHandlers } from './s3/object-encryption.ts';
 import { objectLockHandlers } from './s3/object-lock.ts';
 import { objectHandlers } from './s3/objects.ts';
 import { replicationHandlers } from './s3/replication-config.ts';
 import { copyHandlers } from './s3/store-object.ts';
 import { unsetSettingHandlers } from './s3/unset-settings.ts';
+import { jobHandlers } from './s3control/jobs.ts';
 import { publishHandlers } from './sns/publish.ts';
 import { subscriptionHandlers } from './sns/subscriptions.ts';
 import { topicHandlers } from './sns/topics.ts';
@@ -44,11 +46,14 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
     ...notificationHandlers,
     ...replicationHandlers,
     ...objectHandlers,
+    ...objectEncryptionHandlers,
     ...objectLockHandlers,
     ...copyHandlers,
     ...listingHandlers,
     ...multipartHandlers,
   },
+  /** Protocol: REST and XML. */
+  s3control: jobHandlers,
   /** Protocol: Query. Like IAM, the sandbox returns policy documents URL-encoded (RFC 3986). */
   iam: withIamAuthorization({
     ...roleHandlers,

@@ -4,7 +4,16 @@ import { ADMIN_USER_NAME, adminUserIdOf } from './authorize.ts';
 import { AwsError, missingFeatureError, toAwsError } from './aws-error.ts';
 import { readBody } from './protocol/body.ts';
 import { verifyChecksumHeaders } from './protocol/checksums.ts';
-import { operations, routeS3, type SdkOperation, type ServiceName } from './protocol/operations.ts';
+import {
+  isS3ControlPath,
+  operations,
+  type RestService,
+  routeS3,
+  routeS3Control,
+  type SdkOperation,
+  type ServiceName,
+  tryDecodeUri,
+} from './protocol/operations.ts';
 import { decodeRest } from './protocol/rest-xml.ts';
 import { decodeQuery, decodeRpc, type Protocol, type RpcProtocol } from './protocol/rpc.ts';
 import {
@@ -88,7 +97,7 @@ export async function parseRequest(
   };
 
   const toRpcRequest = (
-    service: Exclude<ServiceName, 's3'>,
+    service: RpcService,
     protocol: Protocol,
     name: string,
     decode: ParsedRequest['decode'],
@@ -130,6 +139,25 @@ export async function parseRequest(
       decode: async () => ({}),
     };
   }
+  if (isS3ControlPath(url.pathname)) {
+    const route = routeS3Control(request.method ?? 'GET', url.pathname);
+    return {
+      ...baseFields,
+      service: 's3control',
+      protocol: 'rest',
+      name: route?.operation.name ?? `${request.method} ${url.pathname}`,
+      operation: route?.operation,
+      decode: (operation) =>
+        decodeRest(operation, {
+          bucket: '',
+          key: '',
+          query: url.searchParams,
+          headers,
+          body: body.bytes,
+          ...(route && { labels: route.labels }),
+        }),
+    };
+  }
   const { bucket, key } = parseBucketAndKey(headers.host ?? '', request.url ?? '/');
   if (signer.signature?.version === 2) {
     const region = store.bucket(bucket)?.region ?? signer.region;
@@ -138,17 +166,20 @@ export async function parseRequest(
       baseFields.refusal ?? version2Refusal(store, { bucket, key, method: request.method, headers });
     if (refusal) baseFields.refusal = refusal;
   }
-  const isS3Control = url.pathname.startsWith('/v20180820/');
-  const operation = isS3Control
-    ? undefined
-    : routeS3(request.method ?? 'GET', bucket, key, url.searchParams, 'x-amz-copy-source' in headers);
+  const operation = routeS3(
+    request.method ?? 'GET',
+    bucket,
+    key,
+    url.searchParams,
+    'x-amz-copy-source' in headers,
+  );
   // HeadBucket returns the Region of a bucket also to callers without credentials.
   if (operation?.name === 'HeadBucket' && signer.caller.account === ANONYMOUS) delete baseFields.refusal;
   return {
     ...baseFields,
     service: 's3',
     protocol: 'rest',
-    name: operation?.name ?? (isS3Control ? 'S3Control' : `${request.method} ${url.pathname}`),
+    name: operation?.name ?? `${request.method} ${url.pathname}`,
     operation,
     decode: async (s3Operation) => {
       // The checksum in the headers of CompleteMultipartUpload is that of the object, not of the body.
@@ -158,11 +189,10 @@ export async function parseRequest(
   };
 }
 
+type RpcService = Exclude<ServiceName, RestService>;
+
 /** Services of the RPC protocols, by their signing name. The first protocol is that of the current SDKs. */
-const RPC_SERVICES: Record<
-  string,
-  { name: Exclude<ServiceName, 's3'>; protocols: ('query' | RpcProtocol)[] } | undefined
-> = {
+const RPC_SERVICES: Record<string, { name: RpcService; protocols: ('query' | RpcProtocol)[] } | undefined> = {
   iam: { name: 'iam', protocols: ['query'] },
   sts: { name: 'sts', protocols: ['query'] },
   sns: { name: 'sns', protocols: ['query'] },
@@ -339,12 +369,4 @@ function bucketOfHost(host: string): string | undefined {
     /^(.+)\.s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?$/.exec(name)?.[1] ??
     /^(.+?)(?:\.s3)?\.localhost$/.exec(name)?.[1]
   );
-}
-
-function tryDecodeUri(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

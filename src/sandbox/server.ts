@@ -14,7 +14,7 @@ import { createFolderStore, type FolderStoreOptions } from './folder-store.ts';
 import { serviceHandlers } from './handlers.ts';
 import { createKeyService } from './kms/keys.ts';
 import { type ParsedRequest, parseRequest } from './parse-request.ts';
-import type { SdkOperation } from './protocol/operations.ts';
+import type { RestService, SdkOperation } from './protocol/operations.ts';
 import { type EncodedResponse, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
 import {
   encodeQuery,
@@ -28,6 +28,7 @@ import { originOf } from './request-context.ts';
 import { createEventNotifier } from './s3/event-notifier.ts';
 import { createReplicationEvents } from './s3/replication-events.ts';
 import { createReplicator } from './s3/replicator.ts';
+import { createJobRunner } from './s3control/job-runner.ts';
 import { createTopicService } from './sns/topic-service.ts';
 import { createQueueService } from './sqs/queue-service.ts';
 import { createMemoryStore, type Store } from './store.ts';
@@ -62,6 +63,8 @@ export interface Sandbox {
   store: Store;
   /** Resolves when no replication is pending. Throws when one failed because of a bug in the sandbox. */
   waitForReplication(): Promise<void>;
+  /** Resolves when no batch job can proceed before time passes or a client confirms it. */
+  waitForJobs(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -74,7 +77,7 @@ const sleepWithTimer = (ms: number): Promise<void> => new Promise((resolve) => s
 const AWS_HOSTNAMES = /\.amazonaws\.com(?:\.cn)?$/;
 
 /**
- * Starts the sandbox: an HTTP server that emulates S3, IAM, STS, KMS, CloudTrail, CloudWatch, SQS and SNS for any AWS client.
+ * Starts the sandbox: an HTTP server that emulates S3, S3 Control, IAM, STS, KMS, CloudTrail, CloudWatch, SQS and SNS for any AWS client.
  *
  * @throws Error when the port or the folder is in use.
  */
@@ -121,6 +124,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     },
     onError,
   });
+  const jobRunner = createJobRunner({ store, keyService, replicator, clock, faultSettings, onError });
   const sleep = options.sleep ?? sleepWithTimer;
   /** Controllers of the signals `disconnected` of the requests that are handled. */
   const openRequests = new Set<AbortController>();
@@ -186,6 +190,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         keyService,
         faultSettings,
         replicator,
+        jobRunner,
         queues,
         topics,
         notifier,
@@ -246,6 +251,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     throw error;
   });
   replicator.resume();
+  jobRunner.resume();
 
   const { address, port, family } = serverAddress();
   return {
@@ -258,9 +264,14 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       alarmEvaluator.evaluate();
       await store.flush();
     },
+    async waitForJobs() {
+      await jobRunner.waitUntilIdle();
+      await store.flush();
+    },
     async close() {
       for (const controller of openRequests) controller.abort();
       alarmEvaluator.stop();
+      await jobRunner.stop();
       await replicator.stop();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -290,7 +301,7 @@ function encodeResponse(
   output: Record<string, unknown>,
   id: string,
 ): EncodedResponse {
-  if (protocol === 'rest') return encodeRest(operation, output);
+  if (protocol === 'rest') return encodeRest(operation, output, service as RestService);
   if (protocol === 'query') return encodeQuery(service as QueryService, operation, output, id);
   return encodeRpc(protocol, operation, output);
 }
@@ -300,7 +311,7 @@ function encodeErrorResponse(
   error: AwsError,
   id: string,
 ): EncodedResponse {
-  if (protocol === 'rest') return encodeRestError(error, id);
+  if (protocol === 'rest') return encodeRestError(error, id, service as RestService);
   // A service that the sandbox does not have responds as STS does.
   if (protocol === 'query')
     return encodeQueryError(service === 's3' ? 'sts' : (service as QueryService), error, id);

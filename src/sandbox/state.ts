@@ -12,6 +12,7 @@ import type {
   StorageClass,
   Tag,
 } from '@aws-sdk/client-s3';
+import type { JobManifestGenerator, JobOperation, JobReport, JobStatus } from '@aws-sdk/client-s3-control';
 import type { ChecksumType } from './protocol/checksums.ts';
 
 /**
@@ -466,3 +467,45 @@ export interface MetricState {
 
 /** Values of one minute, by its start in minutes since the epoch: their sum, number, minimum and maximum. */
 export type MinuteStatistics = [minute: number, sum: number, count: number, minimum: number, maximum: number];
+
+/** A job of S3 Batch Operations. Times are milliseconds since the epoch. */
+export interface JobState {
+  id: string;
+  account: string;
+  region: string;
+  roleArn: string;
+  operation: JobOperation;
+  generator: JobManifestGenerator;
+  report: JobReport;
+  priority: number;
+  description?: string;
+  confirmationRequired: boolean;
+  /** Token of CreateJob, and the digest of its other parameters. */
+  token: string;
+  requestDigest: string;
+  tags: Map<string, string>;
+  created: number;
+  status: JobStatus;
+  /** Time of the change to the status. */
+  statusSince: number;
+  statusUpdateReason?: string;
+  suspended?: number;
+  /** Time at which the tasks began, and the seconds for which they ran. */
+  activeSince?: number;
+  activeSeconds?: number;
+  terminated?: number;
+  /** Reason for which the job fails. */
+  failureReason?: string;
+  /** Objects of the job; absent until the manifest is generated. */
+  manifest?: {
+    /** Blobs with the tasks as JSON: a list of `[key, versionId]` each. */
+    blobs: string[];
+    /** Number of tasks in each blob except the last. */
+    blobSize: number;
+    total: number;
+  };
+  succeeded: number;
+  failed: number;
+  /** Blobs with the rows of the report in CSV. */
+  rows: { succeeded: string[]; failed: string[] };
+}

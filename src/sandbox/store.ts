@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { AccountState, BucketState, MetricState, QueueState } from './state.ts';
+import type { AccountState, BucketState, JobState, MetricState, QueueState } from './state.ts';
 
 /**
  * State of the sandbox. Handlers read and modify the objects that the store returns, and call a `mark` function after a
@@ -30,6 +30,10 @@ export interface Store {
   markMetricChanged(key: string, chunk: number): void;
   /** Marks a message that was added, changed or removed. */
   markMessageChanged(queue: QueueState, messageId: string): void;
+  /** Batch jobs of S3 Control by key (`jobKeyOf`). */
+  readonly jobs: Map<string, JobState>;
+  /** Marks a job that was added, changed or removed. */
+  markJobChanged(job: JobState): void;
   putBlob(bytes: Buffer): string;
   getBlob(id: string): Buffer;
   removeBlob(id: string): void;
@@ -48,6 +52,7 @@ export function createMemoryStore(
   buckets = new Map<string, BucketState>(),
   metrics = new Map<string, MetricState>(),
   queues = new Map<string, QueueState>(),
+  jobs = new Map<string, JobState>(),
 ): Store {
   const blobs = new Map<string, Buffer>();
   return {
@@ -71,6 +76,8 @@ export function createMemoryStore(
     metrics,
     markMetricChanged: () => {},
     markMessageChanged: () => {},
+    jobs,
+    markJobChanged: () => {},
     putBlob(bytes) {
       const id = randomUUID();
       blobs.set(id, bytes);
@@ -91,6 +98,8 @@ const createEmptyAccount = (id: string): AccountState => ({
   sessions: new Map(),
   policies: new Map(),
 });
+
+export const jobKeyOf = ({ account, id }: Pick<JobState, 'account' | 'id'>): string => `${account}/${id}`;
 
 /** Returns the key of a metric: the fields that distinguish it. */
 export const metricKeyOf = ({

@@ -79,16 +79,23 @@ const EVENT_NAMES: Record<string, string> = {
   DeletePublicAccessBlock: 'DeleteBucketPublicAccessBlock',
 };
 
+/** Names in the event source that differ from the name of the service. */
+const EVENT_SOURCES: Partial<Record<LoggedCall['service'], string>> = {
+  cloudwatch: 'monitoring',
+  s3control: 's3',
+};
+
 function toEventLogEntry(
   { service, name, caller, region, headers, input, at, requestId, code }: LoggedCall,
   store: Store,
 ) {
   const parameters = requestParametersOf(input);
-  const { bucketName, roleName, policyName, keyId, aliasName, queueUrl, topicArn, alarmName } = parameters;
+  const { bucketName, roleName, policyName, keyId, aliasName, queueUrl, topicArn, alarmName, jobId } =
+    parameters;
   const bucketOwner = bucketName === undefined ? undefined : store.bucket(bucketName)?.owner;
   const [, session] = /:assumed-role\/[^/]+\/(.*)$/.exec(caller.arn) ?? [];
   const eventName = EVENT_NAMES[name] ?? name;
-  const eventSource = `${service === 'cloudwatch' ? 'monitoring' : service}.amazonaws.com`;
+  const eventSource = `${EVENT_SOURCES[service] ?? service}.amazonaws.com`;
   const eventRegion = service === 'iam' ? 'us-east-1' : region;
   const keyArn = keyId?.startsWith('arn:') ? keyId : buildKeyArn(caller.account, region, String(keyId));
   return {
@@ -107,6 +114,7 @@ function toEventLogEntry(
       queueUrl,
       topicArn,
       alarmName,
+      jobId,
     ].filter((resource) => resource !== undefined),
     record: {
       eventVersion: '1.11',
@@ -121,7 +129,10 @@ function toEventLogEntry(
       awsRegion: eventRegion,
       sourceIPAddress: '127.0.0.1',
       // S3 writes the user agent in brackets.
-      userAgent: service === 's3' ? `[${headers['user-agent'] ?? ''}]` : (headers['user-agent'] ?? ''),
+      userAgent:
+        eventSource === 's3.amazonaws.com'
+          ? `[${headers['user-agent'] ?? ''}]`
+          : (headers['user-agent'] ?? ''),
       ...(code === undefined ? {} : { errorCode: code }),
       requestParameters: parameters,
       responseElements: null,
@@ -151,6 +162,8 @@ function requestParametersOf(input: Record<string, unknown>): Record<string, str
     ...stringParameter('TargetKeyId'),
     ...stringParameter('QueueUrl'),
     ...stringParameter('TopicArn'),
+    ...stringParameter('JobId'),
+    ...stringParameter('RoleArn'),
   };
 }
 

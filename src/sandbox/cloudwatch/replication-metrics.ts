@@ -56,6 +56,11 @@ export interface ReplicationMetricsRecorder {
     status: ReplicationState['attempts'][number]['status'],
     since: number,
   ): void;
+  /**
+   * Records the result of an operation of a batch job: it has no latency (S3 User Guide, "S3 replication metrics"; S3 Batch
+   * Replication counts in the failed operations only).
+   */
+  recordFailure(bucket: BucketState, rule: ReplicationRule, hasFailed: boolean): void;
   /** Counts operations as no longer pending. */
   end(operations: readonly PendingOperation[]): void;
   /** Records the pending operations of all rules for the minutes since the last datapoint. */
@@ -139,6 +144,17 @@ export function createReplicationMetricsRecorder({
     }
   }
 
+  function recordFailure(bucket: BucketState, rule: ReplicationRule, hasFailed: boolean): void {
+    // The sum is the number of failures, the sample count the number of operations, and the average the failure rate.
+    if (hasMetrics(rule))
+      record(
+        { identityOf: identityOf(bucket, rule) },
+        'OperationsFailedReplication',
+        clock(),
+        singleValue(hasFailed ? 1 : 0),
+      );
+  }
+
   return {
     begin(bucket, version, rules, since) {
       const now = clock();
@@ -155,13 +171,13 @@ export function createReplicationMetricsRecorder({
     },
     record(bucket, configuredRule, status, since) {
       if (!hasMetrics(configuredRule)) return;
+      recordFailure(bucket, configuredRule, status === 'FAILED');
+      if (status !== 'COMPLETED') return;
       const now = clock();
       const rule = { identityOf: identityOf(bucket, configuredRule) };
-      // The sum is the number of failures, the sample count the number of operations, and the average the failure rate.
-      record(rule, 'OperationsFailedReplication', now, singleValue(status === 'FAILED' ? 1 : 0));
-      if (status === 'COMPLETED')
-        record(rule, 'ReplicationLatency', now, singleValue(Math.max(0, now - since) / 1000));
+      record(rule, 'ReplicationLatency', now, singleValue(Math.max(0, now - since) / 1000));
     },
+    recordFailure,
     end(operations) {
       const now = clock();
       for (const operation of operations) {

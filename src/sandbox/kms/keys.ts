@@ -212,7 +212,12 @@ const FORWARDED_KEYS = {
   'aws:ViaAWSService': 'true',
 };
 
-export type KeyAction = 'kms:Encrypt' | 'kms:Decrypt' | 'kms:GenerateDataKey';
+export type KeyAction =
+  | 'kms:Encrypt'
+  | 'kms:Decrypt'
+  | 'kms:GenerateDataKey'
+  | 'kms:ReEncryptFrom'
+  | 'kms:ReEncryptTo';
 
 export function createKeyService(store: Store, clock: () => number): KeyService {
   function getUsableKey(request: KeyRequest, action: KeyAction): KeyState {

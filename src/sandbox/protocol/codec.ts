@@ -45,6 +45,7 @@ function createXmlCodec(xmlNamespace: string, httpBindings: boolean, serviceName
 
 export const XML_NAMESPACES = {
   s3: 'http://s3.amazonaws.com/doc/2006-03-01/',
+  s3control: 'http://awss3control.amazonaws.com/doc/2018-08-20/',
   iam: 'https://iam.amazonaws.com/doc/2010-05-08/',
   sts: 'https://sts.amazonaws.com/doc/2011-06-15/',
   sns: 'http://sns.amazonaws.com/doc/2010-03-31/',
@@ -53,6 +54,7 @@ export const XML_NAMESPACES = {
 
 export const xmlCodecs = {
   s3: createXmlCodec(XML_NAMESPACES.s3, true, 'com.amazonaws.s3'),
+  s3control: createXmlCodec(XML_NAMESPACES.s3control, true, 'com.amazonaws.s3control'),
   iam: createXmlCodec(XML_NAMESPACES.iam, false, 'com.amazonaws.iam'),
   sts: createXmlCodec(XML_NAMESPACES.sts, false, 'com.amazonaws.sts'),
   sns: createXmlCodec(XML_NAMESPACES.sns, false, 'com.amazonaws.sns'),
@@ -61,7 +63,8 @@ export const xmlCodecs = {
 
 /**
  * Returns a serializer that writes times as the service does, of a whole second: `2026-11-30T12:00:00.000Z` in S3, so that
- * a time in a list equals the Last-Modified of a HEAD, and `2026-11-30T12:00:00Z` in the Query services.
+ * a time in a list equals the Last-Modified of a HEAD, and `2026-11-30T12:00:00Z` in the Query services. S3 Control writes
+ * milliseconds.
  */
 export function createXmlSerializer(service: keyof typeof xmlCodecs): XmlShapeSerializer {
   const serializer = xmlCodecs[service].createSerializer();
@@ -70,7 +73,11 @@ export function createXmlSerializer(service: keyof typeof xmlCodecs): XmlShapeSe
   const writeSimple = internals.writeSimple.bind(serializer);
   const fraction = service === 's3' ? '.000Z' : 'Z';
   internals.writeSimple = (schema, value) =>
-    value instanceof Date ? value.toISOString().replace(/\.\d{3}Z$/, fraction) : writeSimple(schema, value);
+    value instanceof Date
+      ? service === 's3control'
+        ? value.toISOString()
+        : value.toISOString().replace(/\.\d{3}Z$/, fraction)
+      : writeSimple(schema, value);
   return serializer;
 }
 

@@ -3,12 +3,25 @@ import * as cloudwatch from '@aws-sdk/client-cloudwatch';
 import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
+import * as s3control from '@aws-sdk/client-s3-control';
 import * as sns from '@aws-sdk/client-sns';
 import * as sqs from '@aws-sdk/client-sqs';
 import * as sts from '@aws-sdk/client-sts';
 import { normalizeSchema, type SdkSchema } from './codec.ts';
 
-export type ServiceName = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail' | 'cloudwatch' | 'sqs' | 'sns';
+export type ServiceName =
+  | 's3'
+  | 's3control'
+  | 'iam'
+  | 'kms'
+  | 'sts'
+  | 'cloudtrail'
+  | 'cloudwatch'
+  | 'sqs'
+  | 'sns';
+
+/** Services of the REST protocol. S3 Control has the signing name of S3, and paths of its own. */
+export type RestService = 's3' | 's3control';
 
 /** An operation, from the schema of an SDK client. */
 export interface SdkOperation {
@@ -40,6 +53,7 @@ function operationsOfClient(client: object): Map<string, SdkOperation> {
 
 export const operations: Record<ServiceName, Map<string, SdkOperation>> = {
   s3: operationsOfClient(s3),
+  s3control: operationsOfClient(s3control),
   iam: operationsOfClient(iam),
   kms: operationsOfClient(kms),
   sts: operationsOfClient(sts),
@@ -137,3 +151,38 @@ export function routeS3(
 }
 
 const requiredQueryOf = ({ operation }: S3Route): string[] => REQUIRED_QUERY_KEYS[operation.name] ?? [];
+
+/** Paths of S3 Control. */
+export const isS3ControlPath = (path: string): boolean => path.startsWith('/v20180820/');
+
+/** Returns the S3 Control operation of a method and path, and the labels of the path; undefined for another path. */
+export function routeS3Control(
+  method: string,
+  path: string,
+): { operation: SdkOperation; labels: Record<string, string> } | undefined {
+  const parts = path.split('/');
+  for (const operation of operations.s3control.values()) {
+    const [operationMethod, uri] = operation.http;
+    const pattern = (uri.split('?')[0] ?? '').split('/');
+    if (operationMethod !== method || uri.includes('?') || pattern.length !== parts.length) continue;
+    const labels: Record<string, string> = {};
+    const matches = pattern.every((name, index) => {
+      const part = parts[index] ?? '';
+      const label = /^\{(\w+)\+?\}$/.exec(name)?.[1];
+      if (label === undefined) return name === part;
+      labels[label] = tryDecodeUri(part);
+      return part !== '';
+    });
+    if (matches) return { operation, labels };
+  }
+  return undefined;
+}
+
+/** Decodes the percent encoding of a path; returns an invalid path as it is. */
+export function tryDecodeUri(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

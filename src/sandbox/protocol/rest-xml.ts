@@ -9,12 +9,14 @@ import {
   XML_NAMESPACES,
   xmlCodecs,
 } from './codec.ts';
-import type { SdkOperation } from './operations.ts';
+import type { RestService, SdkOperation } from './operations.ts';
 
 /** The parts of a REST request. */
 export interface RestRequest {
   bucket: string;
   key: string;
+  /** Labels of the path by name. S3 has the bucket and the key instead. */
+  labels?: Record<string, string>;
   query: URLSearchParams;
   headers: Record<string, string>;
   body: Buffer;
@@ -40,10 +42,15 @@ export async function decodeRest(
   const input: Record<string, unknown> = {};
   const schema = normalizeSchema(operation.input);
   if (schema.isUnitSchema()) return input;
+  /** Members without a binding: the elements of the body. */
+  const elements: string[] = [];
   for (const [name, member] of schema.structIterator()) {
     const traits = member.getMergedTraits();
     if (traits.httpLabel) {
-      input[name] = name === 'Bucket' ? request.bucket : request.key;
+      input[name] = request.labels?.[name] ?? (name === 'Bucket' ? request.bucket : request.key);
+    } else if (traits.httpQuery && member.isListSchema()) {
+      const values = request.query.getAll(traits.httpQuery);
+      if (values.length > 0) input[name] = values;
     } else if (traits.httpQuery) {
       const value = request.query.get(traits.httpQuery);
       if (value !== null) input[name] = coerceQueryValue(member, traits.httpQuery, value);
@@ -58,8 +65,11 @@ export async function decodeRest(
         input[name] = member.isBlobSchema() ? request.body : request.body.toString();
       else if (request.body.length > 0) input[name] = await readXml(member, request.body.toString());
       else if (request.key === '' && requiresBody(operation)) throw missingBodyError();
-    }
+    } else elements.push(name);
   }
+  if (elements.length === 0 || request.body.length === 0) return input;
+  const body = (await readXml(schema, request.body.toString())) as Record<string, unknown>;
+  for (const name of elements) if (body[name] !== undefined) input[name] = body[name];
   return input;
 }
 
@@ -194,7 +204,11 @@ function inListedOrder(xml: string, names: readonly string[] = []): string {
 }
 
 /** Encodes an operation's output as status, headers and body. */
-export function encodeRest(operation: SdkOperation, output: Output): EncodedResponse {
+export function encodeRest(
+  operation: SdkOperation,
+  output: Output,
+  service: RestService = 's3',
+): EncodedResponse {
   const headers: Record<string, string> = {};
   const successStatus = SUCCESS_STATUS[operation.name] ?? operation.http[2];
   const schema = normalizeSchema(operation.output);
@@ -220,14 +234,17 @@ export function encodeRest(operation: SdkOperation, output: Output): EncodedResp
     return {
       status,
       headers: { ...headers, 'content-type': XML_TYPE },
-      body: inListedOrder(writeElements(schema, elements), output[LISTED_ELEMENTS] as string[] | undefined),
+      body: inListedOrder(
+        writeElements(service, schema, elements),
+        output[LISTED_ELEMENTS] as string[] | undefined,
+      ),
     };
   if (payload?.value === undefined) return { status, headers, body: '' };
   if (payload.member.isStructSchema())
     return {
       status,
       headers: { ...headers, 'content-type': XML_TYPE },
-      body: writeXml(payload.member, payload.value),
+      body: writeXml(service, payload.member, payload.value),
     };
   // The only text payload is a bucket policy (S3 API Reference, GetBucketPolicy).
   if (!payload.member.isBlobSchema()) headers['content-type'] = 'application/json';
@@ -243,15 +260,19 @@ const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
  * its value is the content of the root (`s3UnwrappedXmlOutput` in the model of AWS: GetBucketLocation). The schemas of
  * the SDK lack this trait.
  */
-function writeElements(schema: NormalizedSchema, elements: [name: string, value: unknown][]): string {
+function writeElements(
+  service: RestService,
+  schema: NormalizedSchema,
+  elements: [name: string, value: unknown][],
+): string {
   const [[name, value] = ['', undefined], ...otherElements] = elements;
   const isUnwrapped = otherElements.length === 0 && name === schema.getMergedTraits().xmlName;
-  if (!isUnwrapped || value === undefined) return writeXml(schema, Object.fromEntries(elements));
+  if (!isUnwrapped || value === undefined) return writeXml(service, schema, Object.fromEntries(elements));
   return `${XML_DECLARATION}<${name} xmlns="${XML_NAMESPACES.s3}">${escapeXml(String(value))}</${name}>`;
 }
 
-function writeXml(schema: NormalizedSchema, value: unknown): string {
-  const serializer = createXmlSerializer('s3');
+function writeXml(service: RestService, schema: NormalizedSchema, value: unknown): string {
+  const serializer = createXmlSerializer(service);
   serializer.write(schema, value);
   return escapeControlCharacters(`${XML_DECLARATION}${String(serializer.flush())}`);
 }
@@ -260,22 +281,30 @@ function writeXml(schema: NormalizedSchema, value: unknown): string {
 const escapeControlCharacters = (xml: string): string =>
   xml.replace(/\p{Cc}/gu, (char) => (/[\n\t]/.test(char) ? char : `&#x${char.charCodeAt(0).toString(16)};`));
 
-/** Encodes an error as S3's XML. The server omits the body in a response to HEAD. */
-export function encodeRestError(error: AwsError, requestId: string): EncodedResponse {
-  const elements = Object.entries({
-    Code: error.code,
-    Message: error.message,
-    ...error.fields,
-    RequestId: requestId,
-    HostId: HOST_ID,
-  })
-    .map(([name, text]) => `<${name}>${escapeXml(text)}</${name}>`)
-    .join('');
+/**
+ * Encodes an error as S3's XML. S3 Control has the error in an `ErrorResponse`, as the clients of its model expect
+ * (`noErrorWrapping` is set for S3 only). The server omits the body in a response to HEAD.
+ */
+export function encodeRestError(
+  error: AwsError,
+  requestId: string,
+  service: RestService = 's3',
+): EncodedResponse {
+  const elementsOf = (texts: Record<string, string>) =>
+    Object.entries(texts)
+      .map(([name, text]) => `<${name}>${escapeXml(text)}</${name}>`)
+      .join('');
+  const details = elementsOf({ Code: error.code, Message: error.message, ...error.fields });
+  const ids = elementsOf({ RequestId: requestId, HostId: HOST_ID });
+  const body =
+    service === 's3'
+      ? `<Error>${details}${ids}</Error>`
+      : `<ErrorResponse xmlns="${XML_NAMESPACES[service]}"><Error>${details}</Error>${ids}</ErrorResponse>`;
   return {
     status: error.status,
     // A response without a body has no type of its content.
     headers: { ...(error.status === 304 ? {} : { 'content-type': XML_TYPE }), ...error.headers },
-    body: escapeControlCharacters(`${XML_DECLARATION}<Error>${elements}</Error>`),
+    body: escapeControlCharacters(`${XML_DECLARATION}${body}`),
   };
 }
 

@@ -188,13 +188,13 @@ function createS3DataKey(): DataKey {
   return { plaintext, wrapped: JSON.stringify({ ...ciphertext, data: ciphertext.data.toString('base64') }) };
 }
 
-function unwrapS3DataKey(wrapped: string): Buffer {
+export function unwrapS3DataKey(wrapped: string): Buffer {
   const { iv, tag, data } = JSON.parse(wrapped) as Record<'iv' | 'tag' | 'data', string>;
   return decryptAead(S3_MASTER_KEY, { iv, tag, data: Buffer.from(data, 'base64') });
 }
 
 /** Runs an action and maps errors of KMS to S3: AccessDenied for a denial, otherwise `KMS.` and the code of KMS. */
-function mapKmsErrorsToS3<T>(action: () => T): T {
+export function mapKmsErrorsToS3<T>(action: () => T): T {
   try {
     return action();
   } catch (error) {

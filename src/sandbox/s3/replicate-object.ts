@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ReplicationRule } from '@aws-sdk/client-s3';
-import type { Decision } from '../../iam/types.ts';
+import { accountOfArn } from '../../iam/context.ts';
+import type { Decision, OneOrMany } from '../../iam/types.ts';
 import { bucketArn } from '../../util/arn.ts';
 import { decryptAead, encryptAead } from '../aead.ts';
 import { assumeRole, authorize, bucketPolicyOf, isRestrictedFor } from '../authorize.ts';
@@ -17,7 +18,7 @@ import {
   encryptObject,
   viaServiceOf,
 } from './encryption.ts';
-import { addVersion, findVersion, withDefaultRetention } from './versions.ts';
+import { addReplica, findVersion, type ObjectLock, withDefaultRetention } from './versions.ts';
 
 type ReplicationAttempt = ReplicationState['attempts'][number];
 
@@ -132,32 +133,46 @@ function prepareReplication(
     );
   }
 
-  const authorizeRole: RoleAuthorizer = (action, bucket, key, context = {}) => {
-    if (isRestrictedFor(bucket, role.split(':')[4] ?? '')) return restrictedDecision(bucket);
-    return authorize(
-      store,
-      {
-        principal,
-        action,
-        resource: [bucketArn(bucket.name, bucket.region), ...(key === undefined ? [] : [key])].join('/'),
-        resourceAccount: bucket.owner,
-        context: {
-          'aws:SecureTransport': 'true',
-          'aws:RequestedRegion': bucket.region,
-          's3:ResourceAccount': bucket.owner,
-          ...(bucket === source && key !== undefined
-            ? versionConditionKeysOf(action, version.versionId, version)
-            : {}),
-          ...context,
-        },
-        ...bucketPolicyOf(store, bucket, clock()),
-      },
-      clock(),
-    );
-  };
+  const authorizeRole: RoleAuthorizer = (action, bucket, key, context = {}) =>
+    authorizeServiceRole(store, clock(), principal, action, bucket, key, {
+      ...(bucket === source && key !== undefined
+        ? versionConditionKeysOf(action, version.versionId, version)
+        : {}),
+      ...context,
+    });
   requireAllowed('SrcGetObjectNotPermitted', authorizeRole('s3:GetReplicationConfiguration', source));
   requireAllowed('SrcGetObjectNotPermitted', authorizeRole('s3:ListBucket', source));
   return { role, principal, destination, authorizeRole };
+}
+
+/** Evaluates a request that S3 makes with the session of a role, on a bucket or an object. */
+export function authorizeServiceRole(
+  store: Store,
+  now: number,
+  principal: string,
+  action: string,
+  bucket: BucketState,
+  key?: string,
+  context: Record<string, OneOrMany<string>> = {},
+): Decision {
+  if (isRestrictedFor(bucket, accountOfArn(principal))) return restrictedDecision(bucket);
+  return authorize(
+    store,
+    {
+      principal,
+      action,
+      resource: [bucketArn(bucket.name, bucket.region), ...(key === undefined ? [] : [key])].join('/'),
+      resourceAccount: bucket.owner,
+      context: {
+        'aws:SecureTransport': 'true',
+        'aws:RequestedRegion': bucket.region,
+        's3:ResourceAccount': bucket.owner,
+        ...context,
+      },
+      ...bucketPolicyOf(store, bucket, now),
+    },
+    now,
+  );
 }
 
 const restrictedDecision = ({ name }: BucketState): Decision => ({
@@ -209,7 +224,7 @@ function replicateVersion(
   const { role, principal, destination, authorizeRole } = prepareReplication(source, version, rule, deps);
   if (version.deleteMarker) {
     requireAllowed('DstDelObjNotPermitted', authorizeRole('s3:ReplicateDelete', destination, version.key));
-    addVersion(store, destination, toReplica(version, {}));
+    addReplica(store, destination, toReplica(version, {}));
     return undefined;
   }
 
@@ -270,7 +285,7 @@ function replicateVersion(
     : storeReplica(destination, version, body, keyArn, principal, deps);
 
   const tagFailure = checkTagPermissions(version, authorizeRole, source, destination);
-  addVersion(
+  addReplica(
     store,
     destination,
     toReplica(version, {
@@ -278,6 +293,8 @@ function replicateVersion(
       encryption,
       tags: tagFailure ? new Map() : version.tags,
       ...withDefaultRetention(destination, version, version.modified),
+      // A batch job can replace a replica; the lock of a version can only become longer.
+      ...lockOf(findReplica(destination, version)),
       ...replicaOwnerOf(source, destination, rule),
       ...(rule.Destination?.StorageClass === undefined
         ? {}
@@ -286,6 +303,16 @@ function replicateVersion(
   );
   return tagFailure;
 }
+
+/** Returns the replica of a version in a bucket; undefined if there is none. */
+export const findReplica = ({ objects }: BucketState, { key, versionId }: VersionState) =>
+  objects.get(key)?.find((candidate) => candidate.versionId === versionId);
+
+/** Returns the Object Lock of a version. */
+const lockOf = (version: VersionState | undefined): ObjectLock => ({
+  ...(version?.retention && { retention: version.retention }),
+  ...(version?.legalHold === undefined ? {} : { legalHold: version.legalHold }),
+});
 
 /** Returns the replica of a version. It keeps the version id, time, metadata and ETag of its source. */
 const toReplica = (version: VersionState, overrides: Partial<VersionState>): VersionState => ({

@@ -9,7 +9,7 @@ import type { FaultSettings } from '../faults.ts';
 import type { KeyService } from '../kms/keys.ts';
 import type { BucketState, ReplicationState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
-import { attemptReplication, attemptTagReplication } from './replicate-object.ts';
+import { attemptReplication, attemptTagReplication, findReplica } from './replicate-object.ts';
 import type { ReplicationObserver } from './replication-events.ts';
 import { isArchived } from './storage-classes.ts';
 
@@ -25,6 +25,12 @@ export interface Replicator {
    * rule with replica modification sync.
    */
   enqueueTagChange(bucket: BucketState, version: VersionState): void;
+  /**
+   * Replicates an existing version again, by all rules that select it, for a task of S3 Batch Replication. Synchronous.
+   *
+   * @returns one attempt for each rule; empty if no rule selects the version
+   */
+  replicateExisting(bucket: BucketState, version: VersionState): ReplicationState['attempts'];
   /**
    * Resolves when no job is pending.
    *
@@ -176,6 +182,46 @@ export function createReplicator(options: {
     version.replication = { status: isReplica && status === 'COMPLETED' ? 'REPLICA' : status, attempts };
   }
 
+  /** Replicates a version by one rule, unless the destination has deleted the replica by its version id. */
+  function attemptAgain(
+    bucket: BucketState,
+    version: VersionState,
+    rule: ReplicationRule,
+  ): ReplicationState['attempts'][number] {
+    const { destination, ...attempt } = toPendingAttempt(rule);
+    const wasReplicated = version.replication?.attempts.some(
+      (earlier) => earlier.status === 'COMPLETED' && earlier.destination === destination,
+    );
+    const replicaBucket = store.bucket(destination.split(':::')[1] ?? '');
+    if (!wasReplicated || !replicaBucket || findReplica(replicaBucket, version))
+      return attemptReplication(bucket, version, rule, options);
+    const detail = `${replicaBucket.name} has no version ${version.versionId} of it any more`;
+    return { ...attempt, destination, status: 'FAILED', reason: 'DstObjectHardDeleted', detail };
+  }
+
+  function replicateExisting(bucket: BucketState, version: VersionState): ReplicationState['attempts'] {
+    const rules = selectReplicationRules(bucket, version);
+    if (rules.length === 0) return [];
+    const attempts = rules.map((rule) => attemptAgain(bucket, version, rule));
+    for (const [index, rule] of rules.entries())
+      metrics.recordFailure(bucket, rule, attempts[index]?.status === 'FAILED');
+    const earlierAttempts = (version.replication?.attempts ?? []).filter(
+      ({ status, destination }) =>
+        status === 'COMPLETED' && attempts.every((attempt) => attempt.destination !== destination),
+    );
+    const isReplica = version.replication?.status === 'REPLICA';
+    const status = overallStatusOf(attempts);
+    version.replication = {
+      status: isReplica && status === 'COMPLETED' ? 'REPLICA' : status,
+      attempts: [...earlierAttempts, ...attempts],
+      requested: clock(),
+    };
+    const type = version.deleteMarker ? 'deleteMarker' : 'object';
+    for (const observer of observers) observer.finished({ bucket, version, rules, type }, attempts);
+    store.markObjectChanged(bucket, version.key);
+    return attempts;
+  }
+
   /** Schedules the job of a pending version, and notifies the observers. */
   function scheduleVersion(
     bucket: BucketState,
@@ -216,6 +262,7 @@ export function createReplicator(options: {
       store.markObjectChanged(bucket, version.key);
       scheduleVersion(bucket, version, rules);
     },
+    replicateExisting,
     async waitUntilIdle() {
       if (pendingCount > 0)
         await new Promise<void>((resolve, reject) => void idleWaiters.push({ resolve, reject }));
@@ -289,7 +336,7 @@ const rulesWithIds = (bucket: BucketState, attempts: ReplicationState['attempts'
  * S3 compares priorities only between rules with the same destination. If the rule with the highest priority excludes
  * the version (`isReplicable`), no other rule replicates it to that destination.
  */
-function selectReplicationRules(bucket: BucketState, version: VersionState): ReplicationRule[] {
+export function selectReplicationRules(bucket: BucketState, version: VersionState): ReplicationRule[] {
   const byDestination = new Map<string, ReplicationRule>();
   for (const rule of bucket.replication?.Rules ?? []) {
     if (rule.Status !== 'Enabled' || !matchesRuleFilter(rule, version)) continue;

@@ -32,13 +32,33 @@ export const nextVersionId = (bucket: BucketState): string =>
 
 /** Adds a version as the newest of its key. It replaces a version with the same id, for example `null`. */
 export function addVersion(store: Store, bucket: BucketState, version: VersionState): void {
+  insertVersion(store, bucket, version, () => 0);
+}
+
+/**
+ * Adds a replica among the versions of its key by its time, which is that of its source: the replica of an older version is
+ * not the newest version. It replaces a version with the same id.
+ */
+export function addReplica(store: Store, bucket: BucketState, version: VersionState): void {
+  insertVersion(store, bucket, version, (versions) => {
+    const index = versions.findIndex(({ modified }) => modified <= version.modified);
+    return index < 0 ? versions.length : index;
+  });
+}
+
+function insertVersion(
+  store: Store,
+  bucket: BucketState,
+  version: VersionState,
+  indexOf: (otherVersions: VersionState[]) => number,
+): void {
   const previousVersions = bucket.objects.get(version.key) ?? [];
   const otherVersions = previousVersions.filter((previous) => previous.versionId !== version.versionId);
   for (const previous of previousVersions) {
     if (previous.versionId === version.versionId && previous.blob !== undefined)
       store.removeBlob(previous.blob);
   }
-  bucket.objects.set(version.key, [version, ...otherVersions]);
+  bucket.objects.set(version.key, otherVersions.toSpliced(indexOf(otherVersions), 0, version));
   store.markObjectChanged(bucket, version.key);
 }
 
