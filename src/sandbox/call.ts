@@ -11,7 +11,7 @@ import type { ServiceName } from './protocol/operations.ts';
 import { globalConditionKeysOf, type RequestOrigin } from './request-context.ts';
 import type { EventNotifier } from './s3/event-notifier.ts';
 import type { Replicator } from './s3/replicator.ts';
-import type { JobRunner } from './s3control/job-runner.ts';
+import type { JobRunner } from './s3control/types.ts';
 import type { TopicService } from './sns/topic-service.ts';
 import type { QueueService } from './sqs/queue-service.ts';
 import type { AccountState, SessionState } from './state.ts';

@@ -1,3 +1,4 @@
+import { accountOfArn } from '../../iam/context.ts';
 import { accountRootArn, bucketArn } from '../../util/arn.ts';
 import { bucketPolicyOf, isRestrictedFor } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
@@ -100,6 +101,21 @@ export function checkCallerAccess(
 ): void {
   const decision = authorizeCaller(call, { action, resource, context });
   if (!decision.allowed) throw notAuthorizedError(call, action, resource, decision.reason);
+}
+
+/**
+ * Checks that the caller may pass a role to a service. The caller's identity policies decide about the ARN alone: the role
+ * need not exist. A caller cannot pass a role of another account.
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+ */
+export function checkPassRole(
+  call: Call,
+  roleArn: string,
+  service: string,
+  context: Record<string, string> = {},
+): void {
+  if (accountOfArn(roleArn) !== call.caller.account) throw accessDeniedError();
+  checkCallerAccess(call, 'iam:PassRole', roleArn, { 'iam:PassedToService': service, ...context });
 }
 
 /**

@@ -63,7 +63,7 @@ interface DescribedCall {
 /** Returns the value of a condition key in a request; undefined if the request does not carry it. */
 type ValueOf = (input: ConditionInput, call: DescribedCall) => OneOrMany<string> | undefined;
 
-const MS_PER_DAY = 24 * 60 * 60 * 1000;
+export const MS_PER_DAY = 24 * 60 * 60 * 1000;
 
 /** Values of the keys that come from the input. `conditionKeysOfAction` returns which of them an action has. */
 const VALUES_BY_KEY: Record<string, ValueOf> = {

@@ -45,7 +45,7 @@ export function updateObjectEncryption(
   principal: string,
   now: number,
 ): void {
-  checkKeyArn(keyArn, bucket);
+  requireOwnKeyArn(keyArn, bucket);
   const { algorithm, customerKey } = version.encryption;
   if (algorithm === 'aws:kms:dsse' || customerKey)
     throw invalidRequestError(
@@ -62,7 +62,7 @@ export function updateObjectEncryption(
   store.markObjectChanged(bucket, version.key);
 }
 
-function checkKeyArn(keyArn: string | undefined, { owner }: BucketState): asserts keyArn is string {
+function requireOwnKeyArn(keyArn: string | undefined, { owner }: BucketState): asserts keyArn is string {
   if (!keyArn)
     throw invalidRequestError(
       "Requests that modify an object's encryption type to SSE-KMS require an AWS KMS key Amazon Resource Name (ARN). Modify the request to specify a KMS key ARN, and then try again.",

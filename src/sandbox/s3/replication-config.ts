@@ -1,13 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { ReplicationConfiguration, ReplicationRule } from '@aws-sdk/client-s3';
-import { accountOfArn } from '../../iam/context.ts';
 import { bucketArn } from '../../util/arn.ts';
 import { AwsError, invalidRequestError } from '../aws-error.ts';
-import type { Call, Handlers } from '../call.ts';
+import type { Handlers } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
 import type { Store } from '../store.ts';
-import { checkCallerAccess, getAuthorizedBucket } from './access.ts';
+import { checkPassRole, getAuthorizedBucket } from './access.ts';
 import { bucketSettingRemover, getBucketSetting, markBucketChanged } from './bucket-settings.ts';
 import { isStorageClass } from './storage-classes.ts';
 
@@ -17,7 +16,9 @@ export const replicationHandlers: Handlers = {
     const configuration: ReplicationConfiguration | undefined = input.ReplicationConfiguration;
     if (!configuration) throw malformedXmlError();
     checkReplicationConfiguration(configuration, bucket, call.store);
-    requirePassRole(call, configuration.Role ?? '', bucket);
+    checkPassRole(call, configuration.Role ?? '', 's3.amazonaws.com', {
+      'iam:AssociatedResourceArn': bucketArn(bucket.name, bucket.region),
+    });
     bucket.replication = {
       ...configuration,
       // S3 keeps the document as the caller sent it, and adds an id to a rule without one.
@@ -32,19 +33,6 @@ export const replicationHandlers: Handlers = {
 
   DeleteBucketReplication: bucketSettingRemover('s3:PutReplicationConfiguration', 'replication'),
 };
-
-/**
- * Checks that the caller may pass the role to S3. The caller's identity policies decide about the ARN alone: the role
- * need not exist. A caller cannot pass a role of another account.
- * https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
- */
-function requirePassRole(call: Call, roleArn: string, bucket: BucketState): void {
-  if (accountOfArn(roleArn) !== call.caller.account) throw new AwsError(403, 'AccessDenied', 'Access Denied');
-  checkCallerAccess(call, 'iam:PassRole', roleArn, {
-    'iam:PassedToService': 's3.amazonaws.com',
-    'iam:AssociatedResourceArn': bucketArn(bucket.name, bucket.region),
-  });
-}
 
 const generateRuleId = (): string => randomBytes(24).toString('base64url');
 

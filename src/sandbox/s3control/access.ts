@@ -2,6 +2,7 @@ import { partitionOfRegion } from '../../util/arn.ts';
 import { AwsError } from '../aws-error.ts';
 import { authorizeCaller, type Call, type Handlers } from '../call.ts';
 import { accessDeniedError } from '../s3/access.ts';
+import { MS_PER_DAY } from '../s3/condition-keys.ts';
 import type { JobState } from '../state.ts';
 import { jobKeyOf } from '../store.ts';
 
@@ -95,8 +96,6 @@ export const jobsOf = (call: Call): JobState[] =>
       (job) => job.account === call.caller.account && job.region === call.region && !isForgotten(call, job),
     )
     .reverse();
-
-const MS_PER_DAY = 24 * 60 * 60 * 1000;
 
 const isForgotten = ({ now, faultSettings }: Call, { terminated }: JobState): boolean =>
   terminated !== undefined && terminated + faultSettings.jobHorizonDays * MS_PER_DAY <= now;

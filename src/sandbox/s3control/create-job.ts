@@ -25,7 +25,7 @@ export function checkCreateJob(request: CreateJobRequest): void {
   if (!/^arn:[^:]+:iam::\d{12}:role\/.+$/.test(RoleArn ?? '')) throw badRequestError('RoleArn is not valid');
   checkReport(Report ?? { Enabled: false });
   checkOperation(request);
-  checkTags(request.Tags ?? []);
+  checkJobTags(request.Tags ?? []);
   if ((request.Manifest === undefined) === (request.ManifestGenerator === undefined))
     throw badRequestError('Specify either Manifest or ManifestGenerator');
   if (request.Manifest) throw missingFeatureError('Manifest of s3control:CreateJob');
@@ -42,7 +42,7 @@ export const digestOfRequest = ({ ClientRequestToken: _, ...parameters }: Create
   createHash('sha256').update(JSON.stringify(parameters)).digest('hex');
 
 /** @throws AwsError TooManyTagsException for more than 50 tags, BadRequestException for an invalid tag. */
-export function checkTags(tags: readonly S3Tag[]): void {
+export function checkJobTags(tags: readonly S3Tag[]): void {
   if (tags.length > 50) throw new AwsError(400, 'TooManyTagsException', 'A job can have at most 50 tags');
   for (const { Key, Value } of tags) {
     if (!Key || Value === undefined) throw badRequestError('A tag has a Key and a Value');

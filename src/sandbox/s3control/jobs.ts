@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { CreateJobRequest, JobManifestGenerator, S3Tag } from '@aws-sdk/client-s3-control';
-import { accountOfArn } from '../../iam/context.ts';
 import { AwsError } from '../aws-error.ts';
 import { type Call, type Handlers, pageOf } from '../call.ts';
-import { accessDeniedError, checkCallerAccess } from '../s3/access.ts';
+import { checkPassRole } from '../s3/access.ts';
 import type { JobState } from '../state.ts';
 import { jobKeyOf } from '../store.ts';
 import {
@@ -15,7 +14,7 @@ import {
   SUSPENDED_CAUSE,
   withAccount,
 } from './access.ts';
-import { checkCreateJob, checkLength, checkPriority, checkTags, digestOfRequest } from './create-job.ts';
+import { checkCreateJob, checkJobTags, checkLength, checkPriority, digestOfRequest } from './create-job.ts';
 
 /** Jobs of S3 Batch Operations. */
 export const jobHandlers: Handlers = withAccount({
@@ -23,10 +22,11 @@ export const jobHandlers: Handlers = withAccount({
     checkJobAccess(call, 's3:CreateJob', undefined, {
       's3:RequestJobOperation': Object.keys(input.Operation ?? {})[0] ?? '',
       's3:RequestJobPriority': String(input.Priority),
-      ...requestTagKeysOf(input.Tags),
+      ...jobTagKeysOf(input.Tags),
     });
     checkCreateJob(input);
-    requirePassRole(call, input.RoleArn ?? '');
+    // S3 User Guide, "Granting permissions for S3 Batch Operations": the caller passes the role to the service.
+    checkPassRole(call, input.RoleArn ?? '', 'batchoperations.s3.amazonaws.com');
     const requestDigest = digestOfRequest(input);
     const earlierJob = jobsOf(call).find(({ token }) => token === input.ClientRequestToken);
     if (earlierJob && earlierJob.requestDigest !== requestDigest)
@@ -37,7 +37,7 @@ export const jobHandlers: Handlers = withAccount({
       );
     if (earlierJob && call.faultSettings.repeatedJobToken === 'sameJob') return { JobId: earlierJob.id };
     const job = toJob(call, input, requestDigest);
-    if (job.tags.size > 0) checkJobAccess(call, 's3:PutJobTagging', job, requestTagKeysOf(input.Tags));
+    if (job.tags.size > 0) checkJobAccess(call, 's3:PutJobTagging', job, jobTagKeysOf(input.Tags));
     call.store.jobs.set(jobKeyOf(job), job);
     call.store.markJobChanged(job);
     call.jobRunner.run(job);
@@ -110,9 +110,9 @@ export const jobHandlers: Handlers = withAccount({
   }),
 
   PutJobTagging(call, { JobId, Tags = [] }) {
-    const job = getJob(call, JobId, requestTagKeysOf(Tags));
-    checkTags(Tags);
-    job.tags = toTagMap(Tags);
+    const job = getJob(call, JobId, jobTagKeysOf(Tags));
+    checkJobTags(Tags);
+    job.tags = toJobTags(Tags);
     call.store.markJobChanged(job);
     return {};
   },
@@ -128,25 +128,16 @@ export const jobHandlers: Handlers = withAccount({
 /** States in which a job can be cancelled: those before its end, except those that lead to it. */
 const CANCELLABLE: ReadonlySet<string> = new Set(['New', 'Preparing', 'Suspended', 'Ready', 'Active']);
 
-const toTagMap = (tags: readonly S3Tag[] = []): Map<string, string> =>
+const toJobTags = (tags: readonly S3Tag[] = []): Map<string, string> =>
   new Map(tags.map(({ Key = '', Value = '' }) => [Key, Value]));
 
-const requestTagKeysOf = (tags: readonly S3Tag[] = []): Record<string, string | string[]> =>
+const jobTagKeysOf = (tags: readonly S3Tag[] = []): Record<string, string | string[]> =>
   tags.length === 0
     ? {}
     : {
         'aws:TagKeys': tags.map(({ Key = '' }) => Key),
         ...Object.fromEntries(tags.map(({ Key, Value = '' }) => [`aws:RequestTag/${Key}`, Value])),
       };
-
-/** S3 User Guide, "Granting permissions for S3 Batch Operations": the caller passes the role to the service. */
-function requirePassRole(call: Call, roleArn: string): void {
-  if (accountOfArn(roleArn) !== call.caller.account)
-    throw accessDeniedError('Cross-account pass role is not allowed');
-  checkCallerAccess(call, 'iam:PassRole', roleArn, {
-    'iam:PassedToService': 'batchoperations.s3.amazonaws.com',
-  });
-}
 
 function toJob(call: Call, input: CreateJobRequest, requestDigest: string): JobState {
   const { Operation = {}, ManifestGenerator, Report, Priority = 0, Description } = input;
@@ -163,7 +154,7 @@ function toJob(call: Call, input: CreateJobRequest, requestDigest: string): JobS
     confirmationRequired: input.ConfirmationRequired === true,
     token: input.ClientRequestToken ?? '',
     requestDigest,
-    tags: toTagMap(input.Tags),
+    tags: toJobTags(input.Tags),
     created: call.now,
     status: 'New',
     statusSince: call.now,

@@ -29,8 +29,8 @@ function createVersionFilter(
   bucket: BucketState,
   filter: JobManifestGeneratorFilter,
 ): (version: VersionState) => boolean {
-  const after = timeOf(filter.CreatedAfter) ?? Number.NEGATIVE_INFINITY;
-  const before = timeOf(filter.CreatedBefore) ?? Number.POSITIVE_INFINITY;
+  const after = filterTimeOf(filter.CreatedAfter) ?? Number.NEGATIVE_INFINITY;
+  const before = filterTimeOf(filter.CreatedBefore) ?? Number.POSITIVE_INFINITY;
   const { MatchAnyPrefix, MatchAnySuffix, MatchAnySubstring } = filter.KeyNameConstraint ?? {};
   const minSize = filter.ObjectSizeGreaterThanBytes ?? -1;
   const maxSize = filter.ObjectSizeLessThanBytes ?? Number.POSITIVE_INFINITY;
@@ -56,7 +56,7 @@ const isEligible = (bucket: BucketState, version: VersionState): boolean =>
   selectReplicationRules(bucket, version).length > 0;
 
 /** Returns a time in milliseconds. The folder store returns the dates of a job as text. */
-const timeOf = (date: Date | string | undefined): number | undefined =>
+const filterTimeOf = (date: Date | string | undefined): number | undefined =>
   date === undefined ? undefined : new Date(date).getTime();
 
 function matchesEncryption(

@@ -88,7 +88,7 @@ export function writeReport(deps: TaskDeps, job: JobState): string | undefined {
   return undefined;
 }
 
-/** Stores a file of a report. S3 encrypts it with SSE-S3, whatever the default of the bucket is. */
+/** Stores a file of a report. S3 encrypts it with SSE-S3, also if the bucket has another default. */
 function storeReportFile(
   { store, keyService, replicator, clock }: TaskDeps,
   bucket: BucketState,
