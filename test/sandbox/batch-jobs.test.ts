@@ -3,9 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { CloudTrailClient, LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
 import { CreateRoleCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Sandbox, SandboxOptions } from '../../src/sandbox/server.ts';
 import type { VersionState } from '../../src/sandbox/state.ts';
 import { type TestEnv, testEnv } from '../support/env.ts';
@@ -38,18 +39,11 @@ const BATCH_POLICY = [
 ];
 
 let env: TestEnv;
-let now: number;
-
-/** Disposes of the sandbox after each test. */
-function startForEach(): void {
-  beforeEach(() => {
-    now = NOON;
-  });
-  afterEach(() => env[Symbol.asyncDispose]());
-}
+let now = NOON;
 
 /** Starts the sandbox with an applied pair, a role for batch jobs and a bucket for their reports. */
 async function start(options: SandboxOptions = {}): Promise<void> {
+  now = NOON;
   env = await testEnv(undefined, { clock: () => now, ...options });
   await env.reconcile();
   await callS3(env.sandbox.endpoint, 'PUT', `/${REPORTS}`);
@@ -171,7 +165,7 @@ function addCopies(key: string, count: number): void {
 }
 
 describe('S3 Batch Replication', () => {
-  startForEach();
+  afterEach(() => env[Symbol.asyncDispose]());
 
   test('existing and failed objects: replicates all versions, delete markers apart, as the replication role', async () => {
     await start();
@@ -387,7 +381,7 @@ describe('S3 Batch Replication', () => {
 });
 
 describe('job statuses', () => {
-  startForEach();
+  afterEach(() => env[Symbol.asyncDispose]());
 
   const CONFIRMED = '<ConfirmationRequired>true</ConfirmationRequired>';
 
@@ -462,7 +456,7 @@ describe('job statuses', () => {
 });
 
 describe('jobs', () => {
-  startForEach();
+  afterEach(() => env[Symbol.asyncDispose]());
 
   test('a repeated token: the same job for the same request, IdempotencyException for another one', async () => {
     await start();
@@ -564,8 +558,103 @@ describe('requests that S3 Control rejects', () => {
   });
 });
 
+describe('permissions of the caller, and CloudTrail', () => {
+  const JOB_ARN = `arn:aws:s3:us-east-1:${ACCOUNT}:job/`;
+  const SESSION = 'ASIADEPLOYER';
+
+  beforeAll(async () => {
+    await start();
+    await env.client.send(
+      EAST,
+      new CreateRoleCommand({ RoleName: 'deployer', AssumeRolePolicyDocument: trustOf('batchoperations') }),
+    );
+    env.sandbox.store.account(ACCOUNT).sessions.set(SESSION, {
+      accessKeyId: SESSION,
+      roleName: 'deployer',
+      sessionName: 'ci',
+      expires: Number.POSITIVE_INFINITY,
+      transitiveTags: [],
+    });
+  });
+  afterAll(() => env[Symbol.asyncDispose]());
+
+  const asDeployer = async (statements: object[], method: string, target: string, body?: string) => {
+    await setBatchPolicy([{ Action: 's3:ListAllMyBuckets', Resource: '*' }, ...statements], 'deployer');
+    return callS3(env.sandbox.endpoint, method, `/v20180820${target}`, {
+      account: SESSION,
+      headers: { 'x-amz-account-id': ACCOUNT },
+      ...(body === undefined ? {} : { body }),
+    });
+  };
+
+  const CREATE = { Action: 's3:CreateJob', Resource: '*' };
+  const PASS = {
+    Action: 'iam:PassRole',
+    Resource: BATCH_ROLE,
+    Condition: { StringEquals: { 'iam:PassedToService': 'batchoperations.s3.amazonaws.com' } },
+  };
+  const TAGS = '<Tags><member><Key>replikey:spec</Key><Value>tax</Value></member></Tags>';
+
+  test.each<[name: string, statements: object[], action: string]>([
+    // re:Post QUWNaJ_FVeTGq5y69T2_gsLw: CreateJob has no resource.
+    ['s3:CreateJob on jobs only', [{ ...CREATE, Resource: `${JOB_ARN}*` }, PASS], 's3:CreateJob'],
+    ['no iam:PassRole', [CREATE], 'iam:PassRole'],
+    [
+      'iam:PassRole to S3 itself',
+      [CREATE, { ...PASS, Condition: { StringEquals: { 'iam:PassedToService': 's3.amazonaws.com' } } }],
+      'iam:PassRole',
+    ],
+    ['no s3:PutJobTagging for its tags', [CREATE, PASS], 's3:PutJobTagging'],
+  ])('CreateJob with %s: AccessDenied', async (_, statements, action) => {
+    const response = await asDeployer(statements, 'POST', '/jobs', jobOf({ extra: TAGS }));
+    expect(response).toMatchObject({ status: 403, code: 'AccessDenied' });
+    expect(response.message).toContain(`is not authorized to perform: ${action}`);
+  });
+
+  test('the actions on jobs: each needs its permission on the ARN of the job', async () => {
+    const tagging = { Action: 's3:PutJobTagging', Resource: `${JOB_ARN}*` };
+    const created = await asDeployer([CREATE, PASS, tagging], 'POST', '/jobs', jobOf({ extra: TAGS }));
+    expect(created).toMatchObject({ status: 200 });
+    const id = textOf(created, 'JobId') ?? '';
+    await env.sandbox.waitForJobs();
+    for (const [Action, method, target] of [
+      ['s3:DescribeJob', 'GET', `/jobs/${id}`],
+      ['s3:GetJobTagging', 'GET', `/jobs/${id}/tagging`],
+      ['s3:DeleteJobTagging', 'DELETE', `/jobs/${id}/tagging`],
+    ] as const) {
+      const request = (Resource: string) => asDeployer([{ Action, Resource }], method, target);
+      expect(await request(`${JOB_ARN}another`), Action).toMatchObject({ status: 403 });
+      expect(await request(`${JOB_ARN}${id}`), Action).toMatchObject({ status: 200 });
+    }
+    expect(await asDeployer([{ Action: 's3:ListJobs', Resource: '*' }], 'GET', '/jobs')).toMatchObject({
+      status: 200,
+    });
+  });
+
+  test('CloudTrail: has an event of S3 for each change of a job', async () => {
+    const id = await runJob({ token: 'trail', extra: '<ConfirmationRequired>true</ConfirmationRequired>' });
+    await setStatus(id, 'Cancelled');
+    const events = await lookUpEvents();
+    // S3 User Guide, "Amazon S3 CloudTrail events": CreateJob and UpdateJobStatus are management events.
+    expect(events).toEqual(
+      expect.arrayContaining(['s3.amazonaws.com CreateJob', 's3.amazonaws.com UpdateJobStatus']),
+    );
+    expect(events.join()).not.toContain('DescribeJob');
+  });
+
+  async function lookUpEvents(): Promise<string[]> {
+    const client = new CloudTrailClient({
+      endpoint: env.sandbox.endpoint,
+      region: 'us-east-1',
+      credentials: { accessKeyId: ACCOUNT, secretAccessKey: 'test' },
+    });
+    const { Events = [] } = await client.send(new LookupEventsCommand({}));
+    return Events.map(({ EventSource, EventName }) => `${EventSource} ${EventName}`);
+  }
+});
+
 describe('restarts and clients', () => {
-  startForEach();
+  afterEach(() => env[Symbol.asyncDispose]());
 
   test('a restart: continues a job that was interrupted, and keeps the dates of its filter', async () => {
     const state = await mkdtemp(path.join(tmpdir(), 'replikey-jobs-'));
@@ -614,7 +703,7 @@ from awscli.clidriver import main
 sys.exit(main())
 `;
 
-  test.skipIf(awscli.missing)('AWS CLI: creates, lists, describes and tags a job', async () => {
+  test.skipIf(awscli.missing)('AWS CLI: creates, lists and describes a job', async () => {
     await start({ clock: Date.now });
     await putExisting('Tax/a.pdf');
     const aws = async (...args: string[]) => {
@@ -660,10 +749,6 @@ sys.exit(main())
       Operation: { S3ReplicateObject: {} },
       ManifestGenerator: generator,
       ProgressSummary: { TotalNumberOfTasks: 1, NumberOfTasksSucceeded: 1, NumberOfTasksFailed: 0 },
-    });
-    await aws('put-job-tagging', '--job-id', JobId, '--tags', 'Key=team,Value=tax');
-    expect(await aws('get-job-tagging', '--job-id', JobId)).toEqual({
-      Tags: [{ Key: 'team', Value: 'tax' }],
     });
     expect(await aws('list-jobs')).toMatchObject({ Jobs: [{ JobId, Operation: 'S3ReplicateObject' }] });
   });

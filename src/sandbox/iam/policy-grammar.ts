@@ -185,6 +185,12 @@ const IAM_PATHS = [
   'access-report/',
 ];
 
+/**
+ * Resources of S3 with a Region in their ARN (Service Authorization Reference, "Resource types defined by Amazon S3").
+ */
+const REGIONAL_S3_RESOURCE =
+  /^(?:accesspoint|job|storage-lens|storage-lens-group|access-grants|async-request)\//;
+
 function resourceProblem(resource: string, partition: string): string | undefined {
   if (resource === '*') return undefined;
   const [, arnPartition, service, region = '', account, ...rest] = resource.split(':');
@@ -199,7 +205,7 @@ function resourceProblem(resource: string, partition: string): string | undefine
   const id = rest.join(':');
   const hasRegion = account !== undefined && region !== '';
   if (service === 'iam' && hasRegion) return `IAM resource ${resource} cannot contain region information.`;
-  if (service === 's3' && hasRegion && !id.startsWith('accesspoint/'))
+  if (service === 's3' && hasRegion && !REGIONAL_S3_RESOURCE.test(id))
     return `Resource ${resource} can not contain region information.`;
   if (service === 'iam' && id !== '*' && !IAM_PATHS.some((path) => id.startsWith(path)))
     return `IAM resource path must either be "*" or start with ${IAM_PATHS.join(', ')}.`;
