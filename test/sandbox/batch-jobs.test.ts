@@ -13,7 +13,16 @@ import { type TestEnv, testEnv } from '../support/env.ts';
 import { pythonEnvironment } from '../support/python.ts';
 import { callCloudWatch, callS3, type RawResponse } from '../support/raw-aws.ts';
 import { createRawClient, elementsOf } from './raw-request.ts';
-import { changeRolePolicy, changeRules, EAST, put, REPLICA, SOURCE, versionOf } from './support.ts';
+import {
+  changeRolePolicy,
+  changeRules,
+  createFullDisk,
+  EAST,
+  put,
+  REPLICA,
+  SOURCE,
+  versionOf,
+} from './support.ts';
 
 /**
  * S3 Batch Operations over raw HTTP. The expected values are those of the S3 User Guide: "Configuring an IAM role for S3 Batch
@@ -155,19 +164,23 @@ async function readReport(id: string, sandbox: Sandbox = env.sandbox): Promise<M
 }
 
 /** Adds copies of an existing object under other keys, as if they had never been replicated. */
-function addCopies(key: string, count: number): void {
-  const bucket = env.sandbox.store.bucket(SOURCE);
+async function addCopies(key: string, count: number): Promise<void> {
+  const { store } = env.sandbox;
+  const bucket = store.bucket(SOURCE);
+  if (!bucket) return;
   const { replication: _, ...version } = versionOf(env.sandbox, SOURCE, key) as VersionState;
   for (let index = 0; index < count; index += 1) {
     const copy = { ...version, key: `Tax/copies/${index}` };
-    bucket?.objects.set(copy.key, [copy]);
+    bucket.objects.set(copy.key, [copy]);
+    store.markObjectChanged(bucket, copy.key);
   }
+  await store.flush();
 }
 
 describe('S3 Batch Replication', () => {
   afterEach(() => env[Symbol.asyncDispose]());
 
-  test('existing and failed objects: replicates all versions, delete markers apart, as the replication role', async () => {
+  test('existing and failed objects: replicates all versions in their order, as the replication role', async () => {
     await start();
     await putExisting('Tax/a.pdf', 'Tax/a.pdf', 'Tax/b c.pdf', 'Other/x.pdf');
     await changeRolePolicy(env.client, (statements) => {
@@ -370,7 +383,7 @@ describe('S3 Batch Replication', () => {
   test('more than 50 % of failed tasks: fails the job after 1,000 tasks', async () => {
     await start();
     await putExisting('Tax/a.pdf');
-    addCopies('Tax/a.pdf', 1_200);
+    await addCopies('Tax/a.pdf', 1_200);
     await setBatchPolicy(BATCH_POLICY.slice(1));
     const id = await runJob();
     const { status, tasks } = await describeJob(id);
@@ -437,6 +450,28 @@ describe('job statuses', () => {
     await env.sandbox.waitForJobs();
     expect(await describeJob(id)).toMatchObject({ status: 'Cancelled', tasks: [1, 0, 0] });
     expect(await readReport(id)).toEqual(new Map());
+  });
+
+  test('an active job that is cancelled: ends as Cancelled, with a report of the tasks that ran', async () => {
+    await start();
+    await putExisting('Tax/a.pdf');
+    env.sandbox.faultSettings.jobStateMs = MINUTE;
+    const id = textOf(await create(), 'JobId') ?? '';
+    for (let step = 0; step < 3; step += 1) {
+      await env.sandbox.waitForJobs();
+      now += MINUTE;
+      await describeJob(id);
+    }
+    await env.sandbox.waitForJobs();
+    expect(await describeJob(id)).toMatchObject({ status: 'Active', tasks: [1, 1, 0] });
+    const reason = 'statusUpdateReason=wrong%20bucket';
+    const cancelled = await control('POST', `/jobs/${id}/status?requestedJobStatus=Cancelled&${reason}`);
+    expect(textOf(cancelled, 'Status')).toBe('Cancelling');
+    now += MINUTE;
+    expect(await describeJob(id)).toMatchObject({ status: 'Cancelled', tasks: [1, 1, 0] });
+    expect(textOf(await control('GET', `/jobs/${id}`), 'StatusUpdateReason')).toBe('wrong bucket');
+    // User Guide: a report is generated for jobs that "have completed, failed, or been canceled".
+    expect([...(await readReport(id)).keys()]).toEqual([expect.stringMatching(/\.csv$/), 'manifest.json']);
   });
 
   test('jobHorizonDays and jobPropagationMs: NoSuchJobException', async () => {
@@ -656,17 +691,39 @@ describe('permissions of the caller, and CloudTrail', () => {
 describe('restarts and clients', () => {
   afterEach(() => env[Symbol.asyncDispose]());
 
+  test('a full disk: the job tries again, and runs each task once', async () => {
+    const state = await mkdtemp(path.join(tmpdir(), 'replikey-jobs-'));
+    try {
+      let isFull = false;
+      const errors: string[] = [];
+      const fileSystem = createFullDisk(() => isFull);
+      await start({ state, storeOptions: { fileSystem }, onError: (message) => errors.push(message) });
+      await putExisting('Tax/a.pdf');
+      await addCopies('Tax/a.pdf', 300);
+      const id = await runJob({ extra: '<ConfirmationRequired>true</ConfirmationRequired>' });
+      await setStatus(id, 'Ready');
+      isFull = true;
+      await expect.poll(() => errors.length, { interval: 1 }).toBeGreaterThan(0);
+      expect(errors[0]).toMatch(/^cannot save the batch job .+: ENOSPC: .*; the sandbox tries again in 1 s$/);
+      isFull = false;
+      await expect
+        .poll(async () => (await describeJob(id)).status, { interval: 10, timeout: 10_000 })
+        .toBe('Complete');
+      expect((await describeJob(id)).tasks).toEqual([301, 301, 0]);
+      expect(env.sandbox.store.bucket(REPLICA)?.objects.size).toBe(301);
+      const rows = [...(await readReport(id))].find(([name]) => name.endsWith('.csv'))?.[1] ?? '';
+      expect(rows.trimEnd().split('\n')).toHaveLength(301);
+    } finally {
+      await rm(state, { recursive: true, force: true });
+    }
+  });
+
   test('a restart: continues a job that was interrupted, and keeps the dates of its filter', async () => {
     const state = await mkdtemp(path.join(tmpdir(), 'replikey-jobs-'));
     try {
       await start({ state });
       await putExisting('Tax/a.pdf');
-      addCopies('Tax/a.pdf', 300);
-      for (const key of env.sandbox.store.bucket(SOURCE)?.objects.keys() ?? []) {
-        const bucket = env.sandbox.store.bucket(SOURCE);
-        if (bucket) env.sandbox.store.markObjectChanged(bucket, key);
-      }
-      await env.sandbox.store.flush();
+      await addCopies('Tax/a.pdf', 300);
       const filter =
         '<EligibleForReplication>true</EligibleForReplication><CreatedAfter>2026-11-30T00:00:00Z</CreatedAfter>';
       const id = textOf(await create({ filter }), 'JobId') ?? '';

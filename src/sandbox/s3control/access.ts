@@ -95,7 +95,9 @@ export const jobsOf = (call: Call): JobState[] =>
     .filter(
       (job) => job.account === call.caller.account && job.region === call.region && !isForgotten(call, job),
     )
-    .reverse();
+    .reverse()
+    // After a restart, the jobs are in the order in which they were saved.
+    .sort((a, b) => b.created - a.created);
 
 const isForgotten = ({ now, faultSettings }: Call, { terminated }: JobState): boolean =>
   terminated !== undefined && terminated + faultSettings.jobHorizonDays * MS_PER_DAY <= now;

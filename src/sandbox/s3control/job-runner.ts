@@ -72,7 +72,7 @@ export function createJobRunner(
         await store.flush().catch(async (error: unknown) => {
           // The store has undone what the job did last, together with its progress.
           onError(
-            `cannot save the batch job ${job.id}: ${(error as Error).message}; the sandbox tries again`,
+            `cannot save the batch job ${job.id}: ${(error as Error).message}; the sandbox tries again in ${RETRY_MS / 1000} s`,
           );
           await sleep(key, RETRY_MS);
         });
