@@ -12,17 +12,9 @@ import type { VersionState } from '../../src/sandbox/state.ts';
 import { type TestEnv, testEnv } from '../support/env.ts';
 import { pythonEnvironment } from '../support/python.ts';
 import { callCloudWatch, callS3, type RawResponse } from '../support/raw-aws.ts';
+import { createFullDisk } from './full-disk.ts';
 import { createRawClient, elementsOf } from './raw-request.ts';
-import {
-  changeRolePolicy,
-  changeRules,
-  createFullDisk,
-  EAST,
-  put,
-  REPLICA,
-  SOURCE,
-  versionOf,
-} from './support.ts';
+import { changeRolePolicy, changeRules, EAST, put, REPLICA, SOURCE, versionOf } from './support.ts';
 
 /**
  * S3 Batch Operations over raw HTTP. The expected values are those of the S3 User Guide: "Configuring an IAM role for S3 Batch

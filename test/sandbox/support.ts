@@ -1,4 +1,3 @@
-import { open, rename, rm } from 'node:fs/promises';
 import { GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { DescribeKeyCommand, GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import {
@@ -11,7 +10,6 @@ import {
 import { type AwsClient, createAwsClient } from '../../src/aws/client.ts';
 import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 import type { Policy, Statement } from '../../src/iam/types.ts';
-import type { FileSystem } from '../../src/sandbox/journal.ts';
 import type { Sandbox } from '../../src/sandbox/server.ts';
 import type { VersionState } from '../../src/sandbox/state.ts';
 
@@ -98,26 +96,4 @@ export async function changeRules(
   );
   const ReplicationConfiguration = { Role: current?.Role, Rules: change(current?.Rules ?? []) };
   await client.send(EAST, new PutBucketReplicationCommand({ Bucket: SOURCE, ReplicationConfiguration }));
-}
-
-/** Returns functions that fail as on a full disk while `isFull` returns true. */
-export function createFullDisk(isFull: () => boolean): FileSystem {
-  const check = () => {
-    if (isFull())
-      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { syscall: 'write' });
-  };
-  return {
-    async open(...args) {
-      const handle = await open(...args);
-      const write = handle.write.bind(handle) as (...args: unknown[]) => Promise<unknown>;
-      return Object.assign(handle, {
-        async write(...args: unknown[]) {
-          check();
-          return write(...args);
-        },
-      }) as typeof handle;
-    },
-    rename,
-    rm,
-  };
 }
