@@ -1,4 +1,13 @@
-export type Service = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail' | 'cloudwatch' | 'sqs' | 'sns';
+export type Service =
+  | 's3'
+  | 's3control'
+  | 'iam'
+  | 'kms'
+  | 'sts'
+  | 'cloudtrail'
+  | 'cloudwatch'
+  | 'sqs'
+  | 'sns';
 
 /** The schema of an SDK command: type mark, namespace, name, traits, input schema and output schema. */
 export type OperationSchema = readonly [number, string, string, unknown, unknown, unknown];
@@ -57,6 +66,7 @@ const VERSIONED_ACTIONS: ReadonlySet<string> = new Set(['GetObject', 'DeleteObje
 
 /** Returns the IAM action that a call requires: `s3:PutReplicationConfiguration` for PutBucketReplication. */
 export function requiredAction(service: Service, operation: string, input: unknown): string {
+  if (service === 's3control') return `s3:${operation}`;
   if (service !== 's3') return `${service}:${operation}`;
   const action = S3_ACTIONS[operation] ?? operation;
   const hasVersion = (input as { VersionId?: string } | undefined)?.VersionId !== undefined;

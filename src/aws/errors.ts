@@ -33,6 +33,7 @@ const ERROR_CLASSES: Record<string, ErrorClass> = {
   InternalError: 'transient',
   InternalFailure: 'transient',
   InternalServerError: 'transient',
+  InternalServiceException: 'transient',
   ServiceUnavailable: 'transient',
   ServiceFailureException: 'transient',
   ServiceFailure: 'transient',

@@ -60,4 +60,8 @@ export function isRetryable(error: unknown, operation: string): boolean {
   return errorClass === 'throttle' || errorClass === 'conflict';
 }
 
-const NON_IDEMPOTENT: ReadonlySet<string> = new Set(['CreateKey']);
+/**
+ * CreateJob has a token, but AWS does not document for how long it is remembered, or that the response names the first
+ * job.
+ */
+const NON_IDEMPOTENT: ReadonlySet<string> = new Set(['CreateKey', 'CreateJob']);

@@ -88,8 +88,9 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
           ...(connection.endpoint === undefined ? {} : { endpoint: connection.endpoint }),
           ...(service === 's3' && hasCustomEndpoint(connection) ? { forcePathStyle: true } : {}),
         });
+        const config = client.config as unknown as SdkConfig;
         return {
-          send: createTransport(client.config as unknown as SdkConfig, {
+          send: createTransport(service === 's3control' ? withoutAccountHosts(config) : config, {
             onResponse({ date }, url) {
               serverClock.set(date);
               reachability.recordResponse(url);
@@ -120,6 +121,7 @@ const CLIENT_CLASSES = { s3: S3Client, iam: IAMClient, kms: KMSClient, sts: STSC
 /** Clients that most runs never use. Each is a chunk of the bundle of its own, which the first call loads. */
 const LAZY_CLIENT_CLASSES = {
   cloudtrail: async () => (await import('@aws-sdk/client-cloudtrail')).CloudTrailClient,
+  s3control: async () => (await import('@aws-sdk/client-s3-control')).S3ControlClient,
   cloudwatch: async () => (await import('@aws-sdk/client-cloudwatch')).CloudWatchClient,
   sqs: async () => (await import('@aws-sdk/client-sqs')).SQSClient,
   sns: async () => (await import('@aws-sdk/client-sns')).SNSClient,
@@ -241,6 +243,21 @@ async function configuredEndpoint({ endpoint }: Connection): Promise<Endpoint> {
 function isAwsHost(hostname: string): boolean {
   const region = hostname.split('.').reverse().find(isListedRegion) ?? 'us-east-1';
   return dnsSuffixesOf(region).some((suffix) => hostname.endsWith(`.${suffix}`));
+}
+
+/**
+ * Returns the configuration of a client of S3 Control that calls a custom endpoint by its own host. The SDK puts the
+ * account before every host, which only AWS resolves: `111122223333.127.0.0.1` is no valid host. The account is also a
+ * header of the request.
+ */
+export function withoutAccountHosts(config: SdkConfig): SdkConfig {
+  const endpointProvider: SdkConfig['endpointProvider'] = (parameters, context) => {
+    const { Endpoint } = parameters;
+    if (Endpoint === undefined || endpointName(new URL(Endpoint)) === 'aws')
+      return config.endpointProvider(parameters, context);
+    return { url: new URL(Endpoint) };
+  };
+  return Object.create(config, { endpointProvider: { value: endpointProvider } });
 }
 
 /** Returns `aws` for an endpoint of AWS, and otherwise its URL without user name and password. */

@@ -19,6 +19,8 @@ export interface SdkConfig {
   serviceId: string;
   defaultSigningName: string;
   region(): Promise<string>;
+  /** Evaluates the endpoint rules of the service. */
+  endpointProvider(parameters: { Endpoint?: string }, context?: object): { url: URL };
   /** The authentication schemes that the client supports. */
   httpAuthSchemes: readonly { schemeId: string }[];
   credentials(): Promise<object>;

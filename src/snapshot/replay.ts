@@ -89,6 +89,7 @@ const LISTINGS_BY_SERVICE: Record<Service, Listing | undefined> = {
     requestedName: ({ KeyId }) => (String(KeyId).startsWith('alias/') ? KeyId : undefined),
     notFoundError: { name: 'NotFoundException', message: 'The alias is not found.', status: 400 },
   },
+  s3control: undefined,
   sts: undefined,
   cloudtrail: undefined,
   cloudwatch: undefined,

@@ -3,11 +3,13 @@ import * as cloudwatch from '@aws-sdk/client-cloudwatch';
 import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
+import * as s3control from '@aws-sdk/client-s3-control';
 import * as sns from '@aws-sdk/client-sns';
 import * as sqs from '@aws-sdk/client-sqs';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { describe, expect, test } from 'vitest';
 import type { Service } from '../../src/aws/command.ts';
+import { withoutAccountHosts } from '../../src/aws/sdk-clients.ts';
 import { createTransport, type SdkConfig } from '../../src/aws/transport.ts';
 import { files, folderOf, imports, sourceTextOf } from '../support/imports.ts';
 
@@ -18,6 +20,8 @@ import { files, folderOf, imports, sourceTextOf } from '../support/imports.ts';
 
 const Bucket = 'acme-tax';
 const ExpectedBucketOwner = '111122223333';
+const AccountId = '111122223333';
+const JobId = '01234567-89ab-cdef-0123-456789abcdef';
 const RoleName = 'acme/ü role';
 const KeyId = 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
 const Key = 'Tax/2027 ü+&.pdf';
@@ -131,6 +135,49 @@ const COMMANDS: Record<Service, (() => object)[]> = {
         Bucket,
         ExpectedBucketOwner,
         PublicAccessBlockConfiguration: { BlockPublicAcls: true },
+      }),
+  ],
+  s3control: [
+    () =>
+      new s3control.CreateJobCommand({
+        AccountId,
+        ConfirmationRequired: true,
+        Operation: { S3ReplicateObject: {} },
+        Report: {
+          Enabled: true,
+          Bucket: 'arn:aws:s3:::acme-reports',
+          Prefix: 'replikey/ü',
+          Format: 'Report_CSV_20180820',
+          ReportScope: 'FailedTasksOnly',
+        },
+        ClientRequestToken: '0123456789abcdef',
+        Description: 'replikey backfill tax 0123456789abcdef',
+        Priority: 10,
+        RoleArn: 'arn:aws:iam::111122223333:role/replikey-batch-acme-tax',
+        Tags: [{ Key: 'replikey:spec', Value: 'tax' }],
+        ManifestGenerator: {
+          S3JobManifestGenerator: {
+            ExpectedBucketOwner,
+            SourceBucket: 'arn:aws:s3:::acme-tax',
+            EnableManifestOutput: false,
+            Filter: {
+              EligibleForReplication: true,
+              ObjectReplicationStatuses: ['NONE', 'FAILED'],
+              CreatedBefore: new Date(1_700_000_000_000),
+              CreatedAfter: new Date(1_600_000_000_000),
+              KeyNameConstraint: { MatchAnyPrefix: ['Tax/ü&'] },
+            },
+          },
+        },
+      }),
+    () => new s3control.DescribeJobCommand({ AccountId, JobId }),
+    () => new s3control.ListJobsCommand({ AccountId, MaxResults: 1_000, NextToken: 't=' }),
+    () =>
+      new s3control.UpdateJobStatusCommand({
+        AccountId,
+        JobId,
+        RequestedJobStatus: 'Ready',
+        StatusUpdateReason: 'approved ü',
       }),
   ],
   iam: [
@@ -284,6 +331,7 @@ interface Client {
 
 const CLIENT_CLASSES = {
   s3: s3.S3Client,
+  s3control: s3control.S3ControlClient,
   iam: iam.IAMClient,
   kms: kms.KMSClient,
   sts: STSClient,
@@ -366,20 +414,48 @@ const operations = Object.entries(COMMANDS).flatMap(([service, commands]) =>
   ),
 );
 
-describe.each<[string, object]>([
+describe.each<[string, { endpoint?: string; [option: string]: unknown }]>([
   ['the endpoint of the Region', {}],
   ['a FIPS endpoint', { useFipsEndpoint: true, region: 'us-east-2' }],
   ['a dual-stack endpoint', { useDualstackEndpoint: true }],
   ['a custom endpoint', { endpoint: 'http://127.0.0.1:4566/base', forcePathStyle: true }],
 ])('transport: sends the request of client.send to %s', (_, options) => {
   test.each(operations)('%s (%s)', async (_operation, service, createCommand) => {
-    const expected = await requestThrough(service, options, (client) => client.send(createCommand()));
-    const actual = await requestThrough(service, options, (client) =>
-      createTransport(client.config as SdkConfig)(createCommand()),
+    const { endpoint } = options;
+    // The SDK cannot call S3 Control at an IP address: it puts the account before the host.
+    const accountHosts = service === 's3control' &&
+      endpoint !== undefined && { endpointProvider: () => ({ url: new URL(endpoint) }) };
+    const expected = await requestThrough(service, { ...options, ...accountHosts }, (client) =>
+      client.send(createCommand()),
     );
+    const actual = await requestThrough(service, options, (client) => {
+      const config = client.config as SdkConfig;
+      return createTransport(service === 's3control' ? withoutAccountHosts(config) : config)(createCommand());
+    });
     expect(expected.signature).toMatchObject({ algorithm: 'AWS4-HMAC-SHA256', region: expect.any(String) });
     expect(actual).toEqual(expected);
   });
+});
+
+// S3 Control API reference, ListJobs: the host is ACCOUNT.s3-control.REGION, and a VPC endpoint's begins with the account, too.
+test.each([
+  [undefined, '111122223333.s3-control.eu-central-1.amazonaws.com'],
+  [
+    'https://control.vpce-1a2b.s3.eu-central-1.vpce.amazonaws.com',
+    '111122223333.control.vpce-1a2b.s3.eu-central-1.vpce.amazonaws.com',
+  ],
+  ['http://127.0.0.1:4566', '127.0.0.1'],
+  ['http://[::1]:4566', '[::1]'],
+  ['http://sandbox:4566', 'sandbox'],
+])('transport: a call of S3 Control to %s goes to the host %s', async (endpoint, hostname) => {
+  const options = endpoint === undefined ? {} : { endpoint };
+  const { url, headers } = await requestThrough('s3control', options, (client) =>
+    createTransport(withoutAccountHosts(client.config as SdkConfig))(
+      new s3control.ListJobsCommand({ AccountId }),
+    ),
+  );
+  expect(url.hostname).toBe(hostname);
+  expect(headers['x-amz-account-id']).toBe(AccountId);
 });
 
 test('transport: the comparison covers every operation that replikey sends', () => {

@@ -32,6 +32,7 @@ const sameForAll = (status: number, code: string, message: string): Record<Servi
   const error = { status, code, message };
   return {
     s3: error,
+    s3control: error,
     iam: error,
     sts: error,
     kms: error,
@@ -50,6 +51,7 @@ const INTERNAL_ERROR: FaultEffect = {
       code: 'InternalError',
       message: 'We encountered an internal error. Please try again.',
     },
+    s3control: { status: 500, code: 'InternalServiceException', message: 'Internal service error.' },
     iam: { status: 500, code: 'ServiceFailure', message: 'The request processing has failed.' },
     sts: { status: 500, code: 'InternalFailure', message: 'The request processing has failed.' },
     kms: { status: 500, code: 'KMSInternalException', message: 'An internal error occurred.' },
