@@ -59,6 +59,7 @@ const S3_ACTIONS: Record<string, string> = {
   GetPublicAccessBlock: 'GetBucketPublicAccessBlock',
   PutPublicAccessBlock: 'PutBucketPublicAccessBlock',
   GetObjectLockConfiguration: 'GetBucketObjectLockConfiguration',
+  PutObjectLockConfiguration: 'PutBucketObjectLockConfiguration',
 };
 
 /** S3 operations whose action depends on whether the request names a version of the object. */

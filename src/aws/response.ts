@@ -115,6 +115,45 @@ export function bodyText(response: object): string | undefined {
   return body && Buffer.from(body).toString();
 }
 
+/** An element with its text: tags, attributes and content. */
+interface XmlElement {
+  name: string;
+  xml: string;
+}
+
+const XML_TOKEN =
+  /<!--[\s\S]*?-->|<!\[CDATA\[[\s\S]*?\]\]>|<\?[\s\S]*?\?>|<(\/?)([^\s/>]+)((?:[^>"']|"[^"]*"|'[^']*')*)>/g;
+
+/**
+ * Splits a document into the elements below its root, each with its text.
+ *
+ * @throws InvalidResponseError for text that is not one element
+ */
+export function splitRoot(xml: string): { attributes: string; children: XmlElement[] } {
+  const children: XmlElement[] = [];
+  const path: string[] = [];
+  let attributes: string | undefined;
+  let start = 0;
+  for (const { 0: token, 1: closing, 2: name, 3: rest = '', index } of xml.matchAll(XML_TOKEN)) {
+    if (name === undefined) continue;
+    const isEmpty = rest.endsWith('/');
+    if (closing) {
+      if (path.pop() !== name) throw invalidResponse('the body is not one XML element');
+    } else {
+      if (path.length === 0) {
+        if (attributes !== undefined) throw invalidResponse('the body is not one XML element');
+        attributes = (isEmpty ? rest.slice(0, -1) : rest).trimEnd();
+      }
+      if (path.length === 1) start = index;
+      if (!isEmpty) path.push(name);
+    }
+    const isChildEnd = path.length === 1 && (closing !== '' || isEmpty);
+    if (isChildEnd) children.push({ name, xml: xml.slice(start, index + token.length) });
+  }
+  if (attributes === undefined || path.length > 0) throw invalidResponse('the body is not one XML element');
+  return { attributes, children };
+}
+
 /**
  * Rejects a document when the SDK dropped some of its elements. A replayed response has no body and loses no element.
  *

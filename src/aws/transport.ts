@@ -125,7 +125,7 @@ export function createTransport(
     try {
       const output = await config.protocol.deserializeResponse(operation, config, response);
       signer.successHandler(response, signingOptions);
-      if (config.serviceId === 'S3' && name.startsWith('GetBucket'))
+      if (config.serviceId === 'S3' && /^Get(Bucket|ObjectLockConfiguration$)/.test(name))
         attachBody(output as object, responseBody);
       return output;
     } catch (error) {

@@ -133,6 +133,8 @@ export interface Check {
   blocked?: string | undefined;
   /** Risks of a change of an existing document. */
   risks?: Risk[];
+  /** Risks of a document that does not exist yet. */
+  creationRisks?: Risk[];
   /** Notes on the existing document, also when nothing changes. */
   notes?: string[];
   /** Notes on the change itself. */

@@ -262,7 +262,7 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind, nowMs
   if (observation?.state === 'unknown') return { blocked: observation.reason };
   const change = renderChange(resource, actual, kind);
   const { current, desired } = change;
-  const { blocked, risks = [], notes = [], changeNotes = [], follows } = kind.check?.(change) ?? {};
+  const { blocked, notes = [], changeNotes = [], follows, ...check } = kind.check?.(change) ?? {};
   const retention = retainedBy(change);
 
   if (blocked !== undefined) return { blocked };
@@ -288,7 +288,9 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind, nowMs
       why: resource.orphaned ? [ORPHAN_REASON] : stepReasons(patch, desired, current, kind),
       calls: kind.operations(change).map(({ call }) => call),
       needs: [],
-      risks: current ? [...risks, ...drainRisks(resource, patch, retention)] : [],
+      risks: current
+        ? [...(check.risks ?? []), ...drainRisks(resource, patch, retention)]
+        : (check.creationRisks ?? []),
       ...retention,
       pairs: resource.declaredBy,
       from: resource.position,

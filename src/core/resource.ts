@@ -311,6 +311,8 @@ export const RISKS = {
   'change-ownership': 'disables the ACLs of a bucket, or enables them again',
   'change-role': 'makes foreign rules replicate as another role',
   'foreign-rules': 'changes a configuration with foreign rules although the spec sets foreignRules: Refuse',
+  'lock-bucket': 'enables Object Lock on an existing bucket, which no one can disable again',
+  'lock-compliance': 'retains new objects in Compliance mode, in which no one can delete them',
   'lose-in-flight': 'removes permissions before the objects in flight are replicated',
   'open-public-access': 'turns off Block Public Access of a bucket',
   'other-manager': 'changes a resource that another tool appears to manage',

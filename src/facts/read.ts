@@ -6,7 +6,6 @@ import {
   type ListRolePoliciesCommandOutput,
 } from '@aws-sdk/client-iam';
 import { ListGrantsCommand } from '@aws-sdk/client-kms';
-import { GetObjectLockConfigurationCommand } from '@aws-sdk/client-s3';
 import { formatAwsError } from '../aws/errors.ts';
 import { type PageCursor, paginate } from '../aws/paginate.ts';
 import { type BucketFacts, type Fact, isUnread, type KeyFacts, type RoleFacts } from '../core/facts.ts';
@@ -15,7 +14,6 @@ import type { Aws, Location } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import type { Grant } from '../iam/grants.ts';
 import type { Policy } from '../iam/types.ts';
-import { ignoreErrors } from '../kinds/helpers.ts';
 import { iamRole } from '../kinds/iam-role.ts';
 import { fetchInlinePolicy } from '../kinds/iam-role-policy.ts';
 import { describeKey, nextKmsPage } from '../kinds/kms-key.ts';
@@ -24,6 +22,7 @@ import { EMPTY_POLICY, parsePolicyDocument } from '../kinds/policy-document.ts';
 import { fetchBucketRegion } from '../kinds/s3-bucket.ts';
 import { s3BucketPolicy } from '../kinds/s3-bucket-policy.ts';
 import { s3Encryption } from '../kinds/s3-encryption.ts';
+import { s3ObjectLock } from '../kinds/s3-object-lock.ts';
 import { s3Ownership } from '../kinds/s3-ownership.ts';
 import { s3PublicAccess } from '../kinds/s3-public-access.ts';
 import { s3Replication } from '../kinds/s3-replication.ts';
@@ -104,20 +103,7 @@ const documentReader = <S, D, F>(kind: Kind<S, D, F>, field: keyof BucketFacts):
 const EXISTING = { spec: undefined, attrs: {} };
 
 const versioningReader = documentReader(s3Versioning, 'versioning');
-const objectLockReader: BucketFactReader = {
-  field: 'objectLock',
-  async read(aws, location, bucket, accountId) {
-    const input = { Bucket: bucket, ExpectedBucketOwner: accountId };
-    const response = await ignoreErrors(
-      aws.send(location, new GetObjectLockConfigurationCommand(input)),
-      'NoSuchBucket',
-      'ObjectLockConfigurationNotFoundError',
-    );
-    if (!response) return undefined;
-    const { ObjectLockEnabled, Rule } = response.ObjectLockConfiguration ?? {};
-    return omitUndefined({ ObjectLockEnabled, Rule });
-  },
-};
+const objectLockReader = documentReader(s3ObjectLock, 'objectLock');
 const COMMON_READERS = [documentReader(s3Encryption, 'encryption'), documentReader(s3BucketPolicy, 'policy')];
 const READERS_BY_SCOPE: Record<BucketFactScope, BucketFactReader[]> = {
   either: COMMON_READERS,

@@ -3,7 +3,7 @@ import { ListBucketsCommand, type ReplicationRule } from '@aws-sdk/client-s3';
 import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { paginate } from '../aws/paginate.ts';
-import { type Fact, isUnread } from '../core/facts.ts';
+import { type Fact, factValue, isUnread } from '../core/facts.ts';
 import type { Location } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { readRoleFacts } from '../facts/read.ts';
@@ -13,6 +13,7 @@ import { parseCanaryRule } from '../kinds/canary-rule.ts';
 import { describeKey } from '../kinds/kms-key.ts';
 import { bucketRegionIn, fetchBucketRegion } from '../kinds/s3-bucket.ts';
 import { s3Encryption, toKeyArn } from '../kinds/s3-encryption.ts';
+import { type ObjectLockDoc, s3ObjectLock } from '../kinds/s3-object-lock.ts';
 import { type OwnershipDoc, s3Ownership } from '../kinds/s3-ownership.ts';
 import { s3PublicAccess } from '../kinds/s3-public-access.ts';
 import { s3Replication } from '../kinds/s3-replication.ts';
@@ -41,6 +42,8 @@ export interface DiscoveredBucket {
   publicAccess: Fact<boolean[]>;
   /** Null: the bucket has no ownership controls. */
   objectOwnership: Fact<OwnershipDoc['Rules'][number]['ObjectOwnership']>;
+  /** Null: the bucket has no Object Lock. */
+  objectLock: Fact<ObjectLockDoc>;
 }
 
 /** A destination whose settings cannot be read. */
@@ -146,11 +149,12 @@ async function readDestination(aws: AwsClient, name: string, regionHint: string)
 async function readBucketSettings(aws: AwsClient, name: string, region: string): Promise<DiscoveredBucket> {
   const account = await aws.accountId(undefined);
   const location = { region };
-  const [versioning, encryption, publicAccess, ownership] = await Promise.all([
+  const [versioning, encryption, publicAccess, ownership, objectLock] = await Promise.all([
     fetchVersioning(aws, location, name),
     s3Encryption.fetch(aws, location, name),
     orUnread(s3PublicAccess.fetch(aws, location, name)),
     orUnread(s3Ownership.fetch(aws, location, name)),
+    orUnread(s3ObjectLock.fetch(aws, location, name)),
   ]);
   const [rule] = encryption?.Rules ?? [];
   const byDefault = rule?.ApplyServerSideEncryptionByDefault;
@@ -174,6 +178,8 @@ async function readBucketSettings(aws: AwsClient, name: string, region: string):
           publicAccess.RestrictPublicBuckets ?? false,
         ],
     objectOwnership: isUnread(ownership) ? ownership : (ownership?.Rules[0]?.ObjectOwnership ?? null),
+    objectLock:
+      factValue(objectLock)?.ObjectLockEnabled === undefined && !isUnread(objectLock) ? null : objectLock,
   };
 }
 

@@ -11,6 +11,7 @@ import {
 import { accountOfArn, toList } from '../iam/context.ts';
 import { matchWildcard } from '../iam/pattern.ts';
 import type { Statement } from '../iam/types.ts';
+import type { ObjectLockDoc } from '../kinds/s3-object-lock.ts';
 import { parseSid, toSidName } from '../policy/statements.ts';
 import { destinationBucketOf, unknownElementsOf } from '../proof/rule-context.ts';
 import { RELATED_KEY } from '../spec/patterns.ts';
@@ -351,7 +352,7 @@ const DEFAULT_ENCRYPTION_NAMES = {
 } as const;
 
 function renderSide(
-  { name, region, encryption, publicAccess, objectOwnership }: DiscoveredBucket,
+  { name, region, encryption, publicAccess, objectOwnership, objectLock }: DiscoveredBucket,
   key: string | undefined,
   account: string | undefined,
 ) {
@@ -367,7 +368,17 @@ function renderSide(
     ...(isDefault ? {} : { defaultEncryption: DEFAULT_ENCRYPTION_NAMES[algorithm] }),
     blockPublicAccess: settings && new Set(settings).size === 1 ? settings[0] : undefined,
     objectOwnership: factValue(objectOwnership),
+    objectLock: toLockDeclaration(factValue(objectLock)),
   });
+}
+
+const LOCK_MODE_NAMES = { GOVERNANCE: 'Governance', COMPLIANCE: 'Compliance' } as const;
+
+/** Returns the declaration of the Object Lock of a bucket; undefined if it has none. */
+function toLockDeclaration(doc: ObjectLockDoc | undefined) {
+  if (!doc) return undefined;
+  const { Mode, Days, Years } = doc.Rule?.DefaultRetention ?? {};
+  return omitUndefined({ mode: Mode && LOCK_MODE_NAMES[Mode], days: Days, years: Years });
 }
 
 /** Returns warnings: facts that the user should know, and settings that specs cannot express. */
@@ -398,13 +409,15 @@ function warningsOf(context: RenderContext): string[] {
       new Set(factValue(publicAccess) ?? []).size > 1,
       `${name} has only some of the four settings of Block Public Access, which specs cannot express; they stay as they are`,
     ]),
-    ...readSides.flatMap(({ name, publicAccess, objectOwnership }): [boolean, string][] =>
-      Object.entries({ 'public access block': publicAccess, 'object ownership': objectOwnership }).map(
-        ([setting, fact]) => [
-          isUnread(fact),
-          `the ${setting} of ${name} cannot be read, so the spec does not declare it${isUnread(fact) ? `: ${fact.unread}` : ''}`,
-        ],
-      ),
+    ...readSides.flatMap(({ name, publicAccess, objectOwnership, objectLock }): [boolean, string][] =>
+      Object.entries({
+        'public access block': publicAccess,
+        'object ownership': objectOwnership,
+        'Object Lock': objectLock,
+      }).map(([setting, fact]) => [
+        isUnread(fact),
+        `the ${setting} of ${name} cannot be read, so the spec does not declare it${isUnread(fact) ? `: ${fact.unread}` : ''}`,
+      ]),
     ),
     [
       rules.some(isV1Rule),

@@ -9,6 +9,7 @@ import { s3Bucket } from './s3-bucket.ts';
 import { s3BucketPolicy } from './s3-bucket-policy.ts';
 import { s3Encryption } from './s3-encryption.ts';
 import { s3Notification } from './s3-notification.ts';
+import { s3ObjectLock } from './s3-object-lock.ts';
 import { s3Ownership } from './s3-ownership.ts';
 import { s3PublicAccess } from './s3-public-access.ts';
 import { s3Replication } from './s3-replication.ts';
@@ -27,6 +28,7 @@ const ALL_KINDS = [
   s3Encryption,
   s3PublicAccess,
   s3Ownership,
+  s3ObjectLock,
   s3BucketPolicy,
   s3Replication,
   sqsQueuePolicy,

@@ -1,5 +1,5 @@
 import type { GetBucketNotificationConfigurationCommandOutput } from '@aws-sdk/client-s3';
-import { bodyText, InvalidResponseError } from '../aws/response.ts';
+import { bodyText, InvalidResponseError, splitRoot } from '../aws/response.ts';
 
 /** The notification configuration of a bucket: its top-level elements in the order of S3. */
 export interface NotificationDoc {
@@ -79,48 +79,6 @@ const describeConfiguration = (
   events: [...Events],
   isFiltered: (Filter?.Key?.FilterRules ?? []).some(({ Value = '' }) => Value !== ''),
 });
-
-/** An element with its text: tags, attributes and content. */
-interface XmlElement {
-  name: string;
-  xml: string;
-}
-
-const XML_TOKEN =
-  /<!--[\s\S]*?-->|<!\[CDATA\[[\s\S]*?\]\]>|<\?[\s\S]*?\?>|<(\/?)([^\s/>]+)((?:[^>"']|"[^"]*"|'[^']*')*)>/g;
-
-/**
- * Splits a document into the elements below its root, each with its text.
- *
- * @throws InvalidResponseError for text that is not one element
- */
-export function splitRoot(xml: string): { attributes: string; children: XmlElement[] } {
-  const children: XmlElement[] = [];
-  const path: string[] = [];
-  let attributes: string | undefined;
-  let start = 0;
-  for (const { 0: token, 1: closing, 2: name, 3: rest = '', index } of xml.matchAll(XML_TOKEN)) {
-    if (name === undefined) continue;
-    const isEmpty = rest.endsWith('/');
-    if (closing) {
-      if (path.pop() !== name) throw malformed();
-    } else {
-      if (path.length === 0) {
-        if (attributes !== undefined) throw malformed();
-        attributes = (isEmpty ? rest.slice(0, -1) : rest).trimEnd();
-      }
-      if (path.length === 1) start = index;
-      if (!isEmpty) path.push(name);
-    }
-    const isChildEnd = path.length === 1 && (closing !== '' || isEmpty);
-    if (isChildEnd) children.push({ name, xml: xml.slice(start, index + token.length) });
-  }
-  if (attributes === undefined || path.length > 0) throw malformed();
-  return { attributes, children };
-}
-
-const malformed = (): InvalidResponseError =>
-  new InvalidResponseError('invalid response: the body is not one XML element');
 
 /** The order of the elements in the schema of S3. */
 const ELEMENT_ORDER = [

@@ -23,6 +23,13 @@ export interface S3Bucket {
 
 export interface BucketDoc {
   region: string;
+  /** In a rendered document of a new bucket that gets Object Lock. */
+  objectLock?: true;
+}
+
+/** More input for `render`. */
+interface BucketContext {
+  objectLock: boolean;
 }
 
 export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
@@ -30,12 +37,18 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
   scope: {
     ...bucketScope,
     // A new bucket is private and has none of these documents.
-    facts: ({ region }, { current, accountId }) => ({
+    facts: ({ region, objectLock }, { current, accountId }) => ({
       region,
       account: accountId,
       ...(current
         ? {}
-        : { policy: null, objectLock: null, publicAccessBlock: null, ownership: null, replication: null }),
+        : {
+            policy: null,
+            objectLock: objectLock ? { ObjectLockEnabled: 'Enabled' } : null,
+            publicAccessBlock: null,
+            ownership: null,
+            replication: null,
+          }),
     }),
   },
   permissions: {
@@ -50,6 +63,7 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
       name: pair[side].bucket,
       location: locationOfSide(pair[side]),
       spec: { bucket: pair[side].bucket, region: pair[side].region },
+      context: { objectLock: pair[side].objectLock !== undefined } satisfies BucketContext,
       after: [],
       declaredBy: [pair.name],
       position: positionOfPath(pair, `spec.${side}.bucket`),
@@ -82,16 +96,20 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
 
   normalize: (spec) => spec,
 
-  render: ({ spec }) => ({ region: spec.region }),
+  render: ({ spec, context }, current) => ({
+    region: spec.region,
+    ...(!current && (context as BucketContext | undefined)?.objectLock && { objectLock: true as const }),
+  }),
 
   operations: () => [{ call: 's3:CreateBucket' }],
 
-  async send(aws, { resource: { name, location, spec, declaredBy }, current }) {
+  async send(aws, { resource: { name, location, spec, declaredBy }, current, doc }) {
     if (current) return;
     const command = new CreateBucketCommand({
       Bucket: name,
       // Without the namespace, S3 rejects the name with MissingNamespaceHeader.
       ...(ACCOUNT_REGIONAL_BUCKET.test(name) ? { BucketNamespace: 'account-regional' as const } : {}),
+      ...(doc?.objectLock ? { ObjectLockEnabledForBucket: true } : {}),
       CreateBucketConfiguration: omitUndefined({
         // us-east-1 is the only Region that S3 does not accept as a location constraint.
         LocationConstraint:

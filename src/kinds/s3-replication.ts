@@ -40,6 +40,7 @@ import {
   toS3Rule,
   usesMore,
 } from './replication-rule.ts';
+import { lockIdsOf } from './s3-object-lock.ts';
 import { bucketScope } from './scopes.ts';
 
 /**
@@ -589,6 +590,7 @@ function replicationDependencies(pairs: readonly BucketReplication[]): Id[] {
     ...(['source', 'destination'] as const).flatMap((side) => [
       bucketResourceId('s3.versioning', pair[side].bucket),
       bucketResourceId('s3.encryption', pair[side].bucket),
+      ...lockIdsOf(pair[side]),
       ...keyDependencies(pair[side], pair),
     ]),
     ...pair.sourceKeys.flatMap((key) => keyDependencies({ ...pair.source, key }, pair)),

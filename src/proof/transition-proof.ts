@@ -236,6 +236,8 @@ function changedFields(facts: Facts, overlay: Partial<Facts>, { type, name }: Ow
 function isWidening({ name, before, after }: ChangedField): boolean {
   if (name === 'versioning') return (after as { Status?: string } | null)?.Status === 'Enabled';
   if (name === 'replication' || name === 'encryption') return false;
+  // Another retention changes nothing for replication.
+  if (name === 'objectLock') return before !== null || after === null;
   if (before === undefined) return true;
   if (name !== 'policy' && name !== 'policies') return false;
   const statementsOf = (fact: unknown): Statement[] => {
@@ -255,7 +257,7 @@ function isWidening({ name, before, after }: ChangedField): boolean {
 
 /** Fields that decide whether S3 replicates; the others only lead to warnings. */
 const DECISIVE_FIELDS = {
-  source: ['versioning', 'replication', 'encryption', 'policy'],
+  source: ['versioning', 'replication', 'encryption', 'policy', 'objectLock'],
   destination: ['versioning', 'policy'],
 };
 

@@ -104,6 +104,8 @@ const EXCLUSIVE_FIELDS: ReadonlyMap<string, readonly string[]> = new Map([
   ['spec.source.key', ['alias', 'arn']],
   ['spec.destination.key', ['alias', 'arn']],
   ['spec.role', ['name', 'arn']],
+  ['spec.source.objectLock', ['days', 'years']],
+  ['spec.destination.objectLock', ['days', 'years']],
 ]);
 
 type Mapping = Readonly<Record<string, unknown>>;

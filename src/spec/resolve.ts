@@ -143,7 +143,8 @@ function resolveRole({ role, source }: ReplicationDocument['spec']): RoleChoice 
 type SideDeclaration = ReplicationDocument['spec']['source'];
 
 function resolveSide(declaration: SideDeclaration, accounts: ResolvedAccounts): Side {
-  const { bucket, region, account, defaultEncryption, blockPublicAccess, objectOwnership } = declaration;
+  const { bucket, region, account, defaultEncryption, blockPublicAccess, objectOwnership, objectLock } =
+    declaration;
   const ownerAccount = accounts.get(account ?? '');
   return omitUndefined({
     bucket,
@@ -156,6 +157,7 @@ function resolveSide(declaration: SideDeclaration, accounts: ResolvedAccounts): 
     defaultEncryption,
     blockPublicAccess,
     objectOwnership,
+    objectLock: objectLock && omitUndefined(objectLock),
   });
 }
 
@@ -296,9 +298,10 @@ const roleResourceKey = ({ role, source }: BucketReplication): string =>
   ['role', 'name' in role ? role.name : '', source.account].join(' ');
 
 /** Returns the optional settings of a bucket that are set. */
-function bucketSettingsOf({ blockPublicAccess, objectOwnership }: Side): object {
+function bucketSettingsOf({ blockPublicAccess, objectOwnership, objectLock }: Side): object {
   return {
     ...(blockPublicAccess === undefined ? {} : { blockPublicAccess }),
     ...(objectOwnership === undefined ? {} : { objectOwnership }),
+    ...(objectLock === undefined ? {} : { objectLock }),
   };
 }

@@ -95,6 +95,27 @@ function sideKeySchema<Reference extends z.ZodType<string>, Arn extends z.ZodTyp
     .meta({ description: 'The KMS key: an alias, an ARN, or the long form.', examples: ['alias/acme-tax'] });
 }
 
+const objectLockSchema = z
+  .strictObject({
+    mode: z
+      .enum(['Governance', 'Compliance'])
+      .describe(
+        'Mode of the default retention: with a permission, callers can end it earlier (Governance), or no one can (Compliance); absent: no default retention.',
+      )
+      .optional(),
+    days: integerSchema(1, 36_500, 'Days of the default retention; absent: as years says.').optional(),
+    years: integerSchema(1, 100, 'Years of the default retention; absent: as days says.').optional(),
+  })
+  .meta({
+    description:
+      'S3 Object Lock, which no one can disable again: {} enables it without a default retention; absent: unchanged.',
+    oneOf: [
+      { required: ['mode', 'days'] },
+      { required: ['mode', 'years'] },
+      { not: { anyOf: ['mode', 'days', 'years'].map((name) => ({ required: [name] })) } },
+    ],
+  });
+
 const sideShape = {
   bucket: textSchema(patterns.checkBucketNameFormat, 'Name of the bucket; replikey creates it when absent.', {
     minLength: 3,
@@ -122,6 +143,7 @@ const sideShape = {
       'S3 Object Ownership of the bucket, which determines the owner of new objects and the use of ACLs; absent: unchanged.',
     )
     .optional(),
+  objectLock: objectLockSchema.optional(),
 };
 
 const storageClassSchema = z

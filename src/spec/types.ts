@@ -117,6 +117,17 @@ export interface Side {
   blockPublicAccess?: boolean;
   /** Absent: left unchanged. */
   objectOwnership?: 'BucketOwnerEnforced' | 'BucketOwnerPreferred' | 'ObjectWriter';
+  /** Object Lock; absent: left unchanged. */
+  objectLock?: ObjectLockSettings;
+}
+
+/** Object Lock of a bucket: without fields, it is enabled without a default retention. */
+export interface ObjectLockSettings {
+  /** Mode of the default retention. */
+  mode?: 'Governance' | 'Compliance';
+  /** Period of the default retention: either days or years. */
+  days?: number;
+  years?: number;
 }
 
 /** The events of a source bucket that S3 sends to a queue or topic. */

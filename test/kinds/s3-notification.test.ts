@@ -8,7 +8,7 @@ import { desiredResources } from '../../src/core/desired.ts';
 import { joinDrafts, planChanges } from '../../src/core/plan.ts';
 import type { PlanContent, Resource } from '../../src/core/resource.ts';
 import { kinds } from '../../src/kinds/index.ts';
-import { splitRoot } from '../../src/kinds/notification-document.ts';
+import { splitRoot } from '../../src/aws/response.ts';
 import { s3Notification } from '../../src/kinds/s3-notification.ts';
 import { apply, type StepResult } from '../../src/reconcile/apply.ts';
 import { observe } from '../../src/reconcile/observe.ts';

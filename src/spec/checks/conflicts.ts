@@ -136,7 +136,7 @@ function alarmClaims({ alarms, source, destination, direction }: ReplicationSpec
 }
 
 function bucketClaims(side: (typeof SIDES)[number], sideSettings: ReplicationSpec['source']): Claim[] {
-  const { bucket, region, account, key, defaultEncryption, blockPublicAccess, objectOwnership } =
+  const { bucket, region, account, key, defaultEncryption, blockPublicAccess, objectOwnership, objectLock } =
     sideSettings;
   const { alias, arn, bucketKey = defaultEncryption === 'SSE-KMS' } = toLongForm(key);
   const claim = (field: string, subject: string, value: unknown): Claim[] =>
@@ -149,6 +149,7 @@ function bucketClaims(side: (typeof SIDES)[number], sideSettings: ReplicationSpe
     ...claim('defaultEncryption', 'defaultEncryption', defaultEncryption),
     ...claim('blockPublicAccess', 'blockPublicAccess', blockPublicAccess),
     ...claim('objectOwnership', 'objectOwnership', objectOwnership),
+    ...claim('objectLock', 'objectLock', objectLock),
   ];
 }
 

@@ -28,6 +28,8 @@ export const pairChecks: readonly PairCheck[] = [
   checkBothAccounts,
   checkOwnerOverride,
   checkBidirectionalRole,
+  checkObjectLock,
+  checkBidirectionalLock,
   checkAnyManaged,
 ];
 
@@ -173,6 +175,39 @@ function checkBidirectionalRole({ content: { spec } }: CheckedReplication): Chec
   const message = 'direction: both across accounts requires a role for each direction, but arn gives one';
   const hint = 'use role.name, or write one spec for each direction';
   return [[['spec', 'role', 'arn'], message, hint, ['spec', 'direction']]];
+}
+
+/** Reports a default retention without a mode, without a period, or with two. */
+function checkObjectLock({ content: { spec } }: CheckedReplication): CheckFailure[] {
+  return SIDES.flatMap((side): CheckFailure[] => {
+    const { mode, days, years } = spec[side].objectLock ?? {};
+    const path = ['spec', side, 'objectLock'];
+    if (days !== undefined && years !== undefined)
+      return [[path, 'days and years are both set', 'keep one of the two']];
+    const hasPeriod = (days ?? years) !== undefined;
+    if (mode !== undefined && !hasPeriod)
+      return [[path, 'the default retention has no period', 'add days or years, or remove mode']];
+    if (mode === undefined && hasPeriod)
+      return [[path, 'the default retention has no mode', 'add mode: Governance or mode: Compliance']];
+    return [];
+  });
+}
+
+/** Reports two-way pairs with Object Lock on one side: S3 replicates from a locked bucket only to a locked bucket. */
+function checkBidirectionalLock({ content: { spec } }: CheckedReplication): CheckFailure[] {
+  const locked = SIDES.filter((side) => spec[side].objectLock !== undefined);
+  const [side] = locked;
+  if (spec.direction !== 'both' || side === undefined || locked.length === 2) return [];
+  const other = side === 'source' ? 'destination' : 'source';
+  const message = `objectLock is set on one side only, but S3 does not replicate from a bucket with Object Lock to one without`;
+  return [
+    [
+      ['spec', side, 'objectLock'],
+      message,
+      `add objectLock to ${other}, or remove direction: both`,
+      ['spec', 'direction'],
+    ],
+  ];
 }
 
 function checkAnyManaged(
