@@ -52,7 +52,7 @@ export const s3ObjectLock: Kind<S3ObjectLock, ObjectLockDoc, ForeignLockParts> =
   scope: {
     ...bucketScope,
     facts: ({ ObjectLockEnabled, Rule }) => ({
-      objectLock: ObjectLockEnabled === undefined ? null : omitUndefined({ ObjectLockEnabled, Rule }),
+      objectLock: ObjectLockEnabled === undefined && !Rule ? null : omitUndefined({ ObjectLockEnabled, Rule }),
     }),
   },
   permissions: {
