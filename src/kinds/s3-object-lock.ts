@@ -52,7 +52,8 @@ export const s3ObjectLock: Kind<S3ObjectLock, ObjectLockDoc, ForeignLockParts> =
   scope: {
     ...bucketScope,
     facts: ({ ObjectLockEnabled, Rule }) => ({
-      objectLock: ObjectLockEnabled === undefined && !Rule ? null : omitUndefined({ ObjectLockEnabled, Rule }),
+      objectLock:
+        ObjectLockEnabled === undefined && !Rule ? null : omitUndefined({ ObjectLockEnabled, Rule }),
     }),
   },
   permissions: {
@@ -120,10 +121,11 @@ export const s3ObjectLock: Kind<S3ObjectLock, ObjectLockDoc, ForeignLockParts> =
 
   normalize: (spec) => spec,
 
-  render({ spec: { mode: Mode, days: Days, years: Years } }, current) {
+  render({ spec: { enabled, mode: Mode, days: Days, years: Years } }, current) {
     const { foreign } = current ?? {};
     return {
-      ObjectLockEnabled: 'Enabled',
+      // The proof also renders observed states.
+      ...(enabled && { ObjectLockEnabled: 'Enabled' as const }),
       ...(Mode && { Rule: { DefaultRetention: omitUndefined({ Mode, Days, Years }) } }),
       ...(foreign && { foreign }),
     };
