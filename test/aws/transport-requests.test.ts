@@ -131,6 +131,15 @@ const COMMANDS: Record<Service, (() => object)[]> = {
         Tagging: 'replikey%3Acanary=true',
       }),
     () =>
+      new s3.PutObjectLockConfigurationCommand({
+        Bucket,
+        ExpectedBucketOwner,
+        ObjectLockConfiguration: {
+          ObjectLockEnabled: 'Enabled',
+          Rule: { DefaultRetention: { Mode: 'GOVERNANCE', Days: 30 } },
+        },
+      }),
+    () =>
       new s3.PutPublicAccessBlockCommand({
         Bucket,
         ExpectedBucketOwner,

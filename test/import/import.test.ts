@@ -387,6 +387,20 @@ describe('import: foreign configurations', () => {
     expect((await env.reconcileWith(yaml)).plan.waves).toEqual([]);
   });
 
+  test('declares the Object Lock of locked buckets, with the default retention', async () => {
+    const locked = TAX_SPEC.replace('alias/acme-tax }', 'alias/acme-tax, objectLock: {} }').replace(
+      'alias/acme-tax-replica }',
+      'alias/acme-tax-replica, objectLock: { mode: Governance, years: 2 } }',
+    );
+    await using env = await testEnv(locked);
+    await env.reconcile();
+    const yaml = await importAll(env);
+    const [pair] = (await parseSpecs(yaml)).pairs;
+    expect(pair?.source.objectLock).toEqual({});
+    expect(pair?.destination.objectLock).toEqual({ mode: 'Governance', years: 2 });
+    expect((await env.reconcileWith(yaml)).plan.waves).toEqual([]);
+  });
+
   test('states the problems of a spec that is not complete, and plans the others', async () => {
     await using env = await testEnv();
     await env.reconcile();

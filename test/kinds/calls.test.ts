@@ -14,10 +14,12 @@ const sentWrites = ({ sandbox }: TestEnv) =>
 const FULL = TAX_SPEC.replace(
   'alias/acme-tax }',
   '{ alias: alias/acme-tax, description: First, rotation: true, rotationPeriodInDays: 100 }, blockPublicAccess: true, objectOwnership: BucketOwnerEnforced }',
-).replace(
-  '  rules:',
-  '  role: { permissionsBoundary: "arn:aws:iam::aws:policy/AmazonS3FullAccess", tags: { team: tax } }\n  policy: { deletion: Remove }\n  rules:',
-);
+)
+  .replace('alias/acme-tax-replica }', 'alias/acme-tax-replica, objectLock: { mode: Governance, days: 1 } }')
+  .replace(
+    '  rules:',
+    '  role: { permissionsBoundary: "arn:aws:iam::aws:policy/AmazonS3FullAccess", tags: { team: tax } }\n  policy: { deletion: Remove }\n  rules:',
+  );
 
 /** Specs that are applied one after the other: together they cause every call of an update. */
 const SEQUENCES: [title: string, ...yaml: string[]][] = [
@@ -33,8 +35,12 @@ const SEQUENCES: [title: string, ...yaml: string[]][] = [
       .replace('AmazonS3FullAccess', 'ReadOnlyAccess')
       .replace('blockPublicAccess: true', 'blockPublicAccess: false')
       .replace('BucketOwnerEnforced', 'ObjectWriter')
+      .replace('days: 1 ', 'days: 2 ')
       .replace('prefix: Tax/', 'prefix: Taxes/'),
-    FULL.replace('rotation: true, rotationPeriodInDays: 100', 'rotation: false'),
+    FULL.replace('rotation: true, rotationPeriodInDays: 100', 'rotation: false').replace(
+      'days: 1 ',
+      'days: 2 ',
+    ),
   ],
 ];
 
@@ -43,7 +49,13 @@ test.each(SEQUENCES)('plan: lists every write call that apply sends: %s', async 
   for (const specs of yaml) {
     env.sandbox.log.reset();
     const outcome = await env.reconcileWith(specs, {
-      allowedRisks: ['change-boundary', 'open-public-access', 'change-ownership', 'change-role'],
+      allowedRisks: [
+        'change-boundary',
+        'open-public-access',
+        'change-ownership',
+        'change-role',
+        'lock-bucket',
+      ],
     });
     expect(outcome.refusals).toEqual([]);
     expect(

@@ -37,6 +37,7 @@ import {
   PutBucketPolicyCommand,
   PutBucketReplicationCommand,
   PutBucketVersioningCommand,
+  PutObjectLockConfigurationCommand,
   PutPublicAccessBlockCommand,
   type ReplicationRule,
   type ServerSideEncryptionRule,
@@ -68,6 +69,7 @@ spec:
     key: { alias: alias/acme-tax, description: Tax records, rotation: true, rotationPeriodInDays: 180 }
     blockPublicAccess: true
     objectOwnership: BucketOwnerEnforced
+    objectLock: {}
   destination:
     bucket: acme-tax-replica
     region: us-west-2
@@ -75,6 +77,7 @@ spec:
     key: alias/acme-tax-replica
     defaultEncryption: DSSE-KMS
     storageClass: STANDARD_IA
+    objectLock: { mode: Governance, days: 30 }
   sourceKeys: [alias/acme-old]
   role:
     path: /service-role/
@@ -389,6 +392,7 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
         [`s3.bucket/${REPLICA}`]: ['/bucket', '/region'],
         [`s3.versioning/${REPLICA}`]: ['/bucket', '/status'],
         [`s3.encryption/${REPLICA}`]: ['/bucket', '/bucketKeyEnabled', '/kmsMasterKeyId', '/sseAlgorithm'],
+        [`s3.object-lock/${REPLICA}`]: ['/bucket', '/days', '/enabled', '/mode'],
         [`s3.bucket-policy/${REPLICA}`]: ['/bucket', '/statements'],
       },
     },
@@ -396,6 +400,8 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
   's3.versioning': [
     {
       name: 'suspended versioning of the destination',
+      // S3 refuses to suspend the versioning of a bucket with Object Lock.
+      specs: FULL.replace(/^ *objectLock: .*\n/gm, ''),
       change: (client) =>
         client.send(
           west,
@@ -505,6 +511,35 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
         ),
       planned: { [`s3.ownership/${SOURCE}`]: ['/objectOwnership'] },
       allow: ['change-ownership'],
+    },
+  ],
+  's3.object-lock': [
+    {
+      name: 'a shorter default retention',
+      change: (client) =>
+        client.send(
+          west,
+          new PutObjectLockConfigurationCommand({
+            Bucket: REPLICA,
+            ObjectLockConfiguration: {
+              ObjectLockEnabled: 'Enabled',
+              Rule: { DefaultRetention: { Mode: 'GOVERNANCE', Days: 10 } },
+            },
+          }),
+        ),
+      planned: { [`s3.object-lock/${REPLICA}`]: ['/days'] },
+    },
+    {
+      name: 'no default retention',
+      change: (client) =>
+        client.send(
+          west,
+          new PutObjectLockConfigurationCommand({
+            Bucket: REPLICA,
+            ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' },
+          }),
+        ),
+      planned: { [`s3.object-lock/${REPLICA}`]: ['/days', '/mode'] },
     },
   ],
   's3.replication': [
@@ -724,6 +759,7 @@ const ACTIONS: Record<string, string> = {
   's3:GetBucketNotificationConfiguration': 's3:GetBucketNotification',
   's3:PutBucketNotificationConfiguration': 's3:PutBucketNotification',
   's3:GetObjectLockConfiguration': 's3:GetBucketObjectLockConfiguration',
+  's3:PutObjectLockConfiguration': 's3:PutBucketObjectLockConfiguration',
   's3:PutBucketEncryption': 's3:PutEncryptionConfiguration',
   's3:GetBucketReplication': 's3:GetReplicationConfiguration',
   's3:PutBucketReplication': 's3:PutReplicationConfiguration',

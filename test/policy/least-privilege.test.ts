@@ -32,10 +32,12 @@ const REGION = 'us-east-1';
 const FULL = TAX_SPEC.replace(
   'alias/acme-tax }',
   '{ alias: alias/acme-tax, description: First, rotation: true }, blockPublicAccess: true, objectOwnership: BucketOwnerEnforced }',
-).replace(
-  '  rules:',
-  '  role: { permissionsBoundary: "arn:aws:iam::aws:policy/AdministratorAccess", tags: { team: tax } }\n  policy: { deletion: Remove }\n  alarms: { scope: account, failed: true, notify: ["arn:aws:sns:us-east-1:111122223333:alarms"] }\n  rules:',
-);
+)
+  .replace('alias/acme-tax-replica }', 'alias/acme-tax-replica, objectLock: { mode: Governance, days: 1 } }')
+  .replace(
+    '  rules:',
+    '  role: { permissionsBoundary: "arn:aws:iam::aws:policy/AdministratorAccess", tags: { team: tax } }\n  policy: { deletion: Remove }\n  alarms: { scope: account, failed: true, notify: ["arn:aws:sns:us-east-1:111122223333:alarms"] }\n  rules:',
+  );
 const OTHER = FULL.replace('First', 'Second')
   .replace(':alarms', ':other')
   .replace('rotation: true', 'rotation: false')
@@ -43,6 +45,7 @@ const OTHER = FULL.replace('First', 'Second')
   .replace('AdministratorAccess', 'PowerUserAccess')
   .replace('blockPublicAccess: true', 'blockPublicAccess: false')
   .replace('BucketOwnerEnforced', 'ObjectWriter')
+  .replace('days: 1 ', 'days: 2 ')
   .replace('prefix: Tax/', 'prefix: Taxes/');
 
 const policyFor = async (yaml: string, purpose: PermissionScope): Promise<Policy> => {

@@ -66,6 +66,7 @@ spec:
       bucketKey: false
     blockPublicAccess: true
     objectOwnership: BucketOwnerEnforced
+    objectLock: {}
   destination:
     bucket: acme-tax-replica
     region: us-west-2
@@ -73,6 +74,7 @@ spec:
     key: { arn: "arn:aws:kms:us-west-2:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab" }
     defaultEncryption: DSSE-KMS
     storageClass: STANDARD_IA
+    objectLock: { mode: Compliance, years: 1 }
   sourceKeys: [alias/acme-old]
   role: { arn: "arn:aws:iam::111122223333:role/service/replication" }
   rules:
@@ -110,6 +112,7 @@ spec:
       defaultEncryption: 'SSE-KMS',
       blockPublicAccess: true,
       objectOwnership: 'BucketOwnerEnforced',
+      objectLock: {},
     },
     destination: {
       bucket: 'acme-tax-replica',
@@ -122,6 +125,7 @@ spec:
       defaultEncryption: 'DSSE-KMS',
       storageClass: 'STANDARD_IA',
       objectOwner: 'source',
+      objectLock: { mode: 'Compliance', years: 1 },
     },
     sourceKeys: [{ alias: 'alias/acme-old' }],
     role: { arn: 'arn:aws:iam::111122223333:role/service/replication' },

@@ -13,6 +13,7 @@ const DOC_PAGES: ReadonlySet<string> = new Set([
   'how-to/change-a-live-rule',
   'how-to/get-notified-of-failures',
   'how-to/monitor-replication',
+  'how-to/lock-replicas',
   'how-to/receive-failure-events',
   'reference/findings/README',
   ...Object.keys(FINDING_CODES).map((code) => `reference/findings/${code}`),

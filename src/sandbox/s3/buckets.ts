@@ -34,6 +34,11 @@ export const bucketHandlers: Handlers = {
     checkNewBucketAcl(input, input.ObjectOwnership, call.caller.account);
     checkCallerAccess(call, 's3:CreateBucket', bucketArn(name, region));
     if (tags.length > 0) checkCallerAccess(call, 's3:TagResource', bucketArn(name, region));
+    // S3 API Reference, CreateBucket, "Permissions": Object Lock needs both.
+    if (input.ObjectLockEnabledForBucket) {
+      checkCallerAccess(call, 's3:PutBucketObjectLockConfiguration', bucketArn(name, region));
+      checkCallerAccess(call, 's3:PutBucketVersioning', bucketArn(name, region));
+    }
     const existingBucket = call.store.bucket(name);
     if (existingBucket) return recreateBucket(call, existingBucket, region, tags.length > 0);
     call.store.addBucket({

@@ -1,5 +1,5 @@
 import type { ObjectLockConfiguration } from '@aws-sdk/client-s3';
-import { AwsError, invalidRequestError } from '../aws-error.ts';
+import { AwsError, invalidRequestError, missingFeatureError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState, RetentionState, VersionState } from '../state.ts';
@@ -243,7 +243,8 @@ function parseDefaultRetention(
 ): BucketState['defaultRetention'] {
   if (configuration?.ObjectLockEnabled !== 'Enabled') throw malformedXmlError();
   if (configuration.Rule === undefined) return undefined;
-  const { Mode, Days, Years } = configuration.Rule.DefaultRetention ?? {};
+  const { Mode, Days, Years, DefaultEventHold } = configuration.Rule.DefaultRetention ?? {};
+  if (DefaultEventHold !== undefined) throw missingFeatureError('event holds');
   if (!isRetentionMode(Mode) || (Days === undefined) === (Years === undefined)) throw malformedXmlError();
   const period = Days ?? Years ?? 0;
   if (!(period > 0))
