@@ -258,7 +258,7 @@ function isWidening({ name, before, after }: ChangedField): boolean {
 /** Fields that decide whether S3 replicates; the others only lead to warnings. */
 const DECISIVE_FIELDS = {
   source: ['versioning', 'replication', 'encryption', 'policy', 'objectLock'],
-  destination: ['versioning', 'policy'],
+  destination: ['versioning', 'policy', 'objectLock'],
 };
 
 /** A rule of a source bucket, before or after the plan. */

@@ -183,6 +183,33 @@ describe('existing buckets', () => {
     ).rejects.toThrow('An Object Lock configuration is present on this bucket');
   });
 
+  test('a two-way pair that replicates: objects between the two writes are a risk', async () => {
+    const yaml = TAX_SPEC.replace('spec:', 'spec:\n  direction: both');
+    await using env = await testEnv(yaml);
+    await env.reconcile();
+    const { refusals } = await env.reconcileWith(lockedSpec({ source: '{}', destination: '{}' }, yaml), {
+      allowedRisks: ['lock-bucket'],
+    });
+    expect(refusals).toMatchObject([{ id: 'lose-in-flight', message: expect.stringContaining('RK1106') }]);
+  });
+
+  test.each([
+    ['Compliance', 'COMPLIANCE for 1 day, which no one can shorten'],
+    ['Governance', 'GOVERNANCE for 1 day; allow it with --allow canary-retained'],
+  ])('canary first with a declared default retention in %s mode: is refused', async (mode, reason) => {
+    await using env = await testEnv();
+    await env.reconcile();
+    const yaml = lockedSpec({ destination: `{ mode: ${mode}, days: 1 }` })
+      .replace('  rules:', '  rollout: canary\n  rules:')
+      .replace('Tax/', 'Taxes/');
+    const outcome = await env.reconcileWith(yaml, { allowedRisks: ['lock-bucket', 'lock-compliance'] });
+    expect(outcome.refusals).toEqual([]);
+    expect(failuresOf(outcome).map(({ id }) => id)).toEqual(['s3.replication/acme-tax']);
+    expect(JSON.stringify(failuresOf(outcome))).toContain(
+      `acme-tax-replica retains each new version: ${reason}`,
+    );
+  });
+
   test('a locked source and a destination without Object Lock: the plan is unproven', async () => {
     await using env = await testEnv();
     await env.reconcile();
@@ -247,7 +274,7 @@ describe('existing buckets', () => {
 describe('drift of the default retention', () => {
   test.each([
     ['a shorter period', 'GOVERNANCE', 10, ['/days']],
-    ['a period of years', 'GOVERNANCE', 29, ['/days']],
+    ['a period that is one day shorter', 'GOVERNANCE', 29, ['/days']],
   ] as const)('%s: is reported and corrected', async (_, mode, days, paths) => {
     await using env = await testEnv(lockedSpec({ destination: DAYS_30 }));
     await env.reconcile();

@@ -167,6 +167,23 @@ export const INVALID_SPECS: Record<string, string> = {
     '  direction: both\n  role: { arn: "arn:aws:iam::111122223333:role/r" }\n  rules:',
   ]),
   'objectOwner within one account': tax(['us-west-2', 'us-west-2\n    objectOwner: destination']),
+  'a default retention without a period': tax([
+    'us-west-2',
+    'us-west-2\n    objectLock: { mode: Governance }',
+  ]),
+  'a default retention without a mode': tax(['us-west-2', 'us-west-2\n    objectLock: { days: 30 }']),
+  'a default retention of days and years': tax([
+    'us-west-2',
+    'us-west-2\n    objectLock: { mode: Compliance, days: 30, years: 1 }',
+  ]),
+  'Object Lock on one side of a two-way pair': tax(
+    ['us-west-2', 'us-west-2\n    objectLock: {}'],
+    ['  rules:', '  direction: both\n  rules:'],
+  ),
+  'one bucket with two default retentions': together(
+    tax(['us-west-2', 'us-west-2\n    objectLock: {}']),
+    other(['us-west-2', 'us-west-2\n    objectLock: { mode: Governance, days: 1 }'], ['Tax/', 'Other/']),
+  ),
   'a spec with the name of the reverse direction of another spec': together(
     tax(['  rules:', '  direction: both\n  rules:']),
     tax(

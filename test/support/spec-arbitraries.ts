@@ -70,10 +70,15 @@ interface Document {
   };
 }
 
-/** Adds alarms and failure events to specs of which every rule has metrics. Returns the queues and topics that must exist. */
+/** Adds Object Lock to specs, and alarms and failure events if every rule has metrics. Returns the queues and topics that must exist. */
 export const monitoredSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target[]; topics: Target[] }> = fc
-  .record({ yaml: specArbitrary, alarms: fc.boolean(), events: fc.constantFrom('queue', 'topic') })
-  .map(({ yaml, alarms, events }) => {
+  .record({
+    yaml: specArbitrary,
+    alarms: fc.boolean(),
+    events: fc.constantFrom('queue', 'topic'),
+    lock: maybe(fc.constantFrom({}, { mode: 'Governance', days: 1 }, { mode: 'Governance', years: 2 })),
+  })
+  .map(({ yaml, alarms, events, lock }) => {
     const queues: Target[] = [];
     const topics: Target[] = [];
     const arnOf = (targets: Target[], service: string, target: Target): string => {
@@ -83,7 +88,12 @@ export const monitoredSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target
     };
     const documents = yaml.split('\n---\n').map((text) => JSON.parse(text) as Document);
     for (const { kind, spec } of documents) {
-      if (kind !== 'BucketReplication' || spec.direction === 'both') continue;
+      if (kind !== 'BucketReplication') continue;
+      // From a bucket with Object Lock, S3 replicates only to buckets with Object Lock.
+      if (lock !== undefined)
+        for (const bucketSide of [spec.source, spec.destination])
+          Object.assign(bucketSide, { objectLock: lock });
+      if (spec.direction === 'both') continue;
       if (!spec.rules.every(({ metrics }) => metrics)) continue;
       const { bucket: name, region, account } = spec.source;
       const regions = [...new Set([region, spec.destination.region])];
