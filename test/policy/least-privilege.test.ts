@@ -90,7 +90,7 @@ async function clientWithPolicy(
   return { client, close: () => clients.destroy() };
 }
 
-const ALLOW = ['change-boundary', 'open-public-access', 'change-ownership'];
+const ALLOW = ['lock-bucket', 'change-boundary', 'open-public-access', 'change-ownership'];
 
 /** Applies a sequence of specs as a caller with only this policy. Returns the first problem, if any. */
 async function applySequence(policy: Policy): Promise<string | undefined> {
