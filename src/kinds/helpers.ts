@@ -75,3 +75,6 @@ export const externalRoleIds = (pairs: readonly BucketReplication[]): Id[] =>
   pairs
     .filter(({ role, source }) => 'arn' in role && source.managed)
     .map((pair) => roleResourceId('iam.role', pair));
+
+/** The attribute of the root element of an S3 document, for a document that S3 has not returned. */
+export const S3_NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"';

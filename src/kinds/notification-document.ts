@@ -1,5 +1,6 @@
 import type { GetBucketNotificationConfigurationCommandOutput } from '@aws-sdk/client-s3';
 import { bodyText, InvalidResponseError, splitRoot } from '../aws/response.ts';
+import { S3_NAMESPACE } from './helpers.ts';
 
 /** The notification configuration of a bucket: its top-level elements in the order of S3. */
 export interface NotificationDoc {
@@ -105,10 +106,11 @@ export function insertConfigurations(
   return result;
 }
 
-const NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"';
-
 /** Returns the text of a document. Elements that S3 returned keep their text. */
-export const toNotificationXml = ({ configurations, rootAttributes = NAMESPACE }: NotificationDoc): string =>
+export const toNotificationXml = ({
+  configurations,
+  rootAttributes = S3_NAMESPACE,
+}: NotificationDoc): string =>
   `<NotificationConfiguration${rootAttributes}>${configurations.map(toElementXml).join('')}</NotificationConfiguration>`;
 
 /** Names of the element with the ARN. */

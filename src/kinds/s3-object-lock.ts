@@ -1,7 +1,7 @@
 import {
-  type DefaultRetention,
   GetObjectLockConfigurationCommand,
   type ObjectLockRetentionMode,
+  type ObjectLockRule,
   PutObjectLockConfigurationCommand,
 } from '@aws-sdk/client-s3';
 import { withRequestBody } from '../aws/command.ts';
@@ -13,7 +13,7 @@ import type { BucketReplication } from '../spec/types.ts';
 import { awsCli } from '../util/aws-cli.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
+import { bucketTransientErrors, ignoreErrors, S3_NAMESPACE } from './helpers.ts';
 import { bucketScope } from './scopes.ts';
 
 /** Object Lock of a bucket, if a spec declares it. replikey enables it and extends retention, and never the reverse. */
@@ -30,7 +30,7 @@ export interface S3ObjectLock {
 export interface ObjectLockDoc {
   /** Absent: the bucket has no Object Lock. */
   ObjectLockEnabled?: 'Enabled';
-  Rule?: { DefaultRetention?: DefaultRetention };
+  Rule?: ObjectLockRule;
   /** The parts of the document that replikey does not manage, as text. */
   foreign?: ForeignLockParts;
 }
@@ -96,7 +96,11 @@ export const s3ObjectLock: Kind<S3ObjectLock, ObjectLockDoc, ForeignLockParts> =
       if (!response) return undefined;
       const { ObjectLockEnabled, Rule } = requireField(response, 'ObjectLockConfiguration');
       const foreign = foreignPartsIn(bodyText(response));
-      return omitUndefined({ ObjectLockEnabled, Rule, foreign }) as ObjectLockDoc;
+      return {
+        ...(ObjectLockEnabled && { ObjectLockEnabled }),
+        ...(Rule && { Rule }),
+        ...(foreign && { foreign }),
+      };
     } catch (error) {
       // The bucket exists.
       if (error instanceof Error && error.name === 'ObjectLockConfigurationNotFoundError') return {};
@@ -273,8 +277,6 @@ const toConfiguration = ({ mode: Mode, days: Days, years: Years }: S3ObjectLock)
   ...(Mode && { Rule: { DefaultRetention: omitUndefined({ Mode, Days, Years }) } }),
 });
 
-const NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"';
-
 /** Elements that replikey manages, by the part of the document that contains them. */
 const MANAGED_ELEMENTS = {
   configuration: ['ObjectLockEnabled', 'Rule'],
@@ -305,7 +307,12 @@ function foreignPartsIn(xml: string | undefined): ForeignLockParts | undefined {
 
 /** Returns the text of a document, with the parts that replikey does not manage. */
 function toLockXml({ Rule, foreign }: ObjectLockDoc): string {
-  const { rootAttributes = NAMESPACE, inConfiguration = '', inRule = '', inRetention = '' } = foreign ?? {};
+  const {
+    rootAttributes = S3_NAMESPACE,
+    inConfiguration = '',
+    inRule = '',
+    inRetention = '',
+  } = foreign ?? {};
   const { Mode, Days, Years } = Rule?.DefaultRetention ?? {};
   const text = (name: string, value: string | number | undefined) =>
     value === undefined ? '' : `<${name}>${value}</${name}>`;
