@@ -408,6 +408,29 @@ describe('Object Lock of new objects', () => {
   });
 });
 
+// S3 API Reference, CreateBucket, "Permissions": with ObjectLockEnabledForBucket, s3:PutBucketObjectLockConfiguration and
+// s3:PutBucketVersioning are required as well.
+test.each(['s3:PutBucketObjectLockConfiguration', 's3:PutBucketVersioning'])(
+  'CreateBucket with Object Lock: needs %s',
+  async (action) => {
+    const account = sessionWithout(action);
+    const headers = { 'x-amz-bucket-object-lock-enabled': 'true' };
+    expect(errorOf(await send('PUT', '/acme-second', { headers, account })).slice(0, 2)).toEqual([
+      403,
+      'AccessDenied',
+    ]);
+    expect((await send('PUT', '/acme-second', { account })).status).toBe(200);
+  },
+);
+
+// The sandbox has no event holds, so it does not accept one silently.
+test('PutObjectLockConfiguration with a default event hold: not implemented', async () => {
+  const body =
+    '<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><DefaultEventHold><Days>7</Days></DefaultEventHold></DefaultRetention></Rule></ObjectLockConfiguration>';
+  const response = await send('PUT', `/${BUCKET}?object-lock`, { body });
+  expect(errorOf(response).slice(0, 2)).toEqual([501, 'NotImplemented']);
+});
+
 // S3 User Guide, "Object Lock considerations": condition key s3:object-lock-remaining-retention-days.
 test('Object Lock: a bucket policy limits the remaining retention days', async () => {
   const policy = {
