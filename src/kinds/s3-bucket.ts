@@ -23,7 +23,7 @@ export interface S3Bucket {
 
 export interface BucketDoc {
   region: string;
-  /** In a rendered document of a new bucket that gets Object Lock. */
+  /** In a rendered document: a new bucket gets Object Lock. */
   objectLock?: true;
 }
 
@@ -96,9 +96,9 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
 
   normalize: (spec) => spec,
 
-  render: ({ spec, context }, current) => ({
+  render: ({ spec, context }) => ({
     region: spec.region,
-    ...(!current && (context as BucketContext | undefined)?.objectLock && { objectLock: true as const }),
+    ...((context as BucketContext | undefined)?.objectLock && { objectLock: true as const }),
   }),
 
   operations: () => [{ call: 's3:CreateBucket' }],

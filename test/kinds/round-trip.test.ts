@@ -8,6 +8,7 @@ import type { Current, Id, Ref, Resource } from '../../src/core/resource.ts';
 import type { Policy } from '../../src/iam/types.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import type { EncryptionDoc } from '../../src/kinds/s3-encryption.ts';
+import type { ObjectLockDoc } from '../../src/kinds/s3-object-lock.ts';
 import type { ReplicationDoc } from '../../src/kinds/s3-replication.ts';
 import { canonicalJson } from '../../src/util/canonical-json.ts';
 import { parseSpecs } from '../support/env.ts';
@@ -42,6 +43,10 @@ const ADD_FOREIGN: Record<string, (doc: never) => unknown> = {
   's3.bucket-policy': withForeignStatement,
   's3.encryption': ({ Rules }: EncryptionDoc) => ({
     Rules: Rules.map((rule) => ({ ...rule, BlockedEncryptionTypes: { EncryptionType: ['SSE-C'] } })),
+  }),
+  's3.object-lock': (doc: ObjectLockDoc) => ({
+    ...doc,
+    foreign: { rootAttributes: '', inConfiguration: '<Foreign/>', inRule: '', inRetention: '' },
   }),
   's3.replication': ({ Role, Rules }: ReplicationDoc) => ({ Role, Rules: [FOREIGN_RULE, ...Rules] }),
 };

@@ -20,10 +20,13 @@ export const specArbitrary: fc.Arbitrary<string> = fc
       }),
       { minLength: 1, maxLength: 3, selector: ({ from, to }) => `${from} ${to}` },
     ),
+    // From a bucket with Object Lock, S3 replicates only to buckets with Object Lock, so all buckets have the same.
+    objectLock: maybe(fc.constantFrom({}, { mode: 'Governance', days: 1 }, { mode: 'Governance', years: 2 })),
     policy: fc.constantFrom({}, { foreignRules: 'Refuse' }, { foreignRules: 'Replace' }),
   })
   .filter(({ pairs }) => pairs.every(({ from, to }) => from !== to))
-  .map(({ accounts, buckets, pairs, policy }) => {
+  .map(({ accounts, buckets, pairs, objectLock, policy }) => {
+    const lock = defined({ objectLock });
     const documents = pairs.map(
       ({ from, to, rules, storageClass: storage, owner: objectOwner, both }, index) => {
         const [source, destination] = [buckets[from], buckets[to]] as [Bucket, Bucket];
@@ -35,9 +38,10 @@ export const specArbitrary: fc.Arbitrary<string> = fc
           spec: {
             // A two-way spec and a spec in the other direction would declare one configuration twice, which is a spec problem.
             ...(both && pairs.length === 1 ? { direction: 'both' } : {}),
-            source: side(source, accounts),
+            source: { ...side(source, accounts), ...lock },
             destination: {
               ...side(destination, accounts),
+              ...lock,
               ...(storage === undefined ? {} : { storageClass: storage }),
               ...(differ && objectOwner !== undefined ? { objectOwner } : {}),
             },
@@ -70,15 +74,14 @@ interface Document {
   };
 }
 
-/** Adds Object Lock to specs, and alarms and failure events if every rule has metrics. Returns the queues and topics that must exist. */
+/** Adds alarms and failure events to specs of which every rule has metrics. Returns the queues and topics that must exist. */
 export const monitoredSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target[]; topics: Target[] }> = fc
   .record({
     yaml: specArbitrary,
     alarms: fc.boolean(),
     events: fc.constantFrom('queue', 'topic'),
-    lock: maybe(fc.constantFrom({}, { mode: 'Governance', days: 1 }, { mode: 'Governance', years: 2 })),
   })
-  .map(({ yaml, alarms, events, lock }) => {
+  .map(({ yaml, alarms, events }) => {
     const queues: Target[] = [];
     const topics: Target[] = [];
     const arnOf = (targets: Target[], service: string, target: Target): string => {
@@ -88,12 +91,7 @@ export const monitoredSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target
     };
     const documents = yaml.split('\n---\n').map((text) => JSON.parse(text) as Document);
     for (const { kind, spec } of documents) {
-      if (kind !== 'BucketReplication') continue;
-      // From a bucket with Object Lock, S3 replicates only to buckets with Object Lock.
-      if (lock !== undefined)
-        for (const bucketSide of [spec.source, spec.destination])
-          Object.assign(bucketSide, { objectLock: lock });
-      if (spec.direction === 'both') continue;
+      if (kind !== 'BucketReplication' || spec.direction === 'both') continue;
       if (!spec.rules.every(({ metrics }) => metrics)) continue;
       const { bucket: name, region, account } = spec.source;
       const regions = [...new Set([region, spec.destination.region])];
