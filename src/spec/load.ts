@@ -24,6 +24,8 @@ export interface LoadResult {
 
 export interface LoadOptions {
   variableInput?: VariableInput;
+  /** In milliseconds since 1970; default: the clock of this machine. */
+  nowMs?: number;
   /** Stops the load. The thrown error is the reason of the signal. */
   signal?: AbortSignal | undefined;
 }
@@ -56,7 +58,7 @@ export async function loadSpecFiles(
     allowEmpty?: boolean;
   } = {},
 ): Promise<LoadResult> {
-  const { variableInput = NO_VARIABLE_INPUT, signal, root = '.' } = options;
+  const { variableInput = NO_VARIABLE_INPUT, signal, root = '.', nowMs = Date.now() } = options;
   const pause = createPause(signal);
   const parsed = await parseFiles(files, pause);
   const { documents, checkedDocuments, usedVariables, problems } = await assembleDocuments(
@@ -65,7 +67,7 @@ export async function loadSpecFiles(
     pause,
   );
   const readProblems = [...(options.problems ?? []), ...parsed.problems];
-  const laterProblems = [...problems, ...checkSpecs(checkedDocuments, documents)];
+  const laterProblems = [...problems, ...checkSpecs(checkedDocuments, documents, nowMs)];
   const counts = { files: files.length, documents: parsed.documents.length };
   if (readProblems.length + laterProblems.length > 0)
     return { problems: limitProblems(readProblems, laterProblems), ...counts };

@@ -387,6 +387,28 @@ export const ruleAlarmName = (spec: string, rule: string, type: AlarmType): stri
 /** Returns the name of the alarm on all rules of an account in a Region. No alarm on one rule has this name. */
 export const accountAlarmName = (type: AlarmType): string => `replikey-${type}`;
 
+/** Checks the prefix of completion reports (API reference, JobReport: at most 512 characters). */
+export const checkReportPrefix = storedTextCheck(
+  'prefix',
+  { maxLength: 512, message: 'use at most 512 characters' },
+  { minLength: 1, message: 'use at least one character' },
+);
+
+/** Returns the default name of the role of batch jobs: `replikey-batch-` and the source bucket, within IAM's 64 characters. */
+export const defaultBatchRoleName = (bucket: string): string =>
+  bucket.length <= 49 ? `replikey-batch-${bucket}` : defaultRoleName(`batch-${bucket}`);
+
+/** An instant of ISO 8601 with its offset from UTC. */
+export const INSTANT_PATTERN =
+  /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+
+export const checkInstant = textCheck('instant', [
+  {
+    matches: INSTANT_PATTERN,
+    message: 'use date, time and offset in the form of ISO 8601, such as 2026-12-01T00:00:00Z',
+  },
+]);
+
 /** A duration with one unit: seconds, minutes or hours. */
 export const DURATION_PATTERN = /^\d{1,6}[smh]$/;
 

@@ -1,11 +1,19 @@
 import { partitionOfRegion, relatedKeyArn } from '../util/arn.ts';
 import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { positionsByPath } from './document.ts';
-import { defaultRoleName, KEY_ID_FORMAT, parseDuration, parseTargetArn, RELATED_KEY } from './patterns.ts';
+import {
+  defaultBatchRoleName,
+  defaultRoleName,
+  KEY_ID_FORMAT,
+  parseDuration,
+  parseTargetArn,
+  RELATED_KEY,
+} from './patterns.ts';
 import { prefixOfDeclaration, type RuleDeclaration, resolveRule } from './rule-fields.ts';
 import type { KeyDeclaration, ReplicationDocument } from './schema.ts';
 import type {
   Account,
+  BackfillObjects,
   BucketReplication,
   FailureEventName,
   KeyChoice,
@@ -35,6 +43,7 @@ export function resolveSpecs(checkedDocuments: readonly CheckedDocument[]): Omit
   const limits = omitUndefined({
     maxChanges: strictest(guardrails.map(({ maxChanges }) => maxChanges)),
     maxRemovals: strictest(guardrails.map(({ maxRemovals }) => maxRemovals)),
+    maxBackfillObjects: strictest(guardrails.map(({ maxBackfillObjects }) => maxBackfillObjects)),
   });
   return { pairs: mergeSharedSettings(pairs), accounts, limits };
 }
@@ -76,6 +85,7 @@ function resolveReplication(
     policy: resolvePolicy(spec.policy),
     ...resolveFailures(spec, 'to', source, accounts),
     ...(spec.alarms && { alarms: omitUndefined({ ...spec.alarms, failed: spec.alarms.failed ?? false }) }),
+    ...resolveBackfill(spec),
     positions: positionsByPath(parsed),
   };
   if (spec.direction !== 'both') return [pair];
@@ -108,6 +118,37 @@ function resolveFailures(
     }),
   };
 }
+
+/** Instants become UTC, so that two spellings of one instant are one backfill. */
+function resolveBackfill({
+  backfill,
+  rules,
+  source,
+}: ReplicationDocument['spec']): Pick<BucketReplication, 'backfill'> {
+  if (!backfill) return {};
+  const { objects, before, after, role } = backfill;
+  return {
+    backfill: omitUndefined({
+      ...backfill,
+      objects: toSortedSet(objects) as BackfillObjects[],
+      before: toUtc(before),
+      after: after && toUtc(after),
+      role:
+        role?.arn === undefined
+          ? { name: role?.name ?? defaultBatchRoleName(source.bucket) }
+          : { arn: role.arn },
+      prefixes: jobPrefixesOf(rules),
+    }),
+  };
+}
+
+/** Returns the prefixes of the jobs of a spec. A job takes one prefix, and covers all longer ones. */
+export function jobPrefixesOf(rules: readonly RuleDeclaration[]): string[] {
+  const prefixes = toSortedSet(rules.filter(({ enabled }) => enabled).map(prefixOfDeclaration));
+  return prefixes.filter((prefix) => !prefixes.some((other) => other !== prefix && prefix.startsWith(other)));
+}
+
+const toUtc = (instant: string): string => new Date(instant).toISOString().replace('.000Z', 'Z');
 
 function resolvePolicy({
   drain,
@@ -233,6 +274,15 @@ function expandBidirectional(
       sourceKeys: [],
       role: 'arn' in pair.role ? pair.role : { ...pair.role, name: defaultRoleName(reverseSource.bucket) },
       ...reverseFailures,
+      ...(pair.backfill && {
+        backfill: {
+          ...pair.backfill,
+          role:
+            'arn' in pair.backfill.role
+              ? pair.backfill.role
+              : { name: defaultBatchRoleName(reverseSource.bucket) },
+        },
+      }),
       positions: swapSides(pair.positions),
     },
   ];

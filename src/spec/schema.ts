@@ -1,5 +1,10 @@
 import * as z from 'zod';
-import { ALARM_PRICE_TEXT, QUERY_ALARM_PRICE_TEXT, RULE_METRICS_PRICE_TEXT } from '../util/prices.ts';
+import {
+  ALARM_PRICE_TEXT,
+  JOB_PRICE_TEXT,
+  QUERY_ALARM_PRICE_TEXT,
+  RULE_METRICS_PRICE_TEXT,
+} from '../util/prices.ts';
 import * as patterns from './patterns.ts';
 import { ruleShape } from './rule-fields.ts';
 import { integerSchema, nameSchema, textMapSchema, textSchema } from './schema-builders.ts';
@@ -10,6 +15,9 @@ export const MAX_ROLE_TAGS = 50;
 
 /** Maximum number of actions of an alarm in CloudWatch (API reference, PutMetricAlarm). */
 export const MAX_ALARM_TOPICS = 5;
+
+/** Maximum number of objects of a batch job (S3 User Guide, "Creating a Batch Operations job"). */
+export const MAX_JOB_OBJECTS = 20_000_000_000;
 
 /** The period of replication metrics, in minutes. */
 export const METRIC_PERIOD_MINUTES = 5;
@@ -349,6 +357,84 @@ const pairShape = {
       `CloudWatch alarms on replication metrics; absent: none. An alarm costs ${ALARM_PRICE_TEXT}, with scope: account ${QUERY_ALARM_PRICE_TEXT}, beside ${RULE_METRICS_PRICE_TEXT}.`,
     )
     .optional(),
+  backfill: z
+    .strictObject({
+      objects: z
+        .array(
+          z
+            .enum(['existing', 'failed', 'elsewhere', 'replicas'])
+            .describe('Objects of one replication status.'),
+        )
+        .min(1)
+        .max(4)
+        .describe(
+          'Objects to replicate: without a replication status, because they are older than the rules (existing), failed (failed), already replicated to another destination (elsewhere), or replicas themselves (replicas).',
+        )
+        .default(['existing', 'failed']),
+      before: textSchema(
+        patterns.checkInstant,
+        'Objects written before this instant are replicated; a later instant starts the backfill again.',
+        { pattern: patterns.INSTANT_PATTERN.source, examples: ['2026-12-01T00:00:00Z'] },
+      ),
+      after: textSchema(
+        patterns.checkInstant,
+        'Only objects written after this instant are replicated; absent: of any age.',
+        { pattern: patterns.INSTANT_PATTERN.source, examples: ['2025-01-01T00:00:00Z'] },
+      ).optional(),
+      start: z
+        .enum(['Confirmed', 'Automatic'])
+        .describe(
+          'Whether the prepared job waits, with its number of objects, until a person approves it (Confirmed), or starts (Automatic).',
+        )
+        .default('Confirmed'),
+      maxObjects: integerSchema(
+        1,
+        MAX_JOB_OBJECTS,
+        'Maximum number of objects of a job; replikey cancels a job with more; absent: no limit.',
+      ).optional(),
+      priority: integerSchema(
+        0,
+        2_147_483_647,
+        'Priority of the job among the batch jobs of the account in the Region; S3 prefers higher numbers.',
+      ).default(10),
+      report: z
+        .strictObject({
+          bucket: textSchema(
+            patterns.checkBucketNameFormat,
+            'Existing bucket in the Region and account of the source bucket.',
+            { minLength: 3, maxLength: 63, examples: ['acme-reports'] },
+          ),
+          prefix: textSchema(patterns.checkReportPrefix, 'Prefix of the keys of reports.', {
+            examples: ['replikey/'],
+          }).default('replikey/'),
+        })
+        .describe(
+          'Where S3 writes a list of the objects that the job could not replicate, encrypted with keys of S3; absent: no list.',
+        )
+        .optional(),
+      role: z
+        .strictObject({
+          name: textSchema(
+            patterns.checkRoleName,
+            'Name of the role; replikey creates the role when absent.',
+            { maxLength: 64, pattern: '^[\\w+=,.@-]+$' },
+          ).optional(),
+          arn: textSchema(
+            patterns.checkRoleArnFormat,
+            'ARN of an existing role, which replikey never changes.',
+          ).optional(),
+        })
+        .meta({
+          description:
+            'The role that S3 Batch Operations assumes; absent: a role named replikey-batch- and the source bucket, cut to 64 characters.',
+          not: { required: ['name', 'arn'] },
+        })
+        .optional(),
+    })
+    .describe(
+      `A batch job of S3 that replicates existing objects under the rules; absent: none. A job costs ${JOB_PRICE_TEXT}, beside the requests and the transfer of replication.`,
+    )
+    .optional(),
 };
 
 const bucketReplicationSchema = documentSchema(
@@ -430,6 +516,11 @@ const guardrailsSchema = documentSchema(
       0,
       1_000_000,
       'Maximum number of rules, statements and roles that a run removes; absent: 10.',
+    ).optional(),
+    maxBackfillObjects: integerSchema(
+      0,
+      MAX_JOB_OBJECTS,
+      'Maximum number of objects of a batch job; absent: unlimited.',
     ).optional(),
   }),
 ).describe('Limits for all specs of a run.');

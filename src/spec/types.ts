@@ -47,6 +47,8 @@ export interface ChangeLimits {
   maxChanges?: number;
   /** Maximum number of rules, statements and roles to remove. */
   maxRemovals?: number;
+  /** Maximum number of objects of a batch job; absent: unlimited. */
+  maxBackfillObjects?: number;
 }
 
 /**
@@ -84,9 +86,32 @@ export interface BucketReplication {
   failures?: FailureEvents;
   /** Alarms on the replication metrics of the rules; absent: none. */
   alarms?: AlarmSettings;
+  /** A batch job that replicates existing objects; absent: none. */
+  backfill?: Backfill;
   /** Positions by path, for errors and plans: `''` is the document; `spec.source.key`, `spec.rules[0]`, … */
   positions: Record<string, Position>;
 }
+
+/** Existing objects to replicate. Every object that is selected and was written before an instant is to have a replica. */
+export interface Backfill {
+  /** Sorted. */
+  objects: BackfillObjects[];
+  /** In UTC, ISO 8601 with seconds. */
+  before: string;
+  /** In UTC, ISO 8601 with seconds; absent: objects of any age. */
+  after?: string;
+  start: 'Confirmed' | 'Automatic';
+  /** Absent: no limit. */
+  maxObjects?: number;
+  priority: number;
+  report?: { bucket: string; prefix: string };
+  role: { name: string } | { arn: string };
+  /** The prefixes of the enabled rules, none of which begins with another; `''` alone for all objects. Sorted. */
+  prefixes: string[];
+}
+
+/** Objects by their replication status: none, FAILED, COMPLETED and REPLICA. */
+export type BackfillObjects = 'existing' | 'failed' | 'elsewhere' | 'replicas';
 
 export interface AlarmSettings {
   /** Whether failed operations raise an alarm. */

@@ -15,6 +15,19 @@ export const QUERY_ALARM_PRICE_TEXT = `about ${usd(USD_PER_ALARM)} a month for e
 
 export const RULE_METRICS_PRICE_TEXT = `about ${usd(USD_PER_METRIC * METRICS_PER_RULE)} a month for the ${METRICS_PER_RULE} replication metrics of each rule`;
 
+/**
+ * Prices of S3 Batch Operations in USD (https://aws.amazon.com/s3/pricing/, management). Replication adds the requests,
+ * the transfer and the storage of the replicas.
+ */
+const USD_PER_JOB = 0.25;
+const USD_PER_MILLION_OBJECTS = 1;
+
+export const JOB_PRICE_TEXT = `about ${usd(USD_PER_JOB)}, and ${usd(USD_PER_MILLION_OBJECTS)} for each million objects`;
+
+/** Returns what a batch job with this number of objects costs. */
+export const jobPriceText = (objects: number): string =>
+  `about ${usd(USD_PER_JOB + (objects / 1_000_000) * USD_PER_MILLION_OBJECTS)}`;
+
 /** Returns what alarms on single rules cost. */
 export const alarmsPriceText = (count: number): string => `about ${usd(count * USD_PER_ALARM)} a month`;
 

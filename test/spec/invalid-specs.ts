@@ -24,6 +24,11 @@ const WEST_TOPIC = 'arn:aws:sns:us-west-2:111122223333:replication';
 const alarms = (settings: string, ...changes: [string, string][]) =>
   tax(...changes, ['  rules:', `  alarms: { ${settings} }\n  rules:`]);
 
+/** A pair with a backfill, and other changes. */
+const backfill = (settings: string, ...changes: [string, string][]) =>
+  tax(...changes, ['  rules:', `  backfill: { ${settings} }\n  rules:`]);
+const BEFORE = 'before: "2026-01-01T00:00:00Z"';
+
 /** Invalid specs by name. golden/invalid-specs.txt has their problems. */
 export const INVALID_SPECS: Record<string, string> = {
   // The envelope.
@@ -83,6 +88,54 @@ export const INVALID_SPECS: Record<string, string> = {
       `scope: account, failed: true, lateAfterMinutes: 60, notify: [${EAST_TOPIC}s, ${WEST_TOPIC}]`,
       ['name: tax', 'name: books'],
       ['prefix: Tax/', 'prefix: Books/'],
+    ),
+  ),
+
+  // Backfill.
+  'a backfill without an instant': backfill('objects: [failed]'),
+  'a backfill before a date': backfill('before: "2026-01-01"'),
+  'a backfill before a day that the month lacks': backfill('before: "2026-02-30T00:00:00Z"'),
+  'a backfill before an instant in the future': backfill('before: "2999-01-01T00:00:00Z"'),
+  'a backfill of an empty period': backfill(`${BEFORE}, after: "2026-01-01T01:00:00+01:00"`),
+  'a backfill of unknown objects': backfill(`${BEFORE}, objects: [pending]`),
+  'a backfill of the same objects twice': backfill(`${BEFORE}, objects: [failed, failed]`),
+  'a backfill of no objects': backfill(`${BEFORE}, objects: []`),
+  'a backfill of at most no objects': backfill(`${BEFORE}, maxObjects: 0`),
+  'a backfill of objects that no other spec replicates': backfill(`${BEFORE}, objects: [elsewhere]`),
+  'a backfill elsewhere that starts by itself': together(
+    backfill(`${BEFORE}, objects: [elsewhere], start: Automatic`),
+    tax(['name: tax', 'name: books'], ['prefix: Tax/', 'prefix: Books/']),
+  ),
+  'a backfill without an enabled rule': backfill(BEFORE, ['Tax/', 'Tax/\n      enabled: false']),
+  'a backfill whose report is in the destination': backfill(
+    `${BEFORE}, report: { bucket: acme-tax-replica }`,
+  ),
+  'a backfill whose report is in the destination of another spec': together(
+    backfill(`${BEFORE}, report: { bucket: acme-books-replica }`),
+    tax(
+      ['name: tax', 'name: books'],
+      ['bucket: acme-tax\n', 'bucket: acme-books\n'],
+      ['acme-tax-replica', 'acme-books-replica'],
+    ),
+  ),
+  'a backfill of both directions with one report': backfill(`${BEFORE}, report: { bucket: acme-reports }`, [
+    '  rules:',
+    '  direction: both\n  rules:',
+  ]),
+  'a backfill with the role of replication': backfill(`${BEFORE}, role: { name: Replikey-acme-tax }`),
+  'a backfill with a role by name and by ARN': backfill(
+    `${BEFORE}, role: { name: batch, arn: "arn:aws:iam::111122223333:role/batch" }`,
+  ),
+  'a backfill with a role of another partition': backfill(
+    `${BEFORE}, role: { arn: "arn:aws-cn:iam::111122223333:role/batch" }`,
+  ),
+  'a backfill with an empty role': backfill(`${BEFORE}, role: {}`),
+  'two specs that disagree about one job': together(
+    backfill(`${BEFORE}, priority: 1`),
+    backfill(
+      `${BEFORE}, start: Automatic`,
+      ['name: tax', 'name: tax-too'],
+      ['prefix: Tax/', 'name: other\n      priority: 7\n      prefix: Tax/'],
     ),
   ),
 

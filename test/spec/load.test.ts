@@ -367,3 +367,15 @@ test('loadSpecs: reports an invalid field once, without problems that follow fro
     '/a.yaml: expected a string, found the number 1',
   ]);
 });
+
+test('loadSpecFiles: a backfill may be 5 minutes ahead of the clock of this machine', async () => {
+  const text = tax(['  rules:', '  backfill: { before: "2026-12-01T00:05:00Z" }\n  rules:']);
+  const load = async (now: string) => {
+    const { problems } = await loadSpecFiles([{ file: 'spec.yaml', bytes: Buffer.from(text) }], {
+      nowMs: Date.parse(now),
+    });
+    return problems.map(({ path: field }) => field);
+  };
+  expect(await load('2026-12-01T00:00:00Z')).toEqual([]);
+  expect(await load('2026-11-30T23:59:59Z')).toEqual(['spec.backfill.before']);
+});

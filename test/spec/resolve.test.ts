@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { defaultRoleName } from '../../src/spec/patterns.ts';
+import { defaultBatchRoleName, defaultRoleName } from '../../src/spec/patterns.ts';
+import { jobPrefixesOf } from '../../src/spec/resolve.ts';
+import type { RuleDeclaration } from '../../src/spec/rule-fields.ts';
 import { MAIN, pairOf, pairsOf, TAX, tax, together } from './support.ts';
 
 test('resolveSpecs: fills in safe defaults for the short form', async () => {
@@ -318,4 +320,55 @@ test('resolveSpecs: applies settings of a shared bucket, key or role to the spec
   );
   expect(second?.source).toMatchObject({ key: { description: 'Tax' }, blockPublicAccess: true });
   expect(second?.role).toEqual({ name: 'replikey-acme-tax', tags: { team: 'finance' } });
+});
+
+const BACKFILL = tax([
+  '  rules:',
+  '  backfill: { before: "2026-01-01T01:00:00+01:00", report: { bucket: acme-reports } }\n  rules:',
+]);
+
+test('resolveSpecs: a backfill is of existing and failed objects, waits for a person, and has its instants in UTC', async () => {
+  expect((await pairOf(BACKFILL)).backfill).toEqual({
+    objects: ['existing', 'failed'],
+    before: '2026-01-01T00:00:00Z',
+    start: 'Confirmed',
+    priority: 10,
+    report: { bucket: 'acme-reports', prefix: 'replikey/' },
+    role: { name: 'replikey-batch-acme-tax' },
+    prefixes: ['Tax/'],
+  });
+});
+
+test('resolveSpecs: the reverse direction has a backfill with its own role', async () => {
+  const pairs = await pairsOf(
+    tax([
+      '  rules:',
+      '  direction: both\n  backfill: { before: "2026-01-01T00:00:00Z", role: { name: batch } }\n  rules:',
+    ]),
+  );
+  expect(pairs.map(({ backfill }) => backfill?.role)).toEqual([
+    { name: 'batch' },
+    { name: 'replikey-batch-acme-tax-replica' },
+  ]);
+});
+
+test('defaultBatchRoleName: cuts a long name to 64 characters, and keeps it unique', () => {
+  const names = ['a', 'b'].map((end) => defaultBatchRoleName('x'.repeat(62) + end));
+  expect(names.map(({ length }) => length)).toEqual([64, 64]);
+  expect(new Set(names).size).toBe(2);
+  expect(defaultBatchRoleName('x'.repeat(49))).toHaveLength(64);
+});
+
+const ruleOf = (prefix: string, enabled = true) => ({ prefix, enabled }) as RuleDeclaration;
+// KeyNameConstraint.MatchAnyPrefix takes one string (API reference, KeyNameConstraint).
+test.each<[string[], RuleDeclaration[]]>([
+  [['Tax/'], [ruleOf('Tax/'), ruleOf('Tax/')]],
+  [['Tax/'], [ruleOf('Tax/2026/'), ruleOf('Tax/')]],
+  [
+    ['Ledgers/', 'Tax/'],
+    [ruleOf('Tax/'), ruleOf('Ledgers/'), ruleOf('Old/', false)],
+  ],
+  [[''], [ruleOf('Tax/'), ruleOf('')]],
+])('jobPrefixesOf: returns %j', (prefixes, rules) => {
+  expect(jobPrefixesOf(rules)).toEqual(prefixes);
 });

@@ -1,8 +1,14 @@
 import { regionOfArn } from '../../util/arn.ts';
 import { canonicalJson, toSortedSet } from '../../util/canonical-json.ts';
 import { type ParsedDocument, type Path, positionOf, problemAtPath } from '../document.ts';
-import { type AlarmType, accountAlarmName, defaultRoleName, parseTargetArn } from '../patterns.ts';
-import { toLongForm } from '../resolve.ts';
+import {
+  type AlarmType,
+  accountAlarmName,
+  defaultBatchRoleName,
+  defaultRoleName,
+  parseTargetArn,
+} from '../patterns.ts';
+import { jobPrefixesOf, toLongForm } from '../resolve.ts';
 import { formatPosition } from '../source-file.ts';
 import type { Position, Problem } from '../types.ts';
 import { type CheckedGuardrails, type CheckedReplication, isValidAt } from '../validate.ts';
@@ -47,6 +53,7 @@ function claimsOfPair({ content: { spec } }: CheckedReplication): Claim[] {
     ),
     ...roleClaims(spec),
     ...alarmClaims(spec),
+    ...backfillClaims(spec),
     ...(spec.direction === 'both' ? reverseRoleClaims(spec) : []),
     ...targetClaims(spec),
   ];
@@ -133,6 +140,30 @@ function alarmClaims({ alarms, source, destination, direction }: ReplicationSpec
     ...claimsOf(source.account, source.region, destination.region),
     ...(direction === 'both' ? claimsOf(destination.account, destination.region, source.region) : []),
   ];
+}
+
+/** Returns the claims of the jobs that specs of one source bucket share: how a job runs, and where its report goes. */
+function backfillClaims({ backfill, source, rules }: ReplicationSpec): Claim[] {
+  if (!backfill) return [];
+  const { objects, before, after, role } = backfill;
+  const dependsOn: Path[] = [
+    ['spec', 'source', 'bucket'],
+    ['spec', 'rules'],
+    ...['objects', 'before', 'after'].map((field): Path => ['spec', 'backfill', field]),
+  ];
+  const period = [`before ${before}`, ...(after === undefined ? [] : [`after ${after}`])].join(' and ');
+  return jobPrefixesOf(rules).flatMap((prefix) =>
+    (['start', 'maxObjects', 'priority', 'report', 'role'] as const).flatMap((field) =>
+      claimIfSet(
+        ['spec', 'backfill', ...(backfill[field] === undefined ? [] : [field])],
+        dependsOn,
+        `${field} of the backfill of ${toSortedSet(objects).join(' and ')} objects ${period} under s3://${source.bucket}/${prefix}`,
+        field === 'role'
+          ? (role?.arn ?? role?.name ?? defaultBatchRoleName(source.bucket))
+          : (backfill[field] ?? 'not set'),
+      ),
+    ),
+  );
 }
 
 function bucketClaims(side: (typeof SIDES)[number], sideSettings: ReplicationSpec['source']): Claim[] {

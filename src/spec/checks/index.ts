@@ -5,6 +5,7 @@ import { formatPosition } from '../source-file.ts';
 import type { Problem } from '../types.ts';
 import { type CheckedDocument, type CheckedReplication, isValidAt } from '../validate.ts';
 import { alarmChecks, checkAlarmNamesUnique } from './alarms.ts';
+import { backfillChecks, checkBackfillSources, checkBackfillTime } from './backfill.ts';
 import { checkAgreement, checkGuardrails, checkRulesUnique } from './conflicts.ts';
 import { failureChecks } from './failures.ts';
 import { keyChecks } from './keys.ts';
@@ -18,12 +19,15 @@ import { ruleChecks } from './rules.ts';
 export function checkSpecs(
   checkedDocuments: readonly CheckedDocument[],
   documents: readonly ParsedDocument[],
+  nowMs: number,
 ): Problem[] {
   const pairs = checkedDocuments.filter((document) => document.kind === 'BucketReplication');
   const accounts = collectAccounts(checkedDocuments);
   return [
     ...pairs.flatMap((pair) =>
-      PAIR_CHECKS.flatMap((check) => check(pair, accounts)).flatMap(toProblems(pair)),
+      [...PAIR_CHECKS.flatMap((check) => check(pair, accounts)), ...checkBackfillTime(pair, nowMs)].flatMap(
+        toProblems(pair),
+      ),
     ),
     ...checkedDocuments.flatMap(checkCredentials),
     ...checkAccountsExist(pairs, documents),
@@ -37,10 +41,18 @@ export function checkSpecs(
     ...checkAgreement(pairs),
     ...checkRulesUnique(pairs),
     ...checkAlarmNamesUnique(pairs),
+    ...checkBackfillSources(pairs),
   ];
 }
 
-const PAIR_CHECKS = [...keyChecks, ...pairChecks, ...ruleChecks, ...failureChecks, ...alarmChecks];
+const PAIR_CHECKS = [
+  ...keyChecks,
+  ...pairChecks,
+  ...ruleChecks,
+  ...failureChecks,
+  ...alarmChecks,
+  ...backfillChecks,
+];
 
 /** Returns the accounts with a valid id and `managed` setting, by name. */
 const collectAccounts = (checkedDocuments: readonly CheckedDocument[]): AccountsByName =>
