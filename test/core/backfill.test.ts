@@ -1,0 +1,247 @@
+import { expect, test } from 'vitest';
+import {
+  type BackfillJob,
+  type BackfillRecord,
+  type BackfillState,
+  backfillJobs,
+  backfillState,
+  backfillTagKey,
+  formatRecord,
+  jobDescription,
+  jobReport,
+  jobToken,
+  manifestFilter,
+  type ObservedJob,
+  parseJobDescription,
+  recordsIn,
+  SUPERSEDED_REASON,
+  supersededJobs,
+  TOO_MANY_OBJECTS_REASON,
+} from '../../src/core/backfill.ts';
+import { pairOf, pairsOf, tax, together } from '../spec/support.ts';
+
+const DIGEST = '0123456789abcdef';
+const OTHER_DIGEST = 'fedcba9876543210';
+
+const job = (status: string, fields: Partial<ObservedJob> = {}): ObservedJob => ({
+  id: `${status}-1`,
+  description: jobDescription('tax', DIGEST),
+  status,
+  createdAtMs: Date.parse('2026-11-30T12:00:00Z'),
+  succeeded: 0,
+  failed: 0,
+  ...fields,
+});
+
+const RECORD: BackfillRecord = {
+  digest: DIGEST,
+  completedAt: '2026-11-30T13:00:00Z',
+  succeeded: 1_488,
+  failed: 12,
+};
+// S3 User Guide, "Job statuses".
+const COMPLETE = job('Complete', {
+  endedAtMs: Date.parse('2026-11-30T13:00:00.400Z'),
+  total: 1_500,
+  succeeded: 1_488,
+  failed: 12,
+});
+const later = (index: number, status: string, fields: Partial<ObservedJob> = {}) =>
+  job(status, {
+    id: `${status}-${index}`,
+    createdAtMs: Date.parse('2026-11-30T12:00:00Z') + index,
+    ...fields,
+  });
+
+const ROWS: [title: string, records: BackfillRecord[], jobs: ObservedJob[], expected: object][] = [
+  ['no job and no record', [], [], { state: 'absent', attempt: 0 }],
+  ['a record', [RECORD], [], { state: 'done', record: RECORD }],
+  ['a record, and its job', [RECORD], [COMPLETE], { state: 'done', record: RECORD }],
+  ['a record, and a later job of another caller', [RECORD], [job('Suspended')], { state: 'done' }],
+  ['a record of another digest', [{ ...RECORD, digest: OTHER_DIGEST }], [], { state: 'absent', attempt: 0 }],
+  ...['New', 'Preparing', 'Ready', 'Active', 'Pausing', 'Paused', 'Completing', 'Failing', 'Cancelling'].map(
+    (status): (typeof ROWS)[number] => [`a job in ${status}`, [], [job(status)], { state: 'running' }],
+  ),
+  ['a job in a status that replikey does not know', [], [job('Resting')], { state: 'running' }],
+  ['a suspended job', [], [job('Suspended')], { state: 'suspended', job: { id: 'Suspended-1' } }],
+  ['a complete job', [], [COMPLETE], { state: 'complete', record: RECORD }],
+  [
+    // S3 User Guide, "Troubleshooting replication", Batch Replication errors.
+    'a job that found no objects',
+    [],
+    [job('Failed', { failureReasons: ['Manifest generation found no keys matching the filter criteria.'] })],
+    {
+      state: 'complete',
+      record: { digest: DIGEST, completedAt: '2026-11-30T12:00:00Z', succeeded: 0, failed: 0 },
+    },
+  ],
+  ['a failed job', [], [job('Failed')], { state: 'absent', attempt: 1, lastJob: { status: 'Failed' } }],
+  ['a cancelled job', [], [job('Cancelled')], { state: 'absent', attempt: 1 }],
+  ['a failed job and its successor', [], [later(2, 'Active'), job('Failed')], { state: 'running' }],
+  [
+    'three failed jobs, and the reason of the last',
+    [],
+    [job('Failed'), later(3, 'Failed', { failureReasons: ['third'] }), later(2, 'Cancelled')],
+    { state: 'exhausted', lastJob: { failureReasons: ['third'] } },
+  ],
+  [
+    'jobs that replikey cancelled for another spec, which are no failures',
+    [],
+    [1, 2, 3, 4].map((index) => later(index, 'Cancelled', { statusUpdateReason: SUPERSEDED_REASON })),
+    { state: 'absent', attempt: 4 },
+  ],
+  [
+    'a job with too many objects',
+    [],
+    [job('Cancelled', { total: 1_001, statusUpdateReason: TOO_MANY_OBJECTS_REASON })],
+    { state: 'tooLarge', lastJob: { total: 1_001 } },
+  ],
+  [
+    'a job with too many objects, after the limit was raised',
+    [],
+    [job('Cancelled', { total: 1_000, statusUpdateReason: TOO_MANY_OBJECTS_REASON })],
+    { state: 'absent', attempt: 1 },
+  ],
+  [
+    'a job of another digest',
+    [],
+    [job('Active', { description: jobDescription('tax', OTHER_DIGEST) })],
+    { state: 'absent', attempt: 0 },
+  ],
+  ['a job of another tool', [], [job('Active', { description: 'nightly' })], { state: 'absent', attempt: 0 }],
+  [
+    'a job without a description',
+    [],
+    [{ ...job('Active'), description: '' }],
+    { state: 'absent', attempt: 0 },
+  ],
+];
+
+test.each(ROWS)('backfillState: %s', (_, records, jobs, expected) => {
+  const state: BackfillState = backfillState(DIGEST, records, jobs, 1_000);
+  expect(state).toMatchObject(expected);
+  // AWS documents no order of ListJobs.
+  expect(backfillState(DIGEST, records, jobs.toReversed(), 1_000)).toEqual(state);
+});
+
+test('recordsIn: reads what formatRecord writes, and ignores other tags', () => {
+  const text = formatRecord(RECORD);
+  expect(text).toBe('0123456789abcdef 2026-11-30T13:00:00Z ok=1488 failed=12');
+  // IAM allows letters, digits, spaces and _ . : / = + - @ in tags (IAM User Guide, "Tags for IAM resources").
+  expect(text).toMatch(/^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,256}$/u);
+  expect(recordsIn({ 'replikey:backfill:tax': text, 'replikey:backfill:books': 'soon', team: text })).toEqual(
+    [RECORD],
+  );
+});
+
+test('backfillTagKey: each job of a spec has its own key, within the limit of IAM', () => {
+  const jobOf = (prefix: string, isOnly = false): BackfillJob => ({ digest: DIGEST, prefix, isOnly });
+  expect(backfillTagKey('tax', jobOf('Tax/', true))).toBe('replikey:backfill:tax');
+  const keys = ['Tax/', 'Ledgers/'].map((prefix) => backfillTagKey('x'.repeat(63), jobOf(prefix)));
+  expect(new Set(keys).size).toBe(2);
+  expect(Math.max(...keys.map(({ length }) => length))).toBeLessThanOrEqual(128);
+});
+
+test('parseJobDescription: reads what jobDescription writes', () => {
+  expect(parseJobDescription(jobDescription('tax', DIGEST))).toEqual({ specName: 'tax', digest: DIGEST });
+  expect(parseJobDescription(undefined)).toBeUndefined();
+  expect(parseJobDescription(`nightly ${jobDescription('tax', DIGEST)}`)).toBeUndefined();
+});
+
+test('jobToken: another attempt has another token, within the limit of S3 Control', () => {
+  expect(jobToken(DIGEST, 0)).toBe(jobToken(DIGEST, 0));
+  expect(jobToken(DIGEST, 0)).not.toBe(jobToken(DIGEST, 1));
+  expect(jobToken(DIGEST, 0)).toHaveLength(64);
+});
+
+const withBackfill = (settings: string, ...changes: [string, string][]) =>
+  tax(['  rules:', `  backfill: { ${settings} }\n  rules:`], ...changes);
+const BEFORE = 'before: "2026-01-01T00:00:00Z"';
+
+async function digestsOf(...documents: string[]): Promise<string[]> {
+  const pairs = await pairsOf(together(...documents));
+  return pairs.flatMap((pair) => backfillJobs(pair, pairs).map(({ digest }) => digest));
+}
+
+const NEW_DESTINATION: [string, string][] = [
+  ['name: tax', 'name: tax-third'],
+  ['acme-tax-replica\n', 'acme-tax-third\n'],
+  ['prefix: Tax/', 'prefix: Third/'],
+];
+
+test('backfillJobs: the digest changes with what a job does, and with nothing else', async () => {
+  const [digest] = await digestsOf(withBackfill(BEFORE));
+  const same = [
+    `${BEFORE}, start: Automatic, priority: 3, maxObjects: 7, report: { bucket: acme-reports }, role: { name: batch }`,
+    'before: "2026-01-01T02:00:00+02:00"',
+    `${BEFORE}, objects: [failed, existing]`,
+  ];
+  for (const settings of same) expect(await digestsOf(withBackfill(settings))).toEqual([digest]);
+  const others = await Promise.all([
+    digestsOf(withBackfill('before: "2026-01-02T00:00:00Z"')),
+    digestsOf(withBackfill(`${BEFORE}, after: "2025-01-01T00:00:00Z"`)),
+    digestsOf(withBackfill(`${BEFORE}, objects: [failed]`)),
+    digestsOf(withBackfill(BEFORE, ['Tax/', 'Tax/2026/'])),
+    digestsOf(withBackfill(BEFORE, ['bucket: acme-tax\n', 'bucket: acme-books\n'])),
+    // The objects have no replica in the new destination.
+    digestsOf(withBackfill(BEFORE), tax(...NEW_DESTINATION)),
+  ]);
+  expect(new Set([digest, ...others.flat()]).size).toBe(7);
+});
+
+test('backfillJobs: specs of one source that ask for the same share a job', async () => {
+  const [first, second] = await digestsOf(
+    withBackfill(BEFORE),
+    withBackfill(
+      BEFORE,
+      ['name: tax', 'name: tax-third'],
+      ['acme-tax-replica\n', 'acme-tax-third\n'],
+      ['prefix: Tax/', 'name: third\n      priority: 9\n      prefix: Tax/'],
+    ),
+  );
+  expect(first).toBe(second);
+});
+
+test('backfillJobs: a spec with several prefixes has a job for each', async () => {
+  const pair = await pairOf(withBackfill(BEFORE, ['prefix: Tax/', 'prefix: Tax/\n    - prefix: Ledgers/']));
+  expect(backfillJobs(pair, [pair])).toMatchObject([
+    { prefix: 'Ledgers/', isOnly: false },
+    { prefix: 'Tax/', isOnly: false },
+  ]);
+});
+
+test('supersededJobs: returns unfinished jobs of an earlier form of these specs', () => {
+  const old = job('Active', { description: jobDescription('tax', OTHER_DIGEST) });
+  const jobs = [
+    old,
+    job('Active'),
+    { ...old, status: 'Complete' },
+    job('Active', { description: jobDescription('books', OTHER_DIGEST) }),
+    job('Active', { description: 'nightly' }),
+  ];
+  expect(supersededJobs(['tax'], new Set([DIGEST]), jobs)).toEqual([old]);
+});
+
+// The model of S3 Control (2018-08-20): JobManifestGeneratorFilter, JobReport.
+test('manifestFilter, jobReport: are in the form of S3 Control', async () => {
+  const { backfill } = await pairOf(
+    withBackfill(`${BEFORE}, after: "2025-01-01T00:00:00Z", report: { bucket: acme-reports }`),
+  );
+  if (!backfill) throw new Error('the spec has no backfill');
+  expect(manifestFilter(backfill, 'Tax/')).toEqual({
+    EligibleForReplication: true,
+    ObjectReplicationStatuses: ['NONE', 'FAILED'],
+    CreatedBefore: new Date('2026-01-01T00:00:00Z'),
+    CreatedAfter: new Date('2025-01-01T00:00:00Z'),
+    KeyNameConstraint: { MatchAnyPrefix: ['Tax/'] },
+  });
+  expect(manifestFilter(backfill, '')).not.toHaveProperty('KeyNameConstraint');
+  expect(jobReport(backfill, 'us-east-1')).toEqual({
+    Enabled: true,
+    Bucket: 'arn:aws:s3:::acme-reports',
+    Prefix: 'replikey',
+    Format: 'Report_CSV_20180820',
+    ReportScope: 'FailedTasksOnly',
+  });
+  expect(jobReport({ ...backfill, report: undefined } as never, 'us-east-1')).toEqual({ Enabled: false });
+});
