@@ -180,6 +180,7 @@ export async function loadSelectedSpecs(
     variableInput: variableInputOf(options, io),
     requireComplete: options.prune ?? false,
     signal,
+    nowMs: Date.now(),
   });
   if (specs) return applySelection(specs, options);
   const problemCount = problems.length === 1 ? '1 problem' : `${problems.length} problems`;

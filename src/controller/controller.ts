@@ -480,6 +480,7 @@ export function createController(options: ControllerOptions): Controller {
     const next = await selectLastKnownGood(specFiles, knownGood, {
       ...(variableInput && { variableInput }),
       signal,
+      nowMs: clock.now(),
     });
     const lastLogged = formatProblems(problems);
     const { specs } = 'specs' in next ? next : (knownGood ?? {});

@@ -1,6 +1,6 @@
 import type { BucketReplication } from '../spec/types.ts';
 import { isJsonEqual, sortKeys } from '../util/canonical-json.ts';
-import { keyResourceId, roleResourceId } from './ids.ts';
+import { batchRoleResourceId, keyResourceId, roleResourceId } from './ids.ts';
 import type { Kind } from './kind.ts';
 import { isRef } from './ref.ts';
 import type { Id, Resource } from './resource.ts';
@@ -65,7 +65,11 @@ export function sharedResourceKeysOf(pair: BucketReplication): string[] {
     .filter(({ key, managed }) => !('arn' in key && managed))
     .map((side) => keyResourceId('key', side));
   const role = 'arn' in pair.role ? [] : [roleResourceId('role', pair)];
-  return [...new Set([source.bucket, destination.bucket, ...role, ...keys])];
+  const batchRole =
+    pair.backfill && 'name' in pair.backfill.role ? batchRoleResourceId('role', pair) : undefined;
+  return [
+    ...new Set([source.bucket, destination.bucket, ...role, ...(batchRole ? [batchRole] : []), ...keys]),
+  ];
 }
 
 /** Merges the declarations of one resource by several specs. */

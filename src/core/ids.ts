@@ -16,6 +16,13 @@ export const keyResourceId = (kind: string, { key, account, region }: Side): Id 
 export const roleResourceId = (kind: string, { role, source }: BucketReplication): Id =>
   'arn' in role ? `${kind}/${role.arn}` : namedRoleResourceId(kind, role.name, source.account);
 
+/** Returns the id of a resource of the role of a pair's batch jobs; undefined for a pair without a backfill. */
+export function batchRoleResourceId(kind: string, { backfill, source }: BucketReplication): Id | undefined {
+  if (!backfill) return undefined;
+  const { role } = backfill;
+  return 'arn' in role ? `${kind}/${role.arn}` : namedRoleResourceId(kind, role.name, source.account);
+}
+
 export const namedRoleResourceId = (kind: string, name: string, account: string | undefined): Id =>
   `${kind}/${[name, account].filter(Boolean).join('@')}`;
 

@@ -1,6 +1,7 @@
 import { DeleteRolePolicyCommand, GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { requireField } from '../aws/response.ts';
 import {
+  batchRoleResourceId,
   bucketResourceId,
   locationOfSide,
   namedRoleResourceId,
@@ -10,10 +11,11 @@ import {
 } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
-import type { Aws, Id, Location } from '../core/resource.ts';
+import type { Aws, Id, Location, Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import { rolePolicyStatements } from '../policy/required-statements.ts';
+import { batchRoleStatements, rolePolicyStatements } from '../policy/required-statements.ts';
 import { normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
+import type { BucketReplication } from '../spec/types.ts';
 import { awsCli, MERGED_FILE, mergePolicyCommand } from '../util/aws-cli.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
@@ -49,29 +51,24 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
   },
   permissions: { read: ['iam:GetRolePolicy'], write: ['iam:PutRolePolicy', 'iam:DeleteRolePolicy'] },
 
-  desired({ pair, relatedPairs }) {
-    if ('arn' in pair.role) return [];
-    const id = roleResourceId('iam.role', pair);
-    return [
-      {
-        id: roleResourceId('iam.role-policy', pair),
-        kind: 'iam.role-policy',
-        name: pair.role.name,
-        location: locationOfSide(pair.source),
-        spec: {
-          role: pair.role.name,
-          statements: rolePolicyStatements(
-            relatedPairs.filter((other) => roleResourceId('iam.role', other) === id),
-            keyArnOrRef,
-          ),
-        },
-        context: omitUndefined({ path: pair.role.path }),
-        after: [id],
-        declaredBy: [pair.name],
-        position: positionOfPath(pair, 'spec.role'),
-      },
-    ];
-  },
+  desired: ({ pair, relatedPairs }) => [
+    ...('arn' in pair.role
+      ? []
+      : [
+          policyOf(pair, roleResourceId('iam.role', pair), {
+            name: pair.role.name,
+            path: pair.role.path,
+            statements: rolePolicyStatements(
+              relatedPairs.filter(
+                (other) => roleResourceId('iam.role', other) === roleResourceId('iam.role', pair),
+              ),
+              keyArnOrRef,
+            ),
+            field: 'spec.role',
+          }),
+        ]),
+    ...batchRolePolicyOf(pair, relatedPairs),
+  ],
 
   // The last resource but the role: prune finds all other orphans through this policy.
   orphans: (orphan) => [
@@ -161,6 +158,41 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
   auditEvents: roleAuditEvents({ '': ['DeleteRolePolicy'], '/': ['PutRolePolicy'] }, ROLE_POLICY_NAME),
 };
 
+function policyOf(
+  pair: BucketReplication,
+  roleId: Id,
+  role: { name: string; path?: string | undefined; statements: Statements; field: string },
+): Resource<IamRolePolicy> {
+  return {
+    id: namedRoleResourceId('iam.role-policy', role.name, pair.source.account),
+    kind: 'iam.role-policy',
+    name: role.name,
+    location: locationOfSide(pair.source),
+    spec: { role: role.name, statements: role.statements },
+    context: omitUndefined({ path: role.path }),
+    after: [roleId],
+    declaredBy: [pair.name],
+    position: positionOfPath(pair, role.field),
+  };
+}
+
+/** Returns the policy of the role of the batch jobs of a pair, and of the others that use the role. */
+function batchRolePolicyOf(
+  pair: BucketReplication,
+  relatedPairs: readonly BucketReplication[],
+): Resource<IamRolePolicy>[] {
+  const id = batchRoleResourceId('iam.role', pair);
+  if (id === undefined || !pair.backfill || 'arn' in pair.backfill.role) return [];
+  const sharing = relatedPairs.filter((other) => batchRoleResourceId('iam.role', other) === id);
+  return [
+    policyOf(pair, id, {
+      name: pair.backfill.role.name,
+      statements: batchRoleStatements(sharing),
+      field: 'spec.backfill.role',
+    }),
+  ];
+}
+
 /** Returns the command that adds statements to the inline policy, in an account that replikey cannot read. */
 function addToRolePolicyCommand(role: string, statements: Statements): string {
   const options = { 'role-name': role, 'policy-name': ROLE_POLICY_NAME };
@@ -191,6 +223,9 @@ export async function fetchInlinePolicy(
 }
 
 const STATEMENT_REASONS: [string, string][] = [
+  ['BackfillObjects', 'a batch job starts the replication of existing objects as the role'],
+  ['BackfillBucket', 'a batch job finds the objects that the rules select as the role'],
+  ['BackfillReport', 'a batch job writes its report as the role'],
   ['SourceBucket', 'S3 reads the replication configuration as the role'],
   ['SourceObjects', 'S3 reads source objects, their ACLs and tags as the role'],
   ['SourceKey', 'S3 decrypts source objects as the role, with and without an S3 Bucket Key'],

@@ -11,6 +11,7 @@ import {
 import { requireField } from '../aws/response.ts';
 import { READ_AFTER_APPLY } from '../core/facts.ts';
 import {
+  batchRoleResourceId,
   DELETION_TAG_PREFIX,
   locationOfSide,
   NARROW_TAG_PREFIX,
@@ -24,7 +25,7 @@ import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import type { Aws, Current, Location, Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import { trustPolicyStatements } from '../policy/required-statements.ts';
+import { batchTrustStatements, trustPolicyStatements } from '../policy/required-statements.ts';
 import {
   joinPolicy,
   normalizeStatements,
@@ -32,7 +33,7 @@ import {
   type Statements,
   splitPolicy,
 } from '../policy/statements.ts';
-import type { RoleChoice } from '../spec/types.ts';
+import type { BucketReplication, RoleChoice } from '../spec/types.ts';
 import { nameInArn } from '../util/arn.ts';
 import { awsCli } from '../util/aws-cli.ts';
 import { canonicalJson, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
@@ -130,6 +131,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       declaredBy: [pair.name],
       position: positionOfPath(pair, 'spec.role'),
     },
+    ...batchRoleOf(pair),
   ],
 
   orphans: (orphan) =>
@@ -287,6 +289,26 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
 };
 
 /** Returns the settings of the role itself. */
+/** Returns the role of the batch jobs of a pair. */
+function batchRoleOf(pair: BucketReplication): Resource<IamRole>[] {
+  const id = batchRoleResourceId('iam.role', pair);
+  if (id === undefined || !pair.backfill) return [];
+  const { role } = pair.backfill;
+  const name = 'arn' in role ? nameInArn(role.arn) : role.name;
+  return [
+    {
+      id,
+      kind: 'iam.role',
+      name,
+      location: locationOfSide(pair.source),
+      spec: 'arn' in role ? { name, arn: role.arn } : { name, trust: batchTrustStatements },
+      after: [],
+      declaredBy: [pair.name],
+      position: positionOfPath(pair, 'spec.backfill.role'),
+    },
+  ];
+}
+
 const settingsOf = ({ also: _, ...settings }: Exclude<RoleChoice, { arn: string }>) => settings;
 
 /**
@@ -346,7 +368,7 @@ async function sendCreateRole(
       Path: desired.path,
       PermissionsBoundary: desired.permissionsBoundary,
       AssumeRolePolicyDocument: JSON.stringify(trust),
-      Description: 'S3 assumes this role to replicate objects; created by replikey',
+      Description: `${isBatchRole(trust) ? 'S3 Batch Operations' : 'S3'} assumes this role to replicate objects; created by replikey`,
       Tags: [
         ...ownershipTags(declaredBy),
         ...toTagList(desired.tags),
@@ -380,8 +402,11 @@ async function sendUpdateRole(
   }
 }
 
+const isBatchRole = (trust: Policy): boolean =>
+  JSON.stringify(trust).includes('batchoperations.s3.amazonaws.com');
+
 const manualCreation = ({ name, path, permissionsBoundary }: IamRole, trust: Policy) => ({
-  what: `create the role ${name}, which S3 may assume`,
+  what: `create the role ${name}, which ${isBatchRole(trust) ? 'S3 Batch Operations' : 'S3'} may assume`,
   document: trust,
   command: awsCli('iam create-role', {
     'role-name': name,

@@ -27,6 +27,51 @@ export const trustPolicyStatements: Statements = {
   },
 };
 
+/** The trust policy of the role of batch jobs (S3 User Guide, "Configuring an IAM role for S3 Batch Replication"). */
+export const batchTrustStatements: Statements = {
+  ReplikeyAssumeRole: {
+    Effect: 'Allow',
+    Principal: { Service: 'batchoperations.s3.amazonaws.com' },
+    Action: 'sts:AssumeRole',
+  },
+};
+
+/**
+ * Returns the permissions of the role of batch jobs, for all pairs that share it. The job only starts the replication of
+ * objects, which S3 copies as the role of replication. S3 keeps the generated manifest, so no bucket is needed for it.
+ *
+ * S3 User Guide, "Configuring an IAM role for S3 Batch Replication".
+ */
+export function batchRoleStatements(pairs: readonly BucketReplication[]): Statements {
+  return Object.assign({}, ...pairs.map(pairBatchStatements)) as Statements;
+}
+
+function pairBatchStatements(pair: BucketReplication): Statements {
+  const { bucket, region } = pair.source;
+  const { backfill } = pair;
+  if (!backfill) return {};
+  const { report } = backfill;
+  return {
+    [statementSid('BackfillObjects', pair)]: {
+      Effect: 'Allow',
+      Action: 's3:InitiateReplication',
+      Resource: objectArnPatterns(bucket, region, backfill.prefixes),
+    },
+    [statementSid('BackfillBucket', pair)]: {
+      Effect: 'Allow',
+      Action: ['s3:GetReplicationConfiguration', 's3:PutInventoryConfiguration'],
+      Resource: bucketArn(bucket, region),
+    },
+    ...(report && {
+      [statementSid('BackfillReport', pair)]: {
+        Effect: 'Allow',
+        Action: 's3:PutObject',
+        Resource: objectArnPatterns(report.bucket, region, [report.prefix]),
+      },
+    }),
+  };
+}
+
 /**
  * Returns the permissions of a role, for all pairs that share it. Each spec has its own statements, named after the
  * spec. A run with only some of the specs therefore keeps the statements of the others.
@@ -64,7 +109,7 @@ function pairRoleStatements(pair: BucketReplication, keyArnOf: KeyArnOf): Statem
     [statementSid('SourceObjects', pair)]: {
       Effect: 'Allow',
       Action: SOURCE_OBJECT_ACTIONS,
-      Resource: objectArnPatterns(bucket, region, pair.rules),
+      Resource: objectArnPatterns(bucket, region, prefixesOf(pair.rules)),
     },
     ...roleKeyStatement(pair, 'source', sourceKeyArns(pair, keyArnOf)),
     ...destinationWriteStatements(pair, {}),
@@ -113,7 +158,7 @@ function destinationWriteStatements(
         Effect: 'Allow',
         ...principal,
         Action: [...action],
-        Resource: objectArnPatterns(bucket, region, rules),
+        Resource: objectArnPatterns(bucket, region, prefixesOf(rules)),
       },
     ]),
   );
@@ -208,7 +253,7 @@ function kmsKeyCondition(pair: BucketReplication, side: 'source' | 'destination'
     StringLike: {
       'kms:EncryptionContext:aws:s3:arn': toSortedSet([
         bucketArn(bucket, region),
-        ...objectArnPatterns(bucket, region, rules),
+        ...objectArnPatterns(bucket, region, prefixesOf(rules)),
       ]),
     },
   };
@@ -217,9 +262,11 @@ function kmsKeyCondition(pair: BucketReplication, side: 'source' | 'destination'
 const statementSid = (subject: string, pair: BucketReplication): string =>
   `Replikey${subject}${toSidName(pair.name)}`;
 
-/** Returns object ARNs under the rules' prefixes. A prefix that another prefix covers is omitted. */
-function objectArnPatterns(bucket: string, region: string, rules: readonly Rule[]): string[] {
-  const prefixPatterns = toSortedSet(rules.map((rule) => prefixToPattern(rule.prefix)));
+const prefixesOf = (rules: readonly Rule[]): string[] => rules.map(({ prefix }) => prefix);
+
+/** Returns object ARNs under prefixes. A prefix that another prefix covers is omitted. */
+function objectArnPatterns(bucket: string, region: string, prefixes: readonly string[]): string[] {
+  const prefixPatterns = toSortedSet(prefixes.map(prefixToPattern));
   const widestPatterns = prefixPatterns.filter(
     (pattern) => !prefixPatterns.some((other) => other !== pattern && pattern.startsWith(other)),
   );

@@ -24,7 +24,7 @@ export interface LoadResult {
 
 export interface LoadOptions {
   variableInput?: VariableInput;
-  /** In milliseconds since 1970; default: the clock of this machine. */
+  /** The time, in milliseconds since 1970; absent: an instant in the future is no problem. */
   nowMs?: number;
   /** Stops the load. The thrown error is the reason of the signal. */
   signal?: AbortSignal | undefined;
@@ -58,7 +58,7 @@ export async function loadSpecFiles(
     allowEmpty?: boolean;
   } = {},
 ): Promise<LoadResult> {
-  const { variableInput = NO_VARIABLE_INPUT, signal, root = '.', nowMs = Date.now() } = options;
+  const { variableInput = NO_VARIABLE_INPUT, signal, root = '.', nowMs } = options;
   const pause = createPause(signal);
   const parsed = await parseFiles(files, pause);
   const { documents, checkedDocuments, usedVariables, problems } = await assembleDocuments(

@@ -88,6 +88,7 @@ export async function problemsOf(
 ): Promise<Problem[]> {
   const { problems } = await loadSpecs(['-'], async () => yaml, {
     variableInput: { ...NO_VARIABLE_INPUT, ...variableInput },
+    nowMs: Date.parse('2026-12-01T00:00:00Z'),
   });
   return problems;
 }

@@ -30,6 +30,7 @@ export const validateCommand: CommandDefinition = {
     const stdin = () => buffer(io.stdin);
     const { specs, problems, documents, files } = await loadSpecs(paths, stdin, {
       variableInput: variableInputOf(options, io),
+      nowMs: Date.now(),
     });
     if (options.output === 'json') {
       const { variables = [] } = specs ?? {};

@@ -68,7 +68,10 @@ function isDayOfMonth(instant: string): boolean {
 const MAX_CLOCK_SKEW_MS = 5 * 60_000;
 
 /** Reports an instant in the future: objects that are written until then would not be part of the job. */
-export function checkBackfillTime({ content: { spec } }: CheckedReplication, nowMs: number): CheckFailure[] {
+export function checkBackfillTime(
+  { content: { spec } }: CheckedReplication,
+  nowMs = Number.POSITIVE_INFINITY,
+): CheckFailure[] {
   const { before } = spec.backfill ?? {};
   if (before === undefined || Date.parse(before) <= nowMs + MAX_CLOCK_SKEW_MS) return [];
   const message = `${before} is in the future; a batch job selects the objects that exist when it is prepared`;

@@ -19,7 +19,7 @@ import { ruleChecks } from './rules.ts';
 export function checkSpecs(
   checkedDocuments: readonly CheckedDocument[],
   documents: readonly ParsedDocument[],
-  nowMs: number,
+  nowMs: number | undefined,
 ): Problem[] {
   const pairs = checkedDocuments.filter((document) => document.kind === 'BucketReplication');
   const accounts = collectAccounts(checkedDocuments);
