@@ -238,3 +238,54 @@ export const jobReport = ({ report }: Backfill, region: string) =>
         ReportScope: 'FailedTasksOnly' as const,
       }
     : { Enabled: false };
+
+/**
+ * The decision of callers about a backfill, which a plan compares: `none`, `attempt 1`, `attempt 1, approved`,
+ * `attempt 1, suspended`, `recorded`.
+ * The progress that a job makes by itself changes no decision, so it is no drift, and a write can be verified while the
+ * job moves on.
+ */
+export type BackfillDecision = string;
+
+const attemptText = (attempt: number, isApproved: boolean): BackfillDecision =>
+  `attempt ${attempt}${isApproved ? ', approved' : ''}`;
+
+/** Returns the decision that the observed state results from. */
+export function currentDecision(
+  state: BackfillState,
+  attempt: number,
+  start: Backfill['start'],
+): BackfillDecision {
+  if (state.state === 'done') return 'recorded';
+  const job = 'job' in state ? state.job : state.lastJob;
+  if (!job) return 'none';
+  // The job was created when the spec required an approval.
+  if (start === 'Automatic' && job.status === 'Suspended') return `${attemptText(attempt, false)}, suspended`;
+  return attemptText(attempt, start === 'Confirmed' && wasApproved(job));
+}
+
+/** Returns whether a job that requires a confirmation got one. A job that ended without a task got none. */
+const wasApproved = ({ status, succeeded, failed }: ObservedJob): boolean =>
+  ['Failing', 'Failed', 'Cancelling', 'Cancelled'].includes(status)
+    ? succeeded + failed > 0
+    : !['New', 'Preparing', 'Suspended'].includes(status);
+
+/**
+ * Returns the decision that a backfill needs next. It equals the current one while the job runs, while another job of the
+ * bucket is unfinished, and when only a person can continue.
+ */
+export function nextDecision(
+  state: BackfillState,
+  attempt: number,
+  { start, waitsForOther }: { start: Backfill['start']; waitsForOther: boolean },
+): BackfillDecision {
+  const current = currentDecision(state, attempt, start);
+  if (state.state === 'complete') return 'recorded';
+  if (state.state === 'suspended') return attemptText(attempt, start === 'Confirmed');
+  if (state.state === 'absent' && !waitsForOther) return attemptText(state.attempt + 1, false);
+  return current;
+}
+
+/** Returns the number of attempts at a job. */
+export const countAttempts = (digest: string, jobs: readonly ObservedJob[]): number =>
+  jobs.filter(({ description }) => parseJobDescription(description)?.digest === digest).length;

@@ -6,11 +6,14 @@ import {
   backfillJobs,
   backfillState,
   backfillTagKey,
+  countAttempts,
+  currentDecision,
   formatRecord,
   jobDescription,
   jobReport,
   jobToken,
   manifestFilter,
+  nextDecision,
   type ObservedJob,
   parseJobDescription,
   recordsIn,
@@ -244,4 +247,65 @@ test('manifestFilter, jobReport: are in the form of S3 Control', async () => {
     ReportScope: 'FailedTasksOnly',
   });
   expect(jobReport({ ...backfill, report: undefined } as never, 'us-east-1')).toEqual({ Enabled: false });
+});
+
+/** Returns the current and the next decision about a backfill with these jobs. */
+function decisionsOf(
+  jobs: ObservedJob[],
+  {
+    start = 'Confirmed',
+    waitsForOther = false,
+    records = [],
+  }: { start?: 'Confirmed' | 'Automatic'; waitsForOther?: boolean; records?: BackfillRecord[] } = {},
+) {
+  const state = backfillState(DIGEST, records, jobs, 1_000);
+  const attempts = countAttempts(DIGEST, jobs);
+  return [currentDecision(state, attempts, start), nextDecision(state, attempts, { start, waitsForOther })];
+}
+
+const NO_KEYS = job('Failed', {
+  failureReasons: ['Manifest generation found no keys matching the filter criteria.'],
+});
+
+test.each<[string, ReturnType<typeof decisionsOf>, string[]]>([
+  ['creates a job', decisionsOf([]), ['none', 'attempt 1']],
+  [
+    'creates no job beside another one of the bucket',
+    decisionsOf([], { waitsForOther: true }),
+    ['none', 'none'],
+  ],
+  ['waits for a job that S3 prepares', decisionsOf([job('Preparing')]), ['attempt 1', 'attempt 1']],
+  ['approves a prepared job', decisionsOf([job('Suspended')]), ['attempt 1', 'attempt 1, approved']],
+  ['waits for a running job', decisionsOf([job('Active')]), ['attempt 1, approved', 'attempt 1, approved']],
+  ['records a complete job', decisionsOf([COMPLETE]), ['attempt 1, approved', 'recorded']],
+  ['records a job that found no objects', decisionsOf([NO_KEYS]), ['attempt 1', 'recorded']],
+  ['does nothing after the record', decisionsOf([], { records: [RECORD] }), ['recorded', 'recorded']],
+  ['repeats a failed job', decisionsOf([job('Failed')]), ['attempt 1', 'attempt 2']],
+  [
+    'repeats no job for the fourth time',
+    decisionsOf([job('Failed'), later(1, 'Failed'), later(2, 'Failed')]),
+    ['attempt 3', 'attempt 3'],
+  ],
+  [
+    'starts a prepared job that requires no approval any more',
+    decisionsOf([job('Suspended')], { start: 'Automatic' }),
+    ['attempt 1, suspended', 'attempt 1'],
+  ],
+  [
+    'waits for a job that starts by itself',
+    decisionsOf([job('Preparing')], { start: 'Automatic' }),
+    ['attempt 1', 'attempt 1'],
+  ],
+])('nextDecision: %s', (_, decisions, expected) => {
+  expect(decisions).toEqual(expected);
+});
+
+// A write is verified by a read, and the job may have moved on until then.
+test.each<[string, 'Confirmed' | 'Automatic', ObservedJob[], ObservedJob[][]]>([
+  ['created', 'Confirmed', [], [[job('New')], [job('Preparing')], [job('Suspended')], [NO_KEYS]]],
+  ['created', 'Automatic', [], [[job('New')], [job('Active')], [COMPLETE], [NO_KEYS]]],
+  ['approved', 'Confirmed', [job('Suspended')], [[job('Ready')], [job('Active')], [COMPLETE]]],
+])('currentDecision: a job that is %s (%s) is as decided, however far it is', (_, start, before, after) => {
+  const [, decided] = decisionsOf(before, { start });
+  for (const jobs of after) expect(decisionsOf(jobs, { start })[0]).toBe(decided);
 });
