@@ -33,7 +33,7 @@ export function backfillJobs(
     .filter((other) => other.source.bucket === source.bucket && other.rules.some(({ enabled }) => enabled))
     .map(({ destination }) => destination.bucket);
   return backfill.prefixes.map((prefix) => ({
-    digest: digestOf({
+    digest: jobDigest({
       ...pick(backfill),
       prefix,
       source: source.bucket,
@@ -46,12 +46,12 @@ export function backfillJobs(
 
 const pick = ({ objects, before, after = '' }: Backfill) => ({ objects, before, after });
 
-const digestOf = (content: object): string => sha256(canonicalJson(content)).slice(0, 16);
+const jobDigest = (content: object): string => sha256Hex(canonicalJson(content)).slice(0, 16);
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** The replication statuses of S3, by the names in specs. */
-export const REPLICATION_STATUSES = {
+export const STATUS_BY_OBJECTS = {
   existing: 'NONE',
   failed: 'FAILED',
   elsewhere: 'COMPLETED',
@@ -59,7 +59,7 @@ export const REPLICATION_STATUSES = {
 } as const satisfies Record<BackfillObjects, string>;
 
 /** Returns the token of a job, at most 64 characters: two attempts at one CreateJob request have the same. */
-export const jobToken = (digest: string, attempt: number): string => sha256(`${digest} ${attempt}`);
+export const jobToken = (digest: string, attempt: number): string => sha256Hex(`${digest} ${attempt}`);
 
 const DESCRIPTION = /^replikey backfill (\S+) ([0-9a-f]{16})$/;
 
@@ -80,7 +80,7 @@ export const BACKFILL_TAG_PREFIX = 'replikey:backfill:';
 
 /** Returns the key of the tag that records a job: that of the spec, with a hash of the prefix if the spec has several jobs. */
 export const backfillTagKey = (specName: string, { prefix, isOnly }: BackfillJob): string =>
-  `${BACKFILL_TAG_PREFIX}${specName}${isOnly ? '' : `/${sha256(prefix).slice(0, 8)}`}`;
+  `${BACKFILL_TAG_PREFIX}${specName}${isOnly ? '' : `/${sha256Hex(prefix).slice(0, 8)}`}`;
 
 /** A completed job, as a tag records it. */
 export interface BackfillRecord {
@@ -143,7 +143,7 @@ export type BackfillState =
   | { state: 'tooLarge'; lastJob: ObservedJob };
 
 /** Statuses in which a job stays without a caller. */
-const RESTING: ReadonlySet<string> = new Set(['Suspended', 'Complete', 'Failed', 'Cancelled']);
+const WAITING_OR_ENDED: ReadonlySet<string> = new Set(['Suspended', 'Complete', 'Failed', 'Cancelled']);
 
 /** Attempts at one job. */
 export const MAX_ATTEMPTS = 3;
@@ -171,7 +171,7 @@ export function backfillState(
   const attempts = jobs
     .filter(({ description }) => parseJobDescription(description)?.digest === digest)
     .sort((a, b) => b.createdAtMs - a.createdAtMs);
-  const running = attempts.find(({ status }) => !RESTING.has(status));
+  const running = attempts.find(({ status }) => !WAITING_OR_ENDED.has(status));
   if (running) return { state: 'running', job: running };
   const suspended = attempts.find(({ status }) => status === 'Suspended');
   if (suspended) return { state: 'suspended', job: suspended };
@@ -220,7 +220,7 @@ export function supersededJobs(
 /** Returns the filter of the manifest of a job, in the form of S3 Control. */
 export const manifestFilter = ({ objects, before, after }: Backfill, prefix: string) => ({
   EligibleForReplication: true,
-  ObjectReplicationStatuses: objects.map((name) => REPLICATION_STATUSES[name]),
+  ObjectReplicationStatuses: objects.map((name) => STATUS_BY_OBJECTS[name]),
   CreatedBefore: new Date(before),
   ...(after === undefined ? {} : { CreatedAfter: new Date(after) }),
   ...(prefix === '' ? {} : { KeyNameConstraint: { MatchAnyPrefix: [prefix] } }),

@@ -180,7 +180,7 @@ test('backfillJobs: the digest changes with what a job does, and with nothing el
     `${BEFORE}, objects: [failed, existing]`,
   ];
   for (const settings of same) expect(await digestsOf(withBackfill(settings))).toEqual([digest]);
-  const others = await Promise.all([
+  const otherDigests = await Promise.all([
     digestsOf(withBackfill('before: "2026-01-02T00:00:00Z"')),
     digestsOf(withBackfill(`${BEFORE}, after: "2025-01-01T00:00:00Z"`)),
     digestsOf(withBackfill(`${BEFORE}, objects: [failed]`)),
@@ -189,7 +189,7 @@ test('backfillJobs: the digest changes with what a job does, and with nothing el
     // The objects have no replica in the new destination.
     digestsOf(withBackfill(BEFORE), tax(...NEW_DESTINATION)),
   ]);
-  expect(new Set([digest, ...others.flat()]).size).toBe(7);
+  expect(new Set([digest, ...otherDigests.flat()]).size).toBe(7);
 });
 
 test('backfillJobs: specs of one source that ask for the same share a job', async () => {

@@ -12,7 +12,7 @@ export const backfillChecks: readonly PairCheck[] = [
   checkObjectsUnique,
   checkInstants,
   checkElsewhereStart,
-  checkReport,
+  checkReportLocation,
   checkBatchRole,
   checkBatchRoleAccount,
   checkBatchRolePartition,
@@ -87,7 +87,7 @@ function checkElsewhereStart({ content: { spec } }: CheckedReplication): CheckFa
   return [[[...BACKFILL, 'start'], message, 'use start: Confirmed', [...BACKFILL, 'objects']]];
 }
 
-function checkReport({ content: { spec } }: CheckedReplication): CheckFailure[] {
+function checkReportLocation({ content: { spec } }: CheckedReplication): CheckFailure[] {
   const { source, destination, direction } = spec;
   const { report } = spec.backfill ?? {};
   if (!report) return [];
@@ -218,7 +218,7 @@ function reportProblems(
   const { source, destination, backfill } = pair.content.spec;
   const name = backfill?.report?.bucket;
   const declared = name === undefined ? undefined : bucketsByName.get(name);
-  // `checkReport` reports the destination of the spec itself.
+  // `checkReportLocation` reports the destination of the spec itself.
   if (!declared || name === destination.bucket) return [];
   if (declared.region === source.region && declared.account === source.account) return [];
   if (!isValidAt(pair, REPORT_BUCKET, ['spec', 'source', 'region'], ['spec', 'source', 'account'])) return [];
