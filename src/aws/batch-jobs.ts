@@ -34,7 +34,8 @@ export async function listJobs(aws: Aws, location: Location): Promise<JobListDes
       ),
     ({ NextToken }) => ({ hasMore: NextToken !== undefined, marker: NextToken }),
   );
-  for await (const page of pages) jobs.push(...requireField(page, 'Jobs'));
+  // AWS does not document whether an empty list has the element.
+  for await (const { Jobs = [] } of pages) jobs.push(...Jobs);
   return jobs;
 }
 

@@ -1,52 +1,54 @@
 import { createHash } from 'node:crypto';
 import type { Backfill, BackfillObjects, BucketReplication } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
-import { canonicalJson, toSortedSet } from '../util/canonical-json.ts';
+import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
+import type { Step } from './resource.ts';
 
 /**
  * Backfills without a state file. A digest identifies what a job does. The description of the job contains it, and so does
  * a tag of the batch role, which remains when AWS forgets the job 90 days after its end.
  */
 
-/** A batch job that a spec declares. */
-export interface BackfillJob {
-  /** 16 hexadecimal digits. */
+/** A backfill of the objects under one prefix, which a spec declares. */
+export interface DeclaredBackfill {
+  /** Name of the spec. */
+  specName: string;
+  /** Identifies the backfill to one destination: 16 hexadecimal digits. */
   digest: string;
   /** Prefix of the objects; `''` for all of them. */
   prefix: string;
-  /** Whether the spec has one job only. */
+  /** Identifies the objects. Backfills of the same objects share a job, because a job runs all rules of a bucket. */
+  objectsDigest: string;
+  /** Whether the spec has one prefix only. */
   isOnly: boolean;
 }
 
 /**
- * Returns the jobs of a spec: one for each prefix of its rules, because a job takes one prefix.
- *
- * @param relatedPairs the pairs with the same source bucket, `pair` included: a job runs all rules of the bucket
+ * Returns the backfills that the specs of a source bucket declare, in the order in which their jobs run: one for each
+ * prefix, because a job takes one prefix. The other specs of a run do not change a digest.
  */
-export function backfillJobs(
-  pair: BucketReplication,
-  relatedPairs: readonly BucketReplication[],
-): BackfillJob[] {
-  const { backfill, source } = pair;
-  if (!backfill) return [];
-  const destinations = relatedPairs
-    .filter((other) => other.source.bucket === source.bucket && other.rules.some(({ enabled }) => enabled))
-    .map(({ destination }) => destination.bucket);
-  return backfill.prefixes.map((prefix) => ({
-    digest: jobDigest({
-      ...pick(backfill),
-      prefix,
-      source: source.bucket,
-      destinations: toSortedSet(destinations),
-    }),
-    prefix,
-    isOnly: backfill.prefixes.length === 1,
-  }));
-}
+export const declaredBackfills = (pairs: readonly BucketReplication[]): DeclaredBackfill[] =>
+  pairs
+    .flatMap(({ name: specName, backfill, source, destination }) =>
+      (backfill?.prefixes ?? []).map((prefix) => {
+        const objects = { ...pick(backfill as Backfill), prefix, source: source.bucket };
+        return {
+          specName,
+          digest: digestOf({ ...objects, destination: destination.bucket }),
+          prefix,
+          objectsDigest: digestOf(objects),
+          isOnly: backfill?.prefixes.length === 1,
+        };
+      }),
+    )
+    .sort((a, b) => compareCodeUnits(`${a.specName} ${a.prefix}`, `${b.specName} ${b.prefix}`));
 
 const pick = ({ objects, before, after = '' }: Backfill) => ({ objects, before, after });
 
-const jobDigest = (content: object): string => sha256Hex(canonicalJson(content)).slice(0, 16);
+const digestOf = (content: object): string => sha256Hex(canonicalJson(content)).slice(0, DIGEST_LENGTH);
+
+/** In hexadecimal digits. */
+const DIGEST_LENGTH = 16;
 
 const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
 
@@ -59,27 +61,48 @@ export const STATUS_BY_OBJECTS = {
 } as const satisfies Record<BackfillObjects, string>;
 
 /** Returns the token of a job, at most 64 characters: two attempts at one CreateJob request have the same. */
-export const jobToken = (digest: string, attempt: number): string => sha256Hex(`${digest} ${attempt}`);
+export const jobToken = (digests: readonly string[], attempt: number): string =>
+  sha256Hex(`${digests.join(' ')} ${attempt}`);
 
-const DESCRIPTION = /^replikey backfill (\S+) ([0-9a-f]{16})$/;
+const DESCRIPTION = /^replikey backfill (\S+)((?: [0-9a-f]{16})+)$/;
 
-/** Returns the description of a job, at most 256 characters. ListJobs returns it, but no tags. */
-export const jobDescription = (specName: string, digest: string): string =>
-  `replikey backfill ${specName} ${digest}`;
+/** Maximum length of a description (API reference, CreateJob). */
+const MAX_DESCRIPTION = 256;
+
+/**
+ * Returns the description of a job, which ListJobs returns, unlike tags. It contains the digests of all backfills that
+ * share the job, as far as they fit; the others get another job.
+ */
+export const jobDescription = (specName: string, digests: readonly string[]): string => {
+  const start = `replikey backfill ${specName}`;
+  const count = Math.floor((MAX_DESCRIPTION - start.length) / (DIGEST_LENGTH + 1));
+  return [start, ...digests.slice(0, count)].join(' ');
+};
+
+/** The content of the description of a job of replikey. */
+export interface JobDescription {
+  /** The spec that created the job. */
+  specName: string;
+  digests: string[];
+}
 
 /** Returns what the description of a job of replikey contains; undefined for another job. */
-export function parseJobDescription(
-  description: string | undefined,
-): { specName: string; digest: string } | undefined {
-  const [, specName, digest] = DESCRIPTION.exec(description ?? '') ?? [];
-  return specName === undefined || digest === undefined ? undefined : { specName, digest };
+export function parseJobDescription(description: string | undefined): JobDescription | undefined {
+  const [, specName, digests] = DESCRIPTION.exec(description ?? '') ?? [];
+  return specName === undefined || digests === undefined
+    ? undefined
+    : { specName, digests: digests.trim().split(' ') };
 }
+
+/** Returns whether a job does a backfill. */
+export const isJobOf = ({ description }: Pick<ObservedJob, 'description'>, digest: string): boolean =>
+  parseJobDescription(description)?.digests.includes(digest) ?? false;
 
 /** Prefix of the tags of the batch role that record completed jobs. */
 export const BACKFILL_TAG_PREFIX = 'replikey:backfill:';
 
-/** Returns the key of the tag that records a job: that of the spec, with a hash of the prefix if the spec has several jobs. */
-export const backfillTagKey = (specName: string, { prefix, isOnly }: BackfillJob): string =>
+/** Returns the key of the tag that records a backfill: the spec, with a hash of the prefix if the spec has several. */
+export const backfillTagKey = ({ specName, prefix, isOnly }: DeclaredBackfill): string =>
   `${BACKFILL_TAG_PREFIX}${specName}${isOnly ? '' : `/${sha256Hex(prefix).slice(0, 8)}`}`;
 
 /** A completed job, as a tag records it. */
@@ -168,9 +191,7 @@ export function backfillState(
 ): BackfillState {
   const record = records.find((candidate) => candidate.digest === digest);
   if (record) return { state: 'done', record };
-  const attempts = jobs
-    .filter(({ description }) => parseJobDescription(description)?.digest === digest)
-    .sort((a, b) => b.createdAtMs - a.createdAtMs);
+  const attempts = jobs.filter((job) => isJobOf(job, digest)).sort((a, b) => b.createdAtMs - a.createdAtMs);
   const running = attempts.find(({ status }) => !WAITING_OR_ENDED.has(status));
   if (running) return { state: 'running', job: running };
   const suspended = attempts.find(({ status }) => status === 'Suspended');
@@ -205,7 +226,7 @@ const ENDED: ReadonlySet<string> = new Set([
 ]);
 
 /** Returns the jobs that wait or run for an earlier form of a spec. */
-export function supersededJobs(
+function supersededJobs(
   specNames: readonly string[],
   digests: ReadonlySet<string>,
   jobs: readonly ObservedJob[],
@@ -213,7 +234,12 @@ export function supersededJobs(
   return jobs.filter(({ description, status }) => {
     const parsed = parseJobDescription(description);
     const hasEnded = ENDED.has(status);
-    return parsed && !hasEnded && specNames.includes(parsed.specName) && !digests.has(parsed.digest);
+    return (
+      parsed &&
+      !hasEnded &&
+      specNames.includes(parsed.specName) &&
+      !parsed.digests.some((digest) => digests.has(digest))
+    );
   });
 }
 
@@ -239,29 +265,94 @@ export const jobReport = ({ report }: Backfill, region: string) =>
       }
     : { Enabled: false };
 
+/** What AWS shows about a backfill. */
+export interface ObservedBackfill {
+  state: BackfillState;
+  /** Number of jobs so far. */
+  attempts: number;
+  /** An unfinished job of another backfill of the bucket, or of an earlier form of the spec. */
+  otherJob?: ObservedJob;
+  /** Ids of jobs that wait or run for an earlier form of the spec. */
+  superseded: string[];
+}
+
+/** How a spec wants its backfill to run. */
+export interface BackfillChoices {
+  declared: DeclaredBackfill;
+  /** All declared backfills of the bucket, in the order in which their jobs run. */
+  ofBucket: readonly DeclaredBackfill[];
+  start: Backfill['start'];
+  /** Absent: no limit. */
+  maxObjects?: number;
+  /** Whether a tag can record the job: the role is managed by replikey. */
+  isRecorded: boolean;
+}
+
+/** Returns what records and jobs show about a backfill. */
+export function observeBackfill(
+  { declared, ofBucket, maxObjects }: BackfillChoices,
+  records: readonly BackfillRecord[],
+  jobs: readonly ObservedJob[],
+): ObservedBackfill {
+  const { digest, specName } = declared;
+  const names = new Set(ofBucket.map((item) => item.specName));
+  const isOfBucket = (job: ObservedJob) =>
+    names.has(parseJobDescription(job.description)?.specName ?? '') ||
+    ofBucket.some((item) => isJobOf(job, item.digest));
+  const otherJob = jobs.find((job) => !hasStopped(job) && isOfBucket(job) && !isJobOf(job, digest));
+  // The first backfill of a spec cancels for all of them.
+  const isFirst = ofBucket.find((item) => item.specName === specName)?.digest === digest;
+  const digests = new Set(ofBucket.map((item) => item.digest));
+  return {
+    state: backfillState(digest, records, jobs, maxObjects),
+    attempts: jobs.filter((job) => isJobOf(job, digest)).length,
+    ...(otherJob && { otherJob }),
+    superseded: isFirst ? supersededJobs([specName], digests, jobs).map(({ id }) => id) : [],
+  };
+}
+
+const hasStopped = ({ status }: ObservedJob): boolean => ['Complete', 'Failed', 'Cancelled'].includes(status);
+
+/** Returns the backfills that a new job does: the declared one, and those of the same objects that have no job either. */
+export const backfillsOfNewJob = (
+  { declared, ofBucket, maxObjects }: BackfillChoices,
+  records: readonly BackfillRecord[],
+  jobs: readonly ObservedJob[],
+): DeclaredBackfill[] => [
+  declared,
+  ...ofBucket.filter(
+    ({ digest, objectsDigest }) =>
+      digest !== declared.digest &&
+      objectsDigest === declared.objectsDigest &&
+      backfillState(digest, records, jobs, maxObjects).state === 'absent',
+  ),
+];
+
 /**
  * The decision of callers about a backfill, which a plan compares: `none`, `attempt 1`, `attempt 1, approved`,
- * `attempt 1, suspended`, `recorded`.
+ * `attempt 1, cancelled`, `recorded`; `attempt 1, suspended` for a job that waits although the spec does not ask for it.
  * The progress that a job makes by itself changes no decision, so it is no drift, and a write can be verified while the
  * job moves on.
  */
 export type BackfillDecision = string;
 
-const attemptText = (attempt: number, isApproved: boolean): BackfillDecision =>
-  `attempt ${attempt}${isApproved ? ', approved' : ''}`;
+const attemptText = (
+  attempt: number,
+  suffix: '' | 'approved' | 'cancelled' | 'suspended',
+): BackfillDecision => `attempt ${attempt}${suffix && `, ${suffix}`}`;
 
 /** Returns the decision that the observed state results from. */
 export function currentDecision(
-  state: BackfillState,
-  attempt: number,
+  { state, attempts }: Pick<ObservedBackfill, 'state' | 'attempts'>,
   start: Backfill['start'],
 ): BackfillDecision {
   if (state.state === 'done') return 'recorded';
   const job = 'job' in state ? state.job : state.lastJob;
   if (!job) return 'none';
+  if (job.statusUpdateReason === TOO_MANY_OBJECTS_REASON) return attemptText(attempts, 'cancelled');
   // The job was created when the spec required an approval.
-  if (start === 'Automatic' && job.status === 'Suspended') return `${attemptText(attempt, false)}, suspended`;
-  return attemptText(attempt, start === 'Confirmed' && wasApproved(job));
+  if (start === 'Automatic' && job.status === 'Suspended') return attemptText(attempts, 'suspended');
+  return attemptText(attempts, start === 'Confirmed' && wasApproved(job) ? 'approved' : '');
 }
 
 /** Returns whether a job that requires a confirmation got one. A job that ended without a task got none. */
@@ -270,22 +361,46 @@ const wasApproved = ({ status, succeeded, failed }: ObservedJob): boolean =>
     ? succeeded + failed > 0
     : !['New', 'Preparing', 'Suspended'].includes(status);
 
+/** What brings a backfill forward. */
+export type BackfillAction = 'create' | 'approve' | 'cancel' | 'record';
+
 /**
- * Returns the decision that a backfill needs next. It equals the current one while the job runs, while another job of the
- * bucket is unfinished, and when only a person can continue.
+ * Returns the decision that a backfill needs next, and the action that makes it. Without an action, the decision stays: the
+ * job runs, another job of the bucket is unfinished, or only a person can continue.
  */
 export function nextDecision(
-  state: BackfillState,
-  attempt: number,
-  { start, waitsForOther }: { start: Backfill['start']; waitsForOther: boolean },
-): BackfillDecision {
-  const current = currentDecision(state, attempt, start);
-  if (state.state === 'complete') return 'recorded';
-  if (state.state === 'suspended') return attemptText(attempt, start === 'Confirmed');
-  if (state.state === 'absent' && !waitsForOther) return attemptText(state.attempt + 1, false);
-  return current;
+  observed: ObservedBackfill,
+  { declared, ofBucket, start, maxObjects, isRecorded }: BackfillChoices,
+  stateOf: (digest: string) => BackfillState,
+): { decision: BackfillDecision; action?: BackfillAction } {
+  const { state, attempts, otherJob } = observed;
+  const stay = { decision: currentDecision(observed, start) };
+  if (state.state === 'complete') return isRecorded ? { decision: 'recorded', action: 'record' } : stay;
+  if (state.state === 'absent') {
+    const earlier = ofBucket.slice(
+      0,
+      ofBucket.findIndex(({ digest }) => digest === declared.digest),
+    );
+    const waits = otherJob ?? earlier.some(({ digest }) => stateOf(digest).state === 'absent');
+    return waits ? stay : { decision: attemptText(attempts + 1, ''), action: 'create' };
+  }
+  if (state.state !== 'suspended' && state.state !== 'running') return stay;
+  // Backfills that share a job leave it to the first of them.
+  const { job } = state;
+  if (ofBucket.find(({ digest }) => isJobOf(job, digest))?.digest !== declared.digest) return stay;
+  const isTooLarge = (job.total ?? 0) > (maxObjects ?? Number.POSITIVE_INFINITY);
+  if (isTooLarge && !ENDED.has(job.status))
+    return { decision: attemptText(attempts, 'cancelled'), action: 'cancel' };
+  return state.state === 'suspended'
+    ? { decision: attemptText(attempts, start === 'Confirmed' ? 'approved' : ''), action: 'approve' }
+    : stay;
 }
 
-/** Returns the number of attempts at a job. */
-export const countAttempts = (digest: string, jobs: readonly ObservedJob[]): number =>
-  jobs.filter(({ description }) => parseJobDescription(description)?.digest === digest).length;
+/** Returns whether a step creates or starts a job. */
+export const startsJob = ({ patch }: Pick<Step, 'patch'>): boolean =>
+  patch.some(
+    (operation) =>
+      operation.path === '/decision' &&
+      'value' in operation &&
+      /^attempt \d+(?:, approved)?$/.test(String(operation.value)),
+  );

@@ -153,9 +153,9 @@ export interface Scope<Doc = unknown> {
   type: 'bucket' | 'role' | 'key' | 'queue' | 'topic' | 'alarm';
   /**
    * `rules` use `permissions`: prune removes orphaned rules first. `monitoring` observes rules: replication does not
-   * depend on it.
+   * depend on it. `jobs` act on existing objects, under the rules.
    */
-  stage: 'permissions' | 'rules' | 'monitoring';
+  stage: 'permissions' | 'rules' | 'monitoring' | 'jobs';
   /** Returns whether S3 treats every object the same before and after a step; absent: it may not. */
   keepsReplication?(step: Pick<Step, 'patch' | 'before'>): boolean;
   /** Id of the bucket, role or key itself. */
@@ -179,6 +179,12 @@ export interface FactsContext {
   accountId: string;
   /** Managed policies that are read because a role gets one of them as its boundary, by ARN. */
   boundaries?: Readonly<Record<string, Fact<Policy>>>;
+}
+
+/** Returns whether replication depends on a resource. An id of no kind belongs to an account. */
+export function isForReplication(id: Id, kinds: ReadonlyMap<string, Kind>): boolean {
+  const stage = kinds.get(id.slice(0, id.indexOf('/')))?.scope.stage;
+  return stage !== 'monitoring' && stage !== 'jobs';
 }
 
 /** How AWS stores the document. */

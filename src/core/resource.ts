@@ -303,6 +303,7 @@ export interface Command<O> {
 /** Descriptions of the risks that a person can allow, by id. */
 export const RISKS = {
   adopt: 'changes an existing resource although the spec sets adopt: Never',
+  'backfill-foreign-rules': 'runs a batch job on a bucket with enabled foreign rules, which the job runs too',
   'canary-retained': 'writes canaries that replikey cannot remove before their retention ends, or at all',
   'change-boundary': 'replaces the permissions boundary of a role',
   'change-default-encryption':
@@ -319,6 +320,7 @@ export const RISKS = {
   'remove-pair':
     'stops or removes a pair that no spec declares any more, or a whole replication configuration',
   'remove-rules': 'removes foreign rules',
+  'start-backfill': 'starts a batch job, which replicates existing objects and costs money',
   'stop-foreign-rules': 'stops the replication of foreign rules, for good or between two steps',
 } as const;
 

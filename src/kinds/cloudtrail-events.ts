@@ -41,6 +41,13 @@ export const alarmAuditEvents = (events: AuditEvents['eventNamesByPath']): Audit
     [alarmName, alarmNames].flat().some((name) => typeof name === 'string' && identifiers.includes(name)),
 });
 
+/** Events of batch jobs, by the bucket whose objects they process. */
+export const jobAuditEvents = (events: AuditEvents['eventNamesByPath']): AuditEvents => ({
+  eventNamesByPath: events,
+  matches: (parameters, identifiers) =>
+    identifiers.some((bucket) => JSON.stringify(parameters).includes(`:s3:::${bucket}"`)),
+});
+
 /**
  * Whether a value is among the candidates, without regard to case. IAM compares role names in this way; names of
  * buckets and keys have one case only.

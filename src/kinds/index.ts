@@ -5,6 +5,7 @@ import { iamRole } from './iam-role.ts';
 import { iamRolePolicy } from './iam-role-policy.ts';
 import { fetchKeyIdentifiers, kmsKey } from './kms-key.ts';
 import { kmsKeyPolicy } from './kms-key-policy.ts';
+import { s3Backfill } from './s3-backfill.ts';
 import { s3Bucket } from './s3-bucket.ts';
 import { s3BucketPolicy } from './s3-bucket-policy.ts';
 import { s3Encryption } from './s3-encryption.ts';
@@ -35,6 +36,7 @@ const ALL_KINDS = [
   snsTopicPolicy,
   s3Notification,
   cloudwatchAlarm,
+  s3Backfill,
 ] as unknown as readonly Kind[];
 
 export const kinds: ReadonlyMap<string, Kind> = new Map(ALL_KINDS.map((kind) => [kind.name, kind]));

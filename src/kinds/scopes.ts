@@ -12,6 +12,24 @@ export const bucketScope: Scope = {
   policyArns: ({ name, location }) => [bucketArn(name, location.region)],
 };
 
+/** Batch jobs of a bucket. */
+export const jobScope: Scope = {
+  ...bucketScope,
+  stage: 'jobs',
+  ownerId: (id) => `s3.bucket/${id.split('/')[1]}`,
+  policyArns({ location: { region }, context }, action, accountId) {
+    const { roleName } = (context ?? {}) as { roleName?: string };
+    const partition = partitionOfRegion(region);
+    if (action.startsWith('iam:'))
+      return roleName === undefined ? [] : [`arn:${partition}:iam::${accountId}:role/${roleName}`];
+    // AWS authorizes CreateJob and ListJobs on all resources (Service Authorization Reference, Amazon S3).
+    return JOB_ACTIONS.has(action) ? [`arn:${partition}:s3:${region}:${accountId}:job/*`] : ['*'];
+  },
+};
+
+/** Actions that AWS authorizes on a job. */
+const JOB_ACTIONS = new Set(['s3:DescribeJob', 's3:UpdateJobStatus', 's3:PutJobTagging']);
+
 /** Documents of a role: the role itself has the kind `iam.role`. */
 export const roleScope: Scope = {
   type: 'role',

@@ -181,7 +181,7 @@ type AccountIds = ReadonlyMap<string, string>;
  */
 const proofActions = ({ scope: { type } }: Kind, kinds: readonly Kind[]): readonly string[] => [
   ...kinds
-    .filter(({ scope }) => scope.type === type && scope.stage !== 'monitoring')
+    .filter(({ scope }) => scope.type === type && (scope.stage === 'permissions' || scope.stage === 'rules'))
     .flatMap(({ permissions }) => permissions.read),
   ...FACT_ACTIONS[type],
 ];

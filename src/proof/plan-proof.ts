@@ -1,7 +1,7 @@
 import { emptyFacts, type Fact, type Facts, mergeFacts } from '../core/facts.ts';
 import type { Refusal } from '../core/guard.ts';
 import { keyResourceId } from '../core/ids.ts';
-import { KEEP_RETAINED, type Kind, type Retention } from '../core/kind.ts';
+import { isForReplication, KEEP_RETAINED, type Kind, type Retention } from '../core/kind.ts';
 import { ref } from '../core/ref.ts';
 import type { ActualState, Plan, Resource } from '../core/resource.ts';
 import type { Policy } from '../iam/types.ts';
@@ -39,7 +39,12 @@ export function projectionOf(
 }
 
 /** Proves the rules that specs declare, as projected: the facts with the plan applied to them. Pure. */
-export function proveDesiredRules(
+export const proveDesiredRules = (...inputs: Parameters<typeof proveProjectedRules>): RuleProof[] =>
+  // The proof of the transition covers foreign rules.
+  proveProjectedRules(...inputs).filter(({ spec }) => spec !== undefined);
+
+/** Proves all rules of the buckets of the specs, as projected. A foreign rule has no `spec`. Pure. */
+export function proveProjectedRules(
   specs: Specs,
   resources: readonly Resource[],
   actual: ActualState,
@@ -52,8 +57,7 @@ export function proveDesiredRules(
   const projected = projectFacts(facts, resources, projection, retention);
   const objectsByBucket = declaredObjects(managedPairs, projection);
   const proofs = [...objectsByBucket].flatMap(([bucket, objects]) => proveRules(projected, bucket, objects));
-  // The proof of the transition covers foreign rules.
-  return attachPositions(proofs, managedPairs, projected).filter(({ spec }) => spec !== undefined);
+  return attachPositions(proofs, managedPairs, projected);
 }
 
 /** Returns the facts before a plan: the documents that the proof read, and those that the pass observed. */
@@ -154,8 +158,14 @@ function declaredObjectsOf(pair: BucketReplication, keyArnOf: (side: Side) => st
  * Returns the reasons to refuse a plan: rules that would not replicate after apply. It skips blocked specs: the plan
  * reports these already, and apply does not enable their replication.
  */
-export function unprovenRefusals(proofs: readonly RuleVerdict[], { blocked }: Plan): Refusal[] {
-  const blockedSpecs = new Set(blocked.flatMap(({ pairs }) => pairs));
+export function unprovenRefusals(
+  proofs: readonly RuleVerdict[],
+  { blocked }: Plan,
+  kinds: ReadonlyMap<string, Kind>,
+): Refusal[] {
+  const blockedSpecs = new Set(
+    blocked.flatMap(({ id, pairs }) => (isForReplication(id, kinds) ? pairs : [])),
+  );
   return proofs
     .filter(({ verdict, spec = '' }) => verdict === 'broken' && !blockedSpecs.has(spec))
     .map(({ rule, findings }) => ({

@@ -10,6 +10,7 @@ import { MANAGED_BY_TAG, NO_POSITION } from '../core/ids.ts';
 import {
   AlreadyExistsError,
   type Change,
+  isForReplication,
   type Kind,
   type Retention,
   type TransientError,
@@ -37,6 +38,7 @@ import {
   type Step,
 } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
+import { withoutUnplannedJobs } from '../proof/job-guard.ts';
 import { deferSteps } from '../proof/transition-risks.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import { formatPointer } from '../util/json-pointer.ts';
@@ -96,7 +98,9 @@ export async function applyInStages(
     const current = await observe(resources, options.kinds, options.aws.withBatching(), options.signal);
     const nowMs = options.aws.now();
     const draft = planChanges(resources, current, options.kinds, [], { blocked: [], notes: [], nowMs });
-    const content = joinDrafts([deferSteps(draft, options.kinds, options.deferred)]);
+    const content = joinDrafts([
+      deferSteps(withoutUnplannedJobs(draft, plan, options.kinds), options.kinds, options.deferred),
+    ]);
     results.push(...(await apply(content, { ...options, resources, actual: current })));
     if (options.signal?.aborted || results.some(({ result }) => result !== 'applied')) break;
   }
@@ -402,7 +406,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     action === 'delete' && options.kinds.get(kind)?.scope.type === 'role';
   // Permissions are removed last, and only when everything before has succeeded that replication depends on.
   const needsOfExpiry = steps
-    .filter((step) => !deletesRole(step) && options.kinds.get(step.kind)?.scope.stage !== 'monitoring')
+    .filter((step) => !deletesRole(step) && isForReplication(step.id, options.kinds))
     .map(({ id }) => id);
   const addNeeds = (step: Step): Step => {
     const renewed = renewals.filter(({ pairs }) => pairs.some((pair) => step.pairs.includes(pair)));

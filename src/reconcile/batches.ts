@@ -10,7 +10,13 @@ import type { ActualState, Id, Location, Note, PlanContent, Resource } from '../
 import { proveWithGrants } from '../facts/collect.ts';
 import { locationsOf } from '../facts/locations.ts';
 import { addTransitionFacts, readProofInputs } from '../facts/proof-inputs.ts';
-import { factsBeforePlan, proveDesiredRules, transitionInputs } from '../proof/plan-proof.ts';
+import { guardJobs } from '../proof/job-guard.ts';
+import {
+  factsBeforePlan,
+  proveDesiredRules,
+  proveProjectedRules,
+  transitionInputs,
+} from '../proof/plan-proof.ts';
 import { createArnResolver } from '../proof/project.ts';
 import { proveTransitions, rulesStoppedByExpiry } from '../proof/transition-proof.ts';
 import { guardTransitions } from '../proof/transition-risks.ts';
@@ -154,11 +160,14 @@ async function draftBatch(
       : { draft: planned, deferred: new Set<Id>() };
     const kept = withoutBreakingExpiries(guarded, () => rulesStoppedByExpiry(transition(guarded), nowMs));
     frozen = heldPrune ? withHeldPrune(frozen, kept, heldPrune) : frozen;
+    const jobs = guardJobs(kept, kinds, options.allowedRisks, (bucket) =>
+      proveProjectedRules(specs, resources, actual, kinds, facts).filter((proof) => proof.bucket === bucket),
+    );
     const draft = {
-      ...kept,
-      blocked: [...kept.blocked, ...frozen.blocked],
+      ...jobs,
+      blocked: [...jobs.blocked, ...frozen.blocked],
       withheld: frozen.withheld,
-      notes: [...kept.notes, ...(heldPrune?.notes ?? [])],
+      notes: [...jobs.notes, ...(heldPrune?.notes ?? [])],
     };
     const proof = [...proofs, ...frozen.proofs].map((ruleProof): RuleProofSummary => {
       onProof?.(ruleProof, () => factsBeforePlan(resources, actual, kinds, facts));

@@ -2,7 +2,7 @@ import { isAccessDenied } from '../aws/errors.ts';
 import { READ_AFTER_APPLY } from '../core/facts.ts';
 import type { DeclaredBuckets } from '../core/guard.ts';
 import { isReplikeyRule, specNameOfRule } from '../core/ids.ts';
-import type { Kind } from '../core/kind.ts';
+import { isForReplication, type Kind } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';
 import { renderChange, requireKind, resourceDiff } from '../core/plan.ts';
 import {
@@ -63,8 +63,8 @@ export function findBlockedPairs(draft: UncheckedDraft): BlockedPairs {
   const causes = planned.blocked.filter(
     (item) =>
       !draft.blockedOrphans.includes(item) &&
-      // Replication does not depend on what observes it.
-      draft.kinds.get(resourcesById.get(item.id)?.kind ?? '')?.scope.stage !== 'monitoring' &&
+      // Replication does not depend on what observes it, or on jobs.
+      isForReplication(item.id, draft.kinds) &&
       resourcesById.get(item.id)?.orphaned !== true &&
       !isCreatedByPlan(item, draft),
   );

@@ -312,7 +312,13 @@ function withOrphans(
   );
   const isPrunedFirst = ({ kind }: Resource) => kinds.get(kind)?.scope.stage === 'rules';
   const orphansOf = (stage: Kind['scope']['stage'] | undefined) =>
-    stage === 'rules' ? scope.rules : stage === 'monitoring' ? scope.monitoring : scope.permissions;
+    stage === 'jobs'
+      ? []
+      : stage === 'rules'
+        ? scope.rules
+        : stage === 'monitoring'
+          ? scope.monitoring
+          : scope.permissions;
   const byId = new Map<Id, Resource>();
   for (const resource of desired) {
     const ownNames =

@@ -3,6 +3,7 @@ import { guard, type Refusal, stalePlanRefusals, wrongAccountRefusals } from '..
 import { joinDrafts, planChanges } from '../core/plan.ts';
 import type { Plan } from '../core/resource.ts';
 import { seal, sealInputsOf } from '../core/seal.ts';
+import { withoutJobs } from '../proof/job-guard.ts';
 import { unprovenRefusals } from '../proof/plan-proof.ts';
 import type { Specs } from '../spec/types.ts';
 import { apply, applyInStages, type StepResult } from './apply.ts';
@@ -36,7 +37,9 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
     return { plan, proof, refusals, results };
   const actualAfter = await observe(resources, kinds, options.aws.withBatching(), signal);
   const context = { ...prune, nowMs: options.aws.now() };
-  const after = joinDrafts([planChanges(resources, actualAfter, kinds, plan.handover, context)]);
+  const draftAfter = planChanges(resources, actualAfter, kinds, plan.handover, context);
+  // A job has moved on since it was created, and the next run brings it forward.
+  const after = joinDrafts([withoutJobs(draftAfter, kinds)]);
   return { plan, proof, refusals, results, remaining: seal(after, sealInputsOf(after, sources, specs)) };
 }
 
@@ -48,7 +51,7 @@ function refusalsOf(plan: Plan, { buckets, proof, actual }: Draft, options: Pass
   return [
     ...(approvedPlan === undefined ? [] : stalePlanRefusals(plan, approvedPlan, { actual, kinds })),
     ...guard(plan, allowedRisks, thresholds ?? { maxRemovals: 10 }),
-    ...(allowUnproven ? [] : unprovenRefusals(proof, plan)),
+    ...(allowUnproven ? [] : unprovenRefusals(proof, plan, kinds)),
   ];
 }
 

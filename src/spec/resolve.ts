@@ -36,16 +36,28 @@ export function resolveSpecs(checkedDocuments: readonly CheckedDocument[]): Omit
   const guardrails = checkedDocuments.flatMap((document) =>
     document.kind === 'Guardrails' ? [document.content.spec] : [],
   );
-  const strictest = (values: (number | undefined)[]) => {
-    const declaredLimits = values.filter((value) => value !== undefined);
-    return declaredLimits.length > 0 ? Math.min(...declaredLimits) : undefined;
-  };
   const limits = omitUndefined({
     maxChanges: strictest(guardrails.map(({ maxChanges }) => maxChanges)),
     maxRemovals: strictest(guardrails.map(({ maxRemovals }) => maxRemovals)),
     maxBackfillObjects: strictest(guardrails.map(({ maxBackfillObjects }) => maxBackfillObjects)),
   });
-  return { pairs: mergeSharedSettings(pairs), accounts, limits };
+  return {
+    pairs: mergeSharedSettings(pairs).map((pair) => withJobLimit(pair, limits.maxBackfillObjects)),
+    accounts,
+    limits,
+  };
+}
+
+function strictest(values: readonly (number | undefined)[]): number | undefined {
+  const declaredLimits = values.filter((value) => value !== undefined);
+  return declaredLimits.length > 0 ? Math.min(...declaredLimits) : undefined;
+}
+
+/** Applies the guardrail to the job of a pair. */
+function withJobLimit(pair: BucketReplication, maxBackfillObjects: number | undefined): BucketReplication {
+  const { backfill } = pair;
+  const maxObjects = strictest([backfill?.maxObjects, maxBackfillObjects]);
+  return backfill && maxObjects !== undefined ? { ...pair, backfill: { ...backfill, maxObjects } } : pair;
 }
 
 type ResolvedAccounts = ReadonlyMap<string, Account>;

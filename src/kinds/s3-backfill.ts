@@ -1,0 +1,461 @@
+import { TagRoleCommand } from '@aws-sdk/client-iam';
+import type { CreateJobRequest, JobDescriptor, JobListDescriptor } from '@aws-sdk/client-s3-control';
+import { createJob, describeJob, listJobs, updateJobStatus } from '../aws/batch-jobs.ts';
+import {
+  type BackfillAction,
+  type BackfillChoices,
+  type BackfillDecision,
+  type BackfillState,
+  backfillState,
+  backfillsOfNewJob,
+  backfillTagKey,
+  currentDecision,
+  type DeclaredBackfill,
+  declaredBackfills,
+  formatRecord,
+  isJobOf,
+  jobDescription,
+  jobReport,
+  jobToken,
+  MAX_ATTEMPTS,
+  manifestFilter,
+  nextDecision,
+  type ObservedBackfill,
+  type ObservedJob,
+  observeBackfill,
+  parseJobDescription,
+  recordsIn,
+  SUPERSEDED_REASON,
+  TOO_MANY_OBJECTS_REASON,
+} from '../core/backfill.ts';
+import {
+  batchRoleResourceId,
+  bucketResourceId,
+  locationOfSide,
+  positionOfPath,
+  roleResourceId,
+  SPEC_TAG,
+} from '../core/ids.ts';
+import type { Change, Check, Kind } from '../core/kind.ts';
+import { ref } from '../core/ref.ts';
+import type { Aws, Id, Location, Ref } from '../core/resource.ts';
+import type { Backfill, BucketReplication } from '../spec/types.ts';
+import { bucketArn } from '../util/arn.ts';
+import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
+import { jobPriceText } from '../util/prices.ts';
+import { jobAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { fetchRole } from './iam-role.ts';
+import { jobScope } from './scopes.ts';
+
+/** The replication of existing objects under one prefix, by a batch job. */
+export interface S3Backfill {
+  bucket: string;
+  /** Identifies the backfill. */
+  digest: string;
+  /** What callers have decided about its job; absent in a declaration, which `render` completes. */
+  decision?: BackfillDecision;
+  /** Ids of jobs that wait or run for an earlier form of the spec. */
+  supersededJobs: string[];
+}
+
+/** Jobs and records, as AWS has them or as a write leaves them. */
+export interface BackfillDoc {
+  /** The jobs of replikey that have not ended, or that ended within the last 90 days. */
+  jobs: ObservedJob[];
+  /** Tags of the batch role. */
+  tags: Record<string, string>;
+  /** In a rendered document, what a write leaves. */
+  written?: Pick<S3Backfill, 'decision' | 'supersededJobs'>;
+}
+
+/** More input for `render`, `check` and `send`. */
+interface BackfillContext extends BackfillChoices {
+  backfill: Backfill;
+  roleArn: string | Ref;
+  /** Absent: the role is given by ARN. */
+  roleName?: string;
+}
+
+interface CurrentBackfill extends S3Backfill {
+  doc: BackfillDoc;
+}
+
+type BackfillChange = Change<S3Backfill, BackfillDoc, never>;
+
+export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
+  name: 's3.backfill',
+  scope: jobScope,
+  permissions: {
+    read: ['s3:ListJobs', 's3:DescribeJob', 'iam:GetRole'],
+    write: ['s3:CreateJob', 's3:UpdateJobStatus', 's3:PutJobTagging', 'iam:TagRole', 'iam:PassRole'],
+  },
+
+  desired({ pair, relatedPairs }) {
+    const { backfill, source } = pair;
+    if (!backfill) return [];
+    const pairsOfBucket = relatedPairs.filter((other) => other.source.bucket === source.bucket);
+    const ofBucket = declaredBackfills(pairsOfBucket);
+    return ofBucket
+      .filter(({ specName }) => specName === pair.name)
+      .map((declared) => ({
+        id: backfillId(source.bucket, declared),
+        kind: 's3.backfill',
+        name: source.bucket,
+        details: toDetails(declared, backfill),
+        location: locationOfSide(source),
+        spec: { bucket: source.bucket, digest: declared.digest, supersededJobs: [] },
+        context: contextOf(pair, backfill, declared, ofBucket),
+        after: [
+          bucketResourceId('s3.replication', source.bucket),
+          ...pairsOfBucket.flatMap((other) =>
+            'arn' in other.role ? [] : [roleResourceId('iam.role-policy', other)],
+          ),
+          ...[
+            batchRoleResourceId('arn' in backfill.role ? 'iam.role' : 'iam.role-policy', pair) ?? [],
+          ].flat(),
+        ],
+        declaredBy: [pair.name],
+        position: positionOfPath(pair, 'spec.backfill'),
+      }));
+  },
+
+  async fetch(aws, location, _name, details = []) {
+    const { digest, roleName } = fromDetails(details);
+    const [descriptors, role] = await Promise.all([
+      listJobs(aws, location),
+      roleName === undefined
+        ? undefined
+        : ignoreErrors(fetchRole(aws, location, roleName), 'NoSuchEntityException'),
+    ]);
+    const jobs = descriptors.map(toObservedJob).filter(({ description }) => parseJobDescription(description));
+    const isDetailed = (job: ObservedJob) => isJobOf(job, digest) && needsDetails(job);
+    return {
+      jobs: await Promise.all(jobs.map((job) => (isDetailed(job) ? withDetails(aws, location, job) : job))),
+      tags: role?.tags ?? {},
+    };
+  },
+
+  parse(doc, { name, context, spec: { digest } }) {
+    const choices = context as BackfillContext;
+    const observed = observedIn(doc, choices);
+    return {
+      spec: {
+        bucket: name,
+        digest,
+        decision: currentDecision(observed, choices.start),
+        supersededJobs: observed.superseded,
+        ...doc.written,
+        doc,
+      } satisfies CurrentBackfill,
+      attrs: {},
+    };
+  },
+
+  normalize: ({ bucket, digest, decision, supersededJobs }) =>
+    omitUndefined({ bucket, digest, decision, supersededJobs: toSortedSet(supersededJobs) }),
+
+  render({ context }, current) {
+    const choices = context as BackfillContext;
+    const doc = docOf(current);
+    const { decision } = decisionOn(doc, choices);
+    return { ...doc, written: { decision, supersededJobs: [] } };
+  },
+
+  operations(change) {
+    const { superseded, action } = plannedWrites(change);
+    return [
+      ...superseded.map(() => ({ call: 's3:UpdateJobStatus' })),
+      ...(action === 'create' ? [{ call: 's3:CreateJob' }] : []),
+      ...(action === 'approve' || action === 'cancel' ? [{ call: 's3:UpdateJobStatus' }] : []),
+      ...(action === 'record' ? [{ call: 'iam:TagRole' }] : []),
+    ];
+  },
+
+  async send(aws, change) {
+    const { superseded, action, observed } = plannedWrites(change);
+    const { location } = change.resource;
+    for (const id of superseded) await endJob(aws, location, id, SUPERSEDED_REASON);
+    if (action === 'create') await sendCreateJob(aws, change, observed);
+    if (action === 'record') await sendRecord(aws, change, observed.state);
+    const { state } = observed;
+    if (!('job' in state)) return;
+    if (action === 'cancel') await endJob(aws, location, state.job.id, TOO_MANY_OBJECTS_REASON);
+    // A job that has left the state is read again after the write.
+    if (action === 'approve')
+      await ignoreErrors(
+        updateJobStatus(aws, location, state.job.id, 'Ready', APPROVAL_REASON),
+        'JobStatusException',
+      );
+  },
+
+  response: { replacesWholeDocument: true },
+
+  check(change) {
+    const { action, observed } = plannedWrites(change);
+    const { context } = change.resource;
+    const choices = context as BackfillContext;
+    return {
+      blocked: blockedReason(observed.state, choices, action),
+      risks: startRisks(change, action, observed.state),
+      notes: progressNotes(observed, choices, action),
+    };
+  },
+
+  explain: (path) =>
+    path.startsWith('/supersededJobs')
+      ? 'the spec has changed since the job was created'
+      : 'the spec declares that existing objects are replicated',
+
+  transientErrors: [
+    {
+      code: 'BadRequestException',
+      // AWS does not document the message.
+      message: /assum|role/i,
+      waitsFor: 'S3 Batch Operations to see the new role',
+    },
+    { code: 'NoSuchJobException', waitsFor: 'S3 Batch Operations to see the new job' },
+  ],
+
+  auditEvents: jobAuditEvents({ '': [], '/': ['CreateJob', 'UpdateJobStatus'] }),
+};
+
+/** The reason of an approved job. */
+const APPROVAL_REASON = 'replikey: approved';
+
+/** Returns the id of a backfill. Only a spec with several prefixes has several backfills. */
+const backfillId = (bucket: string, { specName, prefix, isOnly }: DeclaredBackfill): Id =>
+  `s3.backfill/${bucket}/${specName}${isOnly ? '' : `/${prefix}`}`;
+
+function contextOf(
+  pair: BucketReplication,
+  backfill: Backfill,
+  declared: DeclaredBackfill,
+  ofBucket: readonly DeclaredBackfill[],
+): BackfillContext {
+  const { role, start, maxObjects } = backfill;
+  const roleId = batchRoleResourceId('iam.role', pair);
+  return omitUndefined({
+    backfill,
+    declared,
+    ofBucket,
+    start,
+    maxObjects,
+    isRecorded: 'name' in role,
+    roleName: 'name' in role ? role.name : undefined,
+    roleArn: 'arn' in role || roleId === undefined ? ('arn' in role ? role.arn : '') : ref(roleId),
+  });
+}
+
+/** The details of a read: the digest, and the name of the role whose tags record jobs. */
+const toDetails = ({ digest }: DeclaredBackfill, { role }: Backfill): string[] => [
+  digest,
+  ...('name' in role ? [role.name] : []),
+];
+
+const fromDetails = ([digest = '', roleName]: readonly string[]) => ({ digest, roleName });
+
+const toObservedJob = (descriptor: JobListDescriptor): ObservedJob => {
+  const { JobId, Description, Status, CreationTime, TerminationDate, ProgressSummary = {} } = descriptor;
+  return omitUndefined({
+    id: JobId ?? '',
+    description: Description,
+    status: Status ?? '',
+    createdAtMs: CreationTime?.getTime() ?? 0,
+    endedAtMs: TerminationDate?.getTime(),
+    total: ProgressSummary.TotalNumberOfTasks,
+    succeeded: ProgressSummary.NumberOfTasksSucceeded ?? 0,
+    failed: ProgressSummary.NumberOfTasksFailed ?? 0,
+  });
+};
+
+/** Returns whether ListJobs omits what decides about a job: why it ended, and perhaps its number of objects. */
+const needsDetails = ({ status, total }: ObservedJob): boolean =>
+  ['Failing', 'Failed', 'Cancelling', 'Cancelled'].includes(status) ||
+  (status === 'Suspended' && total === undefined);
+
+/** Adds the details of a job. A list may show a job that S3 does not find. */
+async function withDetails(aws: Aws, location: Location, job: ObservedJob): Promise<ObservedJob> {
+  const details = await ignoreErrors(describeJob(aws, location, job.id), 'NoSuchJobException');
+  return details ? { ...job, ...detailsOf(details) } : job;
+}
+
+const detailsOf = ({ FailureReasons, StatusUpdateReason, ProgressSummary }: JobDescriptor) =>
+  omitUndefined({
+    failureReasons: FailureReasons?.map(({ FailureReason = '' }) => FailureReason),
+    statusUpdateReason: StatusUpdateReason,
+    total: ProgressSummary?.TotalNumberOfTasks,
+  });
+
+const docOf = (current: { spec: S3Backfill } | undefined): BackfillDoc => {
+  const doc = current && 'doc' in current.spec ? (current.spec as CurrentBackfill).doc : undefined;
+  return { jobs: doc?.jobs ?? [], tags: doc?.tags ?? {} };
+};
+
+const observedIn = ({ tags, jobs }: BackfillDoc, choices: BackfillChoices): ObservedBackfill =>
+  observeBackfill(choices, recordsIn(tags), jobs);
+
+const decisionOn = ({ tags, jobs }: BackfillDoc, choices: BackfillChoices) =>
+  nextDecision(observedIn({ tags, jobs }, choices), choices, (digest) =>
+    backfillState(digest, recordsIn(tags), jobs, choices.maxObjects),
+  );
+
+/** Returns what a change writes. */
+function plannedWrites({ current, resource }: BackfillChange): {
+  observed: ObservedBackfill;
+  superseded: readonly string[];
+  action?: BackfillAction | undefined;
+} {
+  const doc = docOf(current);
+  const choices = resource.context as BackfillContext;
+  const observed = observedIn(doc, choices);
+  return { observed, superseded: observed.superseded, action: decisionOn(doc, choices).action };
+}
+
+/** Cancels a job, unless it has ended. */
+const endJob = (aws: Aws, location: Location, id: string, reason: string) =>
+  ignoreErrors(updateJobStatus(aws, location, id, 'Cancelled', reason), 'JobStatusException');
+
+/**
+ * Creates a job. Two runs create one job: their requests have the same token. AWS does not document for how long it
+ * remembers a token, so the jobs are read again before.
+ */
+async function sendCreateJob(
+  aws: Aws,
+  change: BackfillChange,
+  { attempts }: ObservedBackfill,
+): Promise<void> {
+  const { resource, current } = change;
+  const { location, name } = resource;
+  const choices = resource.context as BackfillContext & { roleArn: string };
+  const { backfill, declared, roleArn } = choices;
+  const doc = docOf(current);
+  const covered = backfillsOfNewJob(choices, recordsIn(doc.tags), doc.jobs);
+  const digests = covered.map(({ digest }) => digest);
+  const request: Omit<CreateJobRequest, 'AccountId'> = {
+    ConfirmationRequired: backfill.start === 'Confirmed',
+    Operation: { S3ReplicateObject: {} },
+    Report: jobReport(backfill, location.region),
+    ClientRequestToken: jobToken(digests, attempts + 1),
+    Priority: backfill.priority,
+    RoleArn: roleArn,
+    Description: jobDescription(declared.specName, digests),
+    Tags: [
+      { Key: SPEC_TAG, Value: declared.specName },
+      { Key: 'replikey:backfill', Value: declared.digest },
+    ],
+    ManifestGenerator: {
+      S3JobManifestGenerator: {
+        ExpectedBucketOwner: await aws.accountId(location.account),
+        SourceBucket: bucketArn(name, location.region),
+        EnableManifestOutput: false,
+        Filter: manifestFilter(backfill, declared.prefix),
+      },
+    },
+  };
+  // Another request had the token, so the job exists.
+  await ignoreErrors(createJob(aws, location, request), 'IdempotencyException');
+}
+
+async function sendRecord(aws: Aws, { resource }: BackfillChange, state: BackfillState): Promise<void> {
+  const { declared, roleName } = resource.context as BackfillContext;
+  if (state.state !== 'complete' || roleName === undefined) return;
+  const Tags = [{ Key: backfillTagKey(declared), Value: formatRecord(state.record) }];
+  await aws.send(resource.location, new TagRoleCommand({ RoleName: roleName, Tags }));
+}
+
+/** Returns why only a person can bring a backfill forward. */
+function blockedReason(
+  state: BackfillState,
+  { maxObjects }: BackfillContext,
+  action: BackfillAction | undefined,
+): string | undefined {
+  if (state.state === 'exhausted')
+    return `${MAX_ATTEMPTS} jobs ended before they replicated all objects, the last one (${state.lastJob.id}) with: ${reasonsOf(state.lastJob)}; remove the cause, then declare a later before`;
+  if (state.state === 'tooLarge')
+    return `the job ${state.lastJob.id} had ${countText(state.lastJob.total)} objects, and the limit is ${countText(maxObjects)}, so replikey cancelled it; raise maxObjects of the backfill and maxBackfillObjects of the guardrails, or declare a shorter period`;
+  if (
+    action === 'approve' &&
+    state.state === 'suspended' &&
+    state.job.total === undefined &&
+    maxObjects !== undefined
+  )
+    return `S3 reports no number of objects for the job ${state.job.id}, so the limit of ${countText(maxObjects)} cannot be checked; look at the job in the S3 console, and remove maxObjects`;
+  return undefined;
+}
+
+const reasonsOf = ({ status, failureReasons = [], statusUpdateReason }: ObservedJob): string =>
+  failureReasons.length > 0
+    ? failureReasons.join('; ')
+    : statusUpdateReason
+      ? `${status}: ${statusUpdateReason}`
+      : status;
+
+/** Returns the risk of an action that starts a job. */
+function startRisks(
+  { resource: { name, context } }: BackfillChange,
+  action: BackfillAction | undefined,
+  state: BackfillState,
+): NonNullable<Check['risks']> {
+  const { start, backfill } = context as BackfillContext;
+  if (action === 'approve' && 'job' in state)
+    return [
+      {
+        id: 'start-backfill',
+        message: `starts the job ${state.job.id}, which replicates ${objectsText(state.job)} of ${name}${priceText(state.job)}`,
+      },
+    ];
+  if (action === 'create' && start === 'Automatic')
+    return [
+      {
+        id: 'start-backfill',
+        message: `replicates the ${backfill.objects.join(' and ')} objects of ${name} from before ${backfill.before}, whose number is not known yet`,
+      },
+    ];
+  return [];
+}
+
+/** Returns how far the job is. */
+function progressNotes(
+  { state, otherJob }: ObservedBackfill,
+  { isRecorded, declared, backfill }: BackfillContext,
+  action: BackfillAction | undefined,
+): string[] {
+  if (state.state === 'running' && !action) {
+    const { id, status, total, succeeded, failed } = state.job;
+    return total === undefined || total === 0
+      ? [`S3 prepares the job ${id} (${status})`]
+      : [
+          `the job ${id} is ${status}: ${countText(succeeded + failed)} of ${objectsText(state.job)} done, ${countText(failed)} failed`,
+        ];
+  }
+  if (state.state === 'suspended' && !action)
+    return [`the job ${state.job.id} of the spec ${specOf(state.job)} waits for its approval`];
+  if (state.state === 'absent' && !action && otherJob)
+    return [`a job follows when the job ${otherJob.id} of the spec ${specOf(otherJob)} has ended`];
+  if (state.state === 'absent' && !action)
+    return ['a job follows when that of another spec of the bucket has ended'];
+  const record = 'record' in state ? state.record : undefined;
+  return [
+    ...(record && record.failed > 0
+      ? [
+          `${countText(record.failed)} of ${countText(record.succeeded + record.failed)} objects were not replicated by the job that ended on ${record.completedAt}${backfill.report ? `; s3://${backfill.report.bucket}/${backfill.report.prefix} has the list` : ''}`,
+        ]
+      : []),
+    ...(record && !isRecorded
+      ? [
+          `the role of the spec ${declared.specName} is given by ARN, so nothing records the job when S3 forgets it, 90 days after its end; remove backfill before`,
+        ]
+      : []),
+  ];
+}
+
+const specOf = ({ description }: ObservedJob): string => parseJobDescription(description)?.specName ?? '';
+
+const countText = (count: number | undefined): string =>
+  count === undefined ? 'an unknown number of' : count.toLocaleString('en-US');
+
+const objectsText = ({ total }: ObservedJob): string => `${countText(total)} objects`;
+
+const priceText = ({ total }: ObservedJob): string =>
+  total === undefined ? '' : `, for ${jobPriceText(total)}`;

@@ -1,0 +1,96 @@
+import { startsJob } from '../core/backfill.ts';
+import type { Kind } from '../core/kind.ts';
+import type { PlanDraft } from '../core/plan.ts';
+import { allowanceOf, type Blocked, type Note, type Plan, type Risk, type Step } from '../core/resource.ts';
+import type { RuleProof } from './types.ts';
+
+/**
+ * Decides which steps of jobs a plan keeps. Pure.
+ *
+ * A job runs all enabled rules of its bucket, also foreign ones, and fails when more than half of its tasks do. So none is
+ * created or started before every rule is proven, whatever else is allowed. A step whose risk nobody has allowed is left
+ * out, and the plan says what it waits for: the other steps do not depend on it.
+ *
+ * @param proveBucket proves all rules of a bucket, after the plan
+ */
+export function guardJobs(
+  draft: PlanDraft,
+  kinds: ReadonlyMap<string, Kind>,
+  allowedRisks: readonly string[],
+  proveBucket: (bucket: string) => readonly RuleProof[],
+): PlanDraft {
+  const blocked: Blocked[] = [];
+  const notes: Note[] = [];
+  const keep = (step: Step): Step[] => {
+    if (!isJobStep(step, kinds) || !startsJob(step)) return [step];
+    const rules = proveBucket(bucketOf(step)).filter(({ verdict }) => verdict !== 'off');
+    const why = unprovenReason(rules);
+    const risks = [...step.risks, ...foreignRisks(step, rules)];
+    const open = risks.filter(
+      (risk) => !allowedRisks.includes(risk.id) && !allowedRisks.includes(allowanceOf(risk)),
+    );
+    const foreign = open.filter(({ id }) => id === 'backfill-foreign-rules');
+    const { id, pairs, from } = step;
+    if (why !== undefined) blocked.push({ id, why, pairs, from });
+    else if (foreign.length > 0) blocked.push({ id, why: openText(foreign), pairs, from });
+    else if (open.length > 0)
+      notes.push({ id, message: `waits for an approval: it ${openText(open)}`, pairs });
+    else return [{ ...step, risks }];
+    return [];
+  };
+  const waves = draft.waves.map((wave) => wave.flatMap(keep));
+  if (blocked.length + notes.length === 0) return { ...draft, waves };
+  return {
+    ...draft,
+    waves,
+    blocked: [...draft.blocked, ...blocked],
+    notes: [...draft.notes, ...notes],
+    unchangedIds: [...draft.unchangedIds, ...notes.map(({ id }) => id)],
+  };
+}
+
+/** Returns a draft without the steps of jobs. */
+export const withoutJobs = (draft: PlanDraft, kinds: ReadonlyMap<string, Kind>): PlanDraft => ({
+  ...draft,
+  waves: draft.waves.map((wave) => wave.filter((step) => !isJobStep(step, kinds))),
+});
+
+/** Returns a draft without the steps of jobs that a plan does not have, because a person has approved that plan. */
+export function withoutUnplannedJobs(
+  draft: PlanDraft,
+  plan: Pick<Plan, 'waves'>,
+  kinds: ReadonlyMap<string, Kind>,
+): PlanDraft {
+  const planned = new Set(plan.waves.flat().map(({ id }) => id));
+  return {
+    ...draft,
+    waves: draft.waves.map((wave) => wave.filter((step) => !isJobStep(step, kinds) || planned.has(step.id))),
+  };
+}
+
+const isJobStep = ({ kind }: Step, kinds: ReadonlyMap<string, Kind>): boolean =>
+  kinds.get(kind)?.scope.stage === 'jobs';
+
+const bucketOf = ({ desired }: Step): string => (desired as { bucket: string }).bucket;
+
+/** Returns why a job of a bucket may not run. */
+function unprovenReason(rules: readonly RuleProof[]): string | undefined {
+  if (rules.length === 0)
+    return 'the bucket has no enabled rule, so a job would replicate nothing; enable a rule';
+  const unproven = rules.find(({ verdict }) => verdict !== 'proven');
+  if (!unproven) return undefined;
+  const { rule, spec, findings, verdict } = unproven;
+  const [finding] = findings;
+  const cause = finding ? `${finding.code} ${finding.message}` : `its proof is ${verdict}`;
+  return `a job runs all enabled rules of the bucket, and the ${spec === undefined ? 'foreign ' : ''}rule "${rule}" is not proven: ${cause}; fix it, or disable the rule`;
+}
+
+function foreignRisks(step: Step, rules: readonly RuleProof[]): Risk[] {
+  const foreign = rules.filter(({ spec }) => spec === undefined).map(({ rule }) => `"${rule}"`);
+  if (foreign.length === 0) return [];
+  const message = `runs the foreign rules ${foreign.join(', ')} of ${bucketOf(step)} too`;
+  return [{ id: 'backfill-foreign-rules', message }];
+}
+
+const openText = (risks: readonly Risk[]): string =>
+  `${risks.map(({ message }) => message).join('; it ')}; approve with ${risks.map((risk) => `--allow ${allowanceOf(risk)}`).join(' ')}`;
