@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
 import {
-  type BackfillJob,
+  type BackfillChoices,
   type BackfillRecord,
   type BackfillState,
-  backfillJobs,
   backfillState,
+  backfillsOfNewJob,
   backfillTagKey,
-  countAttempts,
   currentDecision,
+  type DeclaredBackfill,
+  declaredBackfills,
   formatRecord,
   jobDescription,
   jobReport,
@@ -15,10 +16,10 @@ import {
   manifestFilter,
   nextDecision,
   type ObservedJob,
+  observeBackfill,
   parseJobDescription,
   recordsIn,
   SUPERSEDED_REASON,
-  supersededJobs,
   TOO_MANY_OBJECTS_REASON,
 } from '../../src/core/backfill.ts';
 import { pairOf, pairsOf, tax, together } from '../spec/support.ts';
@@ -28,7 +29,7 @@ const OTHER_DIGEST = 'fedcba9876543210';
 
 const job = (status: string, fields: Partial<ObservedJob> = {}): ObservedJob => ({
   id: `${status}-1`,
-  description: jobDescription('tax', DIGEST),
+  description: jobDescription('tax', [DIGEST]),
   status,
   createdAtMs: Date.parse('2026-11-30T12:00:00Z'),
   succeeded: 0,
@@ -108,7 +109,7 @@ const ROWS: [title: string, records: BackfillRecord[], jobs: ObservedJob[], expe
   [
     'a job of another digest',
     [],
-    [job('Active', { description: jobDescription('tax', OTHER_DIGEST) })],
+    [job('Active', { description: jobDescription('tax', [OTHER_DIGEST]) })],
     { state: 'absent', attempt: 0 },
   ],
   ['a job of another tool', [], [job('Active', { description: 'nightly' })], { state: 'absent', attempt: 0 }],
@@ -137,24 +138,44 @@ test('recordsIn: reads what formatRecord writes, and ignores other tags', () => 
   );
 });
 
+const declaredAs = (specName: string, digest: string, objectsDigest = 'same'): DeclaredBackfill => ({
+  specName,
+  digest,
+  prefix: 'Tax/',
+  objectsDigest,
+  isOnly: true,
+});
+
 test('backfillTagKey: each job of a spec has its own key, within the limit of IAM', () => {
-  const jobOf = (prefix: string, isOnly = false): BackfillJob => ({ digest: DIGEST, prefix, isOnly });
-  expect(backfillTagKey('tax', jobOf('Tax/', true))).toBe('replikey:backfill:tax');
-  const keys = ['Tax/', 'Ledgers/'].map((prefix) => backfillTagKey('x'.repeat(63), jobOf(prefix)));
+  expect(backfillTagKey(declaredAs('tax', DIGEST))).toBe('replikey:backfill:tax');
+  const keys = ['Tax/', 'Ledgers/'].map((prefix) =>
+    backfillTagKey({ ...declaredAs('x'.repeat(63), DIGEST), prefix, isOnly: false }),
+  );
   expect(new Set(keys).size).toBe(2);
   expect(Math.max(...keys.map(({ length }) => length))).toBeLessThanOrEqual(128);
 });
 
-test('parseJobDescription: reads what jobDescription writes', () => {
-  expect(parseJobDescription(jobDescription('tax', DIGEST))).toEqual({ specName: 'tax', digest: DIGEST });
+test('parseJobDescription: reads what jobDescription writes, and nothing else', () => {
+  const description = jobDescription('tax', [DIGEST, OTHER_DIGEST]);
+  expect(parseJobDescription(description)).toEqual({ specName: 'tax', digests: [DIGEST, OTHER_DIGEST] });
   expect(parseJobDescription(undefined)).toBeUndefined();
-  expect(parseJobDescription(`nightly ${jobDescription('tax', DIGEST)}`)).toBeUndefined();
+  expect(parseJobDescription(`nightly ${description}`)).toBeUndefined();
 });
 
-test('jobToken: another attempt has another token, within the limit of S3 Control', () => {
-  expect(jobToken(DIGEST, 0)).toBe(jobToken(DIGEST, 0));
-  expect(jobToken(DIGEST, 0)).not.toBe(jobToken(DIGEST, 1));
-  expect(jobToken(DIGEST, 0)).toHaveLength(64);
+test('jobDescription: has as many digests as the limit of S3 Control allows', () => {
+  const digests = Array.from({ length: 100 }, (_, index) => index.toString(16).padStart(16, '0'));
+  const description = jobDescription('x'.repeat(63), digests);
+  // API reference, CreateJob: at most 256 characters.
+  expect(description.length).toBeLessThanOrEqual(256);
+  expect(description.length).toBeGreaterThan(256 - 17);
+  expect(parseJobDescription(description)?.digests).toEqual(digests.slice(0, 10));
+});
+
+test('jobToken: another attempt or another backfill has another token, within the limit of S3 Control', () => {
+  expect(jobToken([DIGEST], 1)).toBe(jobToken([DIGEST], 1));
+  expect(jobToken([DIGEST], 1)).not.toBe(jobToken([DIGEST], 2));
+  expect(jobToken([DIGEST], 1)).not.toBe(jobToken([DIGEST, OTHER_DIGEST], 1));
+  expect(jobToken([DIGEST], 1)).toHaveLength(64);
 });
 
 const withBackfill = (settings: string, ...changes: [string, string][]) =>
@@ -163,7 +184,7 @@ const BEFORE = 'before: "2026-01-01T00:00:00Z"';
 
 async function digestsOf(...documents: string[]): Promise<string[]> {
   const pairs = await pairsOf(together(...documents));
-  return pairs.flatMap((pair) => backfillJobs(pair, pairs).map(({ digest }) => digest));
+  return declaredBackfills(pairs).map(({ digest }) => digest);
 }
 
 const NEW_DESTINATION: [string, string][] = [
@@ -172,7 +193,7 @@ const NEW_DESTINATION: [string, string][] = [
   ['prefix: Tax/', 'prefix: Third/'],
 ];
 
-test('backfillJobs: the digest changes with what a job does, and with nothing else', async () => {
+test('declaredBackfills: the digest changes with what a job does, and with nothing else', async () => {
   const [digest] = await digestsOf(withBackfill(BEFORE));
   const same = [
     `${BEFORE}, start: Automatic, priority: 3, maxObjects: 7, report: { bucket: acme-reports }, role: { name: batch }`,
@@ -186,43 +207,82 @@ test('backfillJobs: the digest changes with what a job does, and with nothing el
     digestsOf(withBackfill(`${BEFORE}, objects: [failed]`)),
     digestsOf(withBackfill(BEFORE, ['Tax/', 'Tax/2026/'])),
     digestsOf(withBackfill(BEFORE, ['bucket: acme-tax\n', 'bucket: acme-books\n'])),
-    // The objects have no replica in the new destination.
-    digestsOf(withBackfill(BEFORE), tax(...NEW_DESTINATION)),
+    digestsOf(withBackfill(BEFORE, ['acme-tax-replica\n', 'acme-tax-third\n'])),
   ]);
   expect(new Set([digest, ...otherDigests.flat()]).size).toBe(7);
+  // A run with some of the specs must not start another job.
+  expect(await digestsOf(withBackfill(BEFORE), tax(...NEW_DESTINATION))).toEqual([digest]);
 });
 
-test('backfillJobs: specs of one source that ask for the same share a job', async () => {
-  const [first, second] = await digestsOf(
-    withBackfill(BEFORE),
-    withBackfill(
-      BEFORE,
-      ['name: tax', 'name: tax-third'],
-      ['acme-tax-replica\n', 'acme-tax-third\n'],
-      ['prefix: Tax/', 'name: third\n      priority: 9\n      prefix: Tax/'],
+test('declaredBackfills: specs of one source that ask for the same objects share a job', async () => {
+  const pairs = await pairsOf(
+    together(
+      withBackfill(BEFORE),
+      withBackfill(
+        BEFORE,
+        ['name: tax', 'name: tax-third'],
+        ['acme-tax-replica\n', 'acme-tax-third\n'],
+        ['prefix: Tax/', 'name: third\n      priority: 9\n      prefix: Tax/'],
+      ),
     ),
   );
-  expect(first).toBe(second);
+  const [first, second] = declaredBackfills(pairs);
+  expect(first?.objectsDigest).toBe(second?.objectsDigest);
+  expect(first?.digest).not.toBe(second?.digest);
 });
 
-test('backfillJobs: a spec with several prefixes has a job for each', async () => {
+test('declaredBackfills: a spec with several prefixes has a backfill for each', async () => {
   const pair = await pairOf(withBackfill(BEFORE, ['prefix: Tax/', 'prefix: Tax/\n    - prefix: Ledgers/']));
-  expect(backfillJobs(pair, [pair])).toMatchObject([
+  expect(declaredBackfills([pair])).toMatchObject([
     { prefix: 'Ledgers/', isOnly: false },
     { prefix: 'Tax/', isOnly: false },
   ]);
 });
 
-test('supersededJobs: returns unfinished jobs of an earlier form of these specs', () => {
-  const old = job('Active', { description: jobDescription('tax', OTHER_DIGEST) });
+const choicesOf = (
+  ofBucket: readonly DeclaredBackfill[],
+  declared: DeclaredBackfill,
+  fields: Partial<BackfillChoices> = {},
+): BackfillChoices => ({
+  declared,
+  ofBucket,
+  start: 'Confirmed',
+  isRecorded: true,
+  maxObjects: 1_000,
+  ...fields,
+});
+
+const TAX = declaredAs('tax', DIGEST);
+const BOOKS = declaredAs('books', OTHER_DIGEST, 'other');
+
+test('observeBackfill: an unfinished job of an earlier form of the spec is superseded', () => {
+  const earlier = job('Active', { description: jobDescription('tax', ['00000000000000aa']) });
   const jobs = [
-    old,
+    earlier,
     job('Active'),
-    { ...old, status: 'Complete' },
-    job('Active', { description: jobDescription('books', OTHER_DIGEST) }),
+    { ...earlier, status: 'Complete' },
+    job('Active', { description: jobDescription('books', ['00000000000000aa']) }),
     job('Active', { description: 'nightly' }),
+    // Another spec shares the job.
+    job('Active', { description: jobDescription('tax', ['00000000000000aa', OTHER_DIGEST]) }),
   ];
-  expect(supersededJobs(['tax'], new Set([DIGEST]), jobs)).toEqual([old]);
+  expect(observeBackfill(choicesOf([BOOKS, TAX], TAX), [], jobs).superseded).toEqual([earlier.id]);
+});
+
+test('observeBackfill: only the first of several prefixes cancels superseded jobs', () => {
+  const second = { ...declaredAs('tax', OTHER_DIGEST), prefix: 'Z/' };
+  const earlier = job('Active', { description: jobDescription('tax', ['00000000000000aa']) });
+  const observe = (declared: DeclaredBackfill) =>
+    observeBackfill(choicesOf([TAX, second], declared), [], [earlier]).superseded;
+  expect([observe(TAX), observe(second)]).toEqual([[earlier.id], []]);
+});
+
+test('backfillsOfNewJob: a job does all backfills of the same objects that have no job', () => {
+  const third = declaredAs('third', '00000000000000bb');
+  const recorded = declaredAs('recorded', '00000000000000cc');
+  const records = [{ ...RECORD, digest: recorded.digest }];
+  const covered = backfillsOfNewJob(choicesOf([BOOKS, recorded, TAX, third], TAX), records, []);
+  expect(covered).toEqual([TAX, third]);
 });
 
 // The model of S3 Control (2018-08-20): JobManifestGeneratorFilter, JobReport.
@@ -253,14 +313,15 @@ test('manifestFilter, jobReport: are in the form of S3 Control', async () => {
 function decisionsOf(
   jobs: ObservedJob[],
   {
-    start = 'Confirmed',
-    waitsForOther = false,
     records = [],
-  }: { start?: 'Confirmed' | 'Automatic'; waitsForOther?: boolean; records?: BackfillRecord[] } = {},
+    ofBucket = [TAX],
+    ...fields
+  }: Partial<BackfillChoices> & { records?: BackfillRecord[] } = {},
 ) {
-  const state = backfillState(DIGEST, records, jobs, 1_000);
-  const attempts = countAttempts(DIGEST, jobs);
-  return [currentDecision(state, attempts, start), nextDecision(state, attempts, { start, waitsForOther })];
+  const choices = choicesOf(ofBucket, TAX, fields);
+  const observed = observeBackfill(choices, records, jobs);
+  const next = nextDecision(observed, choices, (digest) => backfillState(digest, records, jobs, 1_000));
+  return [currentDecision(observed, choices.start), next.decision];
 }
 
 const NO_KEYS = job('Failed', {
@@ -271,8 +332,52 @@ test.each<[string, ReturnType<typeof decisionsOf>, string[]]>([
   ['creates a job', decisionsOf([]), ['none', 'attempt 1']],
   [
     'creates no job beside another one of the bucket',
-    decisionsOf([], { waitsForOther: true }),
+    decisionsOf([job('Active', { description: jobDescription('books', [OTHER_DIGEST]) })], {
+      ofBucket: [BOOKS, TAX],
+    }),
     ['none', 'none'],
+  ],
+  [
+    'creates no job before that of an earlier spec of the bucket',
+    decisionsOf([], { ofBucket: [BOOKS, TAX] }),
+    ['none', 'none'],
+  ],
+  [
+    'creates a job after that of an earlier spec of the bucket',
+    decisionsOf([], { ofBucket: [BOOKS, TAX], records: [{ ...RECORD, digest: OTHER_DIGEST }] }),
+    ['none', 'attempt 1'],
+  ],
+  [
+    'creates no job before a superseded one has ended',
+    decisionsOf([job('Cancelling', { description: jobDescription('tax', ['00000000000000aa']) })]),
+    ['none', 'none'],
+  ],
+  [
+    'leaves a shared job to the first of its specs',
+    decisionsOf([job('Suspended', { description: jobDescription('books', [OTHER_DIGEST, DIGEST]) })], {
+      ofBucket: [BOOKS, TAX],
+    }),
+    ['attempt 1', 'attempt 1'],
+  ],
+  [
+    'cancels a job with too many objects',
+    decisionsOf([job('Suspended', { total: 1_001 })]),
+    ['attempt 1', 'attempt 1, cancelled'],
+  ],
+  [
+    'cancels a job with too many objects that has started by itself',
+    decisionsOf([job('Active', { total: 1_001 })], { start: 'Automatic' }),
+    ['attempt 1', 'attempt 1, cancelled'],
+  ],
+  [
+    'creates no other job after such a cancellation',
+    decisionsOf([job('Cancelled', { total: 1_001, statusUpdateReason: TOO_MANY_OBJECTS_REASON })]),
+    ['attempt 1, cancelled', 'attempt 1, cancelled'],
+  ],
+  [
+    'records nothing in a role given by ARN',
+    decisionsOf([COMPLETE], { isRecorded: false }),
+    ['attempt 1, approved', 'attempt 1, approved'],
   ],
   ['waits for a job that S3 prepares', decisionsOf([job('Preparing')]), ['attempt 1', 'attempt 1']],
   ['approves a prepared job', decisionsOf([job('Suspended')]), ['attempt 1', 'attempt 1, approved']],
@@ -305,6 +410,14 @@ test.each<[string, 'Confirmed' | 'Automatic', ObservedJob[], ObservedJob[][]]>([
   ['created', 'Confirmed', [], [[job('New')], [job('Preparing')], [job('Suspended')], [NO_KEYS]]],
   ['created', 'Automatic', [], [[job('New')], [job('Active')], [COMPLETE], [NO_KEYS]]],
   ['approved', 'Confirmed', [job('Suspended')], [[job('Ready')], [job('Active')], [COMPLETE]]],
+  [
+    'cancelled',
+    'Confirmed',
+    [job('Suspended', { total: 1_001 })],
+    ['Cancelling', 'Cancelled'].map((status) => [
+      job(status, { total: 1_001, statusUpdateReason: TOO_MANY_OBJECTS_REASON }),
+    ]),
+  ],
 ])('currentDecision: a job that is %s (%s) is as decided, however far it is', (_, start, before, after) => {
   const [, decided] = decisionsOf(before, { start });
   for (const jobs of after) expect(decisionsOf(jobs, { start })[0]).toBe(decided);
