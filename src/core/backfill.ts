@@ -34,9 +34,9 @@ export const declaredBackfills = (pairs: readonly BucketReplication[]): Declared
         const objects = { ...pick(backfill as Backfill), prefix, source: source.bucket };
         return {
           specName,
-          digest: digestOf({ ...objects, destination: destination.bucket }),
+          digest: backfillDigest({ ...objects, destination: destination.bucket }),
           prefix,
-          objectsDigest: digestOf(objects),
+          objectsDigest: backfillDigest(objects),
           isOnly: backfill?.prefixes.length === 1,
         };
       }),
@@ -45,7 +45,7 @@ export const declaredBackfills = (pairs: readonly BucketReplication[]): Declared
 
 const pick = ({ objects, before, after = '' }: Backfill) => ({ objects, before, after });
 
-const digestOf = (content: object): string => sha256Hex(canonicalJson(content)).slice(0, DIGEST_LENGTH);
+const backfillDigest = (content: object): string => sha256Hex(canonicalJson(content)).slice(0, DIGEST_LENGTH);
 
 /** In hexadecimal digits. */
 const DIGEST_LENGTH = 16;

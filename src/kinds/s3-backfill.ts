@@ -105,7 +105,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
         details: toDetails(declared, backfill),
         location: locationOfSide(source),
         spec: { bucket: source.bucket, digest: declared.digest, supersededJobs: [] },
-        context: contextOf(pair, backfill, declared, ofBucket),
+        context: backfillContext(pair, backfill, declared, ofBucket),
         after: [
           bucketResourceId('s3.replication', source.bucket),
           ...pairsOfBucket.flatMap((other) =>
@@ -227,7 +227,7 @@ const APPROVAL_REASON = 'replikey: approved';
 const backfillId = (bucket: string, { specName, prefix, isOnly }: DeclaredBackfill): Id =>
   `s3.backfill/${bucket}/${specName}${isOnly ? '' : `/${prefix}`}`;
 
-function contextOf(
+function backfillContext(
   pair: BucketReplication,
   backfill: Backfill,
   declared: DeclaredBackfill,
@@ -373,14 +373,14 @@ function blockedReason(
   if (state.state === 'exhausted')
     return `${MAX_ATTEMPTS} jobs ended before they replicated all objects, the last one (${state.lastJob.id}) with: ${reasonsOf(state.lastJob)}; remove the cause, then declare a later before`;
   if (state.state === 'tooLarge')
-    return `the job ${state.lastJob.id} had ${countText(state.lastJob.total)} objects, and the limit is ${countText(maxObjects)}, so replikey cancelled it; raise maxObjects of the backfill and maxBackfillObjects of the guardrails, or declare a shorter period`;
+    return `the job ${state.lastJob.id} had ${groupDigits(state.lastJob.total)} objects, and the limit is ${groupDigits(maxObjects)}, so replikey cancelled it; raise maxObjects of the backfill and maxBackfillObjects of the guardrails, or declare a shorter period`;
   if (
     action === 'approve' &&
     state.state === 'suspended' &&
     state.job.total === undefined &&
     maxObjects !== undefined
   )
-    return `S3 reports no number of objects for the job ${state.job.id}, so the limit of ${countText(maxObjects)} cannot be checked; look at the job in the S3 console, and remove maxObjects`;
+    return `S3 reports no number of objects for the job ${state.job.id}, so the limit of ${groupDigits(maxObjects)} cannot be checked; look at the job in the S3 console, and remove maxObjects`;
   return undefined;
 }
 
@@ -402,7 +402,7 @@ function startRisks(
     return [
       {
         id: 'start-backfill',
-        message: `starts the job ${state.job.id}, which replicates ${objectsText(state.job)} of ${name}${priceText(state.job)}`,
+        message: `starts the job ${state.job.id}, which replicates ${jobSize(state.job)} of ${name}${jobPrice(state.job)}`,
       },
     ];
   if (action === 'create' && start === 'Automatic')
@@ -426,20 +426,20 @@ function progressNotes(
     return total === undefined || total === 0
       ? [`S3 prepares the job ${id} (${status})`]
       : [
-          `the job ${id} is ${status}: ${countText(succeeded + failed)} of ${objectsText(state.job)} done, ${countText(failed)} failed`,
+          `the job ${id} is ${status}: ${groupDigits(succeeded + failed)} of ${jobSize(state.job)} done, ${groupDigits(failed)} failed`,
         ];
   }
   if (state.state === 'suspended' && !action)
-    return [`the job ${state.job.id} of the spec ${specOf(state.job)} waits for its approval`];
+    return [`the job ${state.job.id} of the spec ${specOfJob(state.job)} waits for its approval`];
   if (state.state === 'absent' && !action && otherJob)
-    return [`a job follows when the job ${otherJob.id} of the spec ${specOf(otherJob)} has ended`];
+    return [`a job follows when the job ${otherJob.id} of the spec ${specOfJob(otherJob)} has ended`];
   if (state.state === 'absent' && !action)
     return ['a job follows when that of another spec of the bucket has ended'];
   const record = 'record' in state ? state.record : undefined;
   return [
     ...(record && record.failed > 0
       ? [
-          `${countText(record.failed)} of ${countText(record.succeeded + record.failed)} objects were not replicated by the job that ended on ${record.completedAt}${backfill.report ? `; s3://${backfill.report.bucket}/${backfill.report.prefix} has the list` : ''}`,
+          `${groupDigits(record.failed)} of ${groupDigits(record.succeeded + record.failed)} objects were not replicated by the job that ended on ${record.completedAt}${backfill.report ? `; s3://${backfill.report.bucket}/${backfill.report.prefix} has the list` : ''}`,
         ]
       : []),
     ...(record && !isRecorded
@@ -450,12 +450,12 @@ function progressNotes(
   ];
 }
 
-const specOf = ({ description }: ObservedJob): string => parseJobDescription(description)?.specName ?? '';
+const specOfJob = ({ description }: ObservedJob): string => parseJobDescription(description)?.specName ?? '';
 
-const countText = (count: number | undefined): string =>
+const groupDigits = (count: number | undefined): string =>
   count === undefined ? 'an unknown number of' : count.toLocaleString('en-US');
 
-const objectsText = ({ total }: ObservedJob): string => `${countText(total)} objects`;
+const jobSize = ({ total }: ObservedJob): string => `${groupDigits(total)} objects`;
 
-const priceText = ({ total }: ObservedJob): string =>
+const jobPrice = ({ total }: ObservedJob): string =>
   total === undefined ? '' : `, for ${jobPriceText(total)}`;

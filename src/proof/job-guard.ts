@@ -8,7 +8,7 @@ import type { RuleProof } from './types.ts';
  * Decides which steps of jobs a plan keeps. Pure.
  *
  * A job runs all enabled rules of its bucket, also foreign ones, and fails when more than half of its tasks do. So none is
- * created or started before every rule is proven, whatever else is allowed. A step whose risk nobody has allowed is left
+ * created or started before every rule is proven, also with `--allow-unproven`. A step with a risk that is not allowed is left
  * out, and the plan says what it waits for: the other steps do not depend on it.
  *
  * @param proveBucket proves all rules of a bucket, after the plan
