@@ -326,8 +326,15 @@ export const RISKS = {
 
 export type RiskId = keyof typeof RISKS;
 
-/** Risks that can be allowed for one subject: `remove-pair=SPEC`, `stop-foreign-rules=BUCKET/RULE`. */
-export const RISKS_WITH_SUBJECT: readonly string[] = ['remove-pair', 'stop-foreign-rules'] satisfies RiskId[];
+/**
+ * Risks that can be allowed for one subject: `remove-pair=SPEC`, `start-backfill=JOB`, `stop-foreign-rules=BUCKET/RULE`. A
+ * job that starts without a confirmation has no id yet, so its subject is the spec.
+ */
+export const RISKS_WITH_SUBJECT: readonly string[] = [
+  'remove-pair',
+  'start-backfill',
+  'stop-foreign-rules',
+] satisfies RiskId[];
 
 /** Returns the value of `--allow` that allows a risk, and no more. */
 export const allowanceOf = ({ id, subject }: Pick<Risk, 'subject'> & { id: string }): string =>

@@ -397,11 +397,13 @@ function startRisks(
   action: BackfillAction | undefined,
   state: BackfillState,
 ): NonNullable<Check['risks']> {
-  const { start, backfill } = context as BackfillContext;
+  const { start, backfill, declared } = context as BackfillContext;
   if (action === 'approve' && 'job' in state)
     return [
       {
         id: 'start-backfill',
+        // The number of objects of a prepared job never changes.
+        subject: state.job.id,
         message: `starts the job ${state.job.id}, which replicates ${jobSize(state.job)} of ${name}${jobPrice(state.job)}`,
       },
     ];
@@ -409,6 +411,7 @@ function startRisks(
     return [
       {
         id: 'start-backfill',
+        subject: declared.specName,
         message: `replicates the ${backfill.objects.join(' and ')} objects of ${name} from before ${backfill.before}, whose number is not known yet`,
       },
     ];

@@ -40,11 +40,16 @@ test('backfill: existing objects are replicated after an approval, and recorded 
   expect(callsOf(waiting.plan)).toEqual([]);
   expect(notesOf(waiting.plan)).toEqual([
     expect.stringMatching(
-      /starts the job \S+, which replicates 3 objects of acme-tax, for about 0.25 USD; approve with --allow start-backfill$/,
+      /starts the job \S+, which replicates 3 objects of acme-tax, for about 0.25 USD; approve with --allow start-backfill=\S+$/,
     ),
   ]);
 
-  const approved = await env.reconcile(START);
+  const [id = ''] = notesOf(waiting.plan).flatMap((note) => /start-backfill=(\S+)$/.exec(note)?.[1] ?? []);
+  const otherJob = await env.reconcile({
+    allowedRisks: ['start-backfill=00000000-0000-0000-0000-000000000000'],
+  });
+  expect(callsOf(otherJob.plan)).toEqual([]);
+  const approved = await env.reconcile({ allowedRisks: [`start-backfill=${id}`] });
   expect(callsOf(approved.plan)).toEqual(['s3.backfill/acme-tax/tax s3:UpdateJobStatus']);
   expect(approved.results).toMatchObject([{ result: 'applied' }]);
   await env.sandbox.waitForJobs();
