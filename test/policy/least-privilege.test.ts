@@ -24,6 +24,7 @@ import {
   type TestEnv,
   testEnv,
 } from '../support/env.ts';
+import { callS3 } from '../support/raw-aws.ts';
 
 const ALL_KINDS = [...kinds.values()];
 const REGION = 'us-east-1';
@@ -168,6 +169,19 @@ test('apply policy: names the ARN of a role with its path, for the role and for 
   expect(new Set(arns)).toEqual(new Set(['arn:aws:iam::*:role/team/x/tax']));
 });
 
+/** A spec with a backfill of all objects that exist during a test; a spec may be a few minutes ahead. */
+const BACKFILL_SPEC = TAX_SPEC.replace(
+  '  rules:',
+  `  backfill: { before: "${new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '')}" }\n  rules:`,
+);
+
+const MAIN_ACCOUNT = `---
+apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: main }
+spec: { id: "111122223333" }
+`;
+
 /** Actions that the sequence does not use, each with its use. */
 const UNUSED_ACTIONS: Record<string, string> = {
   'cloudwatch:DeleteAlarms': '--prune',
@@ -239,6 +253,124 @@ test('apply policy: allows failure events on the queue that a spec names, and no
       added.includes(action),
     ),
   ).toEqual([]);
+});
+
+const JOB_SPEC = TAX_SPEC.replace(
+  '  rules:',
+  '  backfill: { before: "2026-01-01T00:00:00Z", report: { bucket: acme-reports } }\n  rules:',
+);
+
+test('backfill policy: names jobs, the role and its service, and the report, each in a statement of its own', async () => {
+  const pairs = (await parseSpecs(JOB_SPEC.replaceAll('region:', 'account: main, region:') + MAIN_ACCOUNT))
+    .pairs;
+  const [account] = leastPrivilegePolicies(pairs, ALL_KINDS, {
+    apply: true,
+    verify: false,
+    backfillOnly: true,
+  });
+  const resourcesOf = (action: string) =>
+    statementsWith(account?.policy, action).map(({ Resource, Condition }) => [Resource, Condition]);
+  const job = [['arn:aws:s3:us-east-1:111122223333:job/*'], undefined];
+  const role = ['arn:aws:iam::111122223333:role/replikey-batch-acme-tax'];
+  // Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3": these two have no resource.
+  for (const action of ['s3:CreateJob', 's3:ListJobs'])
+    expect([action, ...resourcesOf(action)]).toEqual([action, [['*'], undefined]]);
+  for (const action of ['s3:DescribeJob', 's3:UpdateJobStatus', 's3:PutJobTagging'])
+    expect([action, ...resourcesOf(action)]).toEqual([action, job]);
+  // S3 User Guide, "Granting permissions for Batch Operations".
+  const service = { StringEquals: { 'iam:PassedToService': 'batchoperations.s3.amazonaws.com' } };
+  expect(resourcesOf('iam:PassRole')).toEqual([[role, service]]);
+  for (const action of ['iam:GetRole', 'iam:TagRole', 'iam:PutRolePolicy'])
+    expect([action, ...resourcesOf(action)]).toEqual([action, [role, undefined]]);
+  expect(resourcesOf('s3:GetObject')).toEqual([[['arn:aws:s3:::acme-reports/replikey/*'], undefined]]);
+  expect(actionsOf(account?.policy as Policy)).not.toContain('s3:PutReplicationConfiguration');
+});
+
+test('backfill policy: names a role that the spec gives by ARN, and no change of it', async () => {
+  const arn = 'arn:aws:iam::111122223333:role/own/batch';
+  const yaml = JOB_SPEC.replace('report:', `role: { arn: "${arn}" }, report:`);
+  const policy = await policyFor(yaml, { apply: true, verify: false, backfillOnly: true });
+  const actions = statementsWith(policy, 'iam:GetRole').concat(statementsWith(policy, 'iam:PassRole'));
+  expect(actions.map(({ Resource }) => Resource)).toEqual([[arn], [arn]]);
+  expect([policy.Statement].flat().filter(({ Resource }) => [Resource].flat().length === 0)).toEqual([]);
+  expect(actionsOf(policy)).not.toContain('iam:PutRolePolicy');
+});
+
+test('backfill policy: a spec with a backfill needs its statements beside those of the spec without', async () => {
+  const purpose = { apply: true, verify: false };
+  const needs = (policy: Policy) =>
+    [policy.Statement]
+      .flat()
+      .flatMap(({ Action, Resource, Condition }) =>
+        [Action]
+          .flat()
+          .flatMap((action) =>
+            [Resource].flat().map((resource) => JSON.stringify([action, resource, Condition])),
+          ),
+      );
+  const [spec, job, both] = await Promise.all([
+    policyFor(TAX_SPEC, purpose),
+    policyFor(JOB_SPEC, { ...purpose, backfillOnly: true }),
+    policyFor(JOB_SPEC, purpose),
+  ]);
+  expect(new Set(needs(both))).toEqual(new Set([...needs(spec), ...needs(job)]));
+  // `redrive` creates the same jobs for a spec without a backfill.
+  const redrive = await policyFor(TAX_SPEC, { ...purpose, backfillOnly: true });
+  expect(needs(job)).toEqual(expect.arrayContaining(needs(redrive)));
+  expect(actionsOf(redrive)).toContain('s3:CreateJob');
+});
+
+/** Replicates an old object by a job, as a caller with only this policy. Returns the first problem, if any. */
+async function runBackfill(policy: Policy): Promise<string | undefined> {
+  await using env = await testEnv(BACKFILL_SPEC);
+  await env.reconcileWith(TAX_SPEC.replace('prefix: Tax/', 'prefix: Other/'));
+  await callS3(env.sandbox.endpoint, 'PUT', '/acme-tax/Tax/old.txt', { body: 'old' });
+  const { client, close } = await clientWithPolicy(env, policy);
+  try {
+    for (const expectedCall of ['s3:CreateJob', 's3:UpdateJobStatus', 'iam:TagRole']) {
+      const { plan, results } = await env.reconcile({
+        aws: client,
+        allowedRisks: ['start-backfill'],
+        propagationTimeoutMs: 0,
+      });
+      const failed = results.find(({ result }) => result !== 'applied');
+      if (failed) return `${failed.id}: ${failed.why}`;
+      if (plan.blocked.length > 0) return JSON.stringify(plan.blocked);
+      if (!plan.waves.flat().some(({ calls }) => calls.includes(expectedCall))) return `no ${expectedCall}`;
+      await env.sandbox.waitForJobs();
+    }
+    return undefined;
+  } catch (error) {
+    return String(error);
+  } finally {
+    close();
+  }
+}
+
+test('apply policy: allows a backfill, and not without each of its actions', async () => {
+  const policy = await policyFor(BACKFILL_SPEC, { apply: true, verify: false });
+  const existing = actionsOf(await policyFor(TAX_SPEC, { apply: true, verify: false }));
+  const added = [...new Set(actionsOf(policy))].filter((action) => !existing.includes(action));
+  expect(added.sort()).toEqual(
+    ['s3:CreateJob', 's3:ListJobs', 's3:PutJobTagging', 's3:UpdateJobStatus', ...UNUSED_JOB_ACTIONS].sort(),
+  );
+  expect(await runBackfill(policy)).toBe(undefined);
+  for (const action of added.filter((name) => !UNUSED_JOB_ACTIONS.includes(name)))
+    expect([action, await runBackfill(without(policy, action))]).toEqual([action, expect.any(String)]);
+  expect(await runBackfill(withoutPassRole(policy, 'batchoperations.s3.amazonaws.com'))).toContain(
+    's3.backfill/acme-tax/tax: ',
+  );
+});
+
+/** DescribeJob reads why a job ended early. Without the lifecycle rules, a plan has no note on them. */
+const UNUSED_JOB_ACTIONS = ['s3:DescribeJob', 's3:GetLifecycleConfiguration'];
+
+/** Returns a policy without the statement that allows to pass a role to a service. */
+const withoutPassRole = (policy: Policy, service: string): Policy => ({
+  ...policy,
+  Statement: [policy.Statement]
+    .flat()
+    .filter(({ Condition }) => !JSON.stringify(Condition ?? {}).includes(`"${service}"`)),
 });
 
 test('plan policy: allows reads only, and suffices for a plan and its proof', async () => {
@@ -443,12 +575,7 @@ test.each([
 ])(
   'apply policy: iam:PassRole names only the role of the pair, with its path (%j)',
   async (role, resource) => {
-    const yaml = `${TAX_SPEC.replace('  rules:', `${role}  rules:`).replaceAll('region:', 'account: main, region:')}---
-apiVersion: replikey.dev/v1
-kind: Account
-metadata: { name: main }
-spec: { id: "111122223333" }
-`;
+    const yaml = `${TAX_SPEC.replace('  rules:', `${role}  rules:`).replaceAll('region:', 'account: main, region:')}${MAIN_ACCOUNT}`;
     const [statement, ...others] = statementsWith(
       await policyFor(yaml, { apply: true, verify: false }),
       'iam:PassRole',

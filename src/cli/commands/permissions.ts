@@ -9,6 +9,7 @@ interface PermissionsOptions extends SpecOptions {
   planOnly?: true;
   verify?: true;
   whoChanged?: true;
+  backfill?: true;
   failures: string[];
 }
 
@@ -22,12 +23,21 @@ export const permissionsCommand: CommandDefinition = {
     ['reconcile permissions specs/ --verify', 'also allow canaries'],
     ['reconcile permissions specs/ --who-changed', 'also allow drift attribution'],
     ['reconcile permissions specs/ --failures URL', 'also allow failure events'],
+    ['reconcile permissions specs/ --backfill', 'allow only batch jobs'],
   ],
   configure: (command) =>
     addSelectionOptions(command.argument('<paths...>', 'specs'))
       .option('--plan-only', 'allow only read actions')
       .option('--verify', 'also allow canaries')
       .option('--who-changed', 'also allow CloudTrail reads, which attribute drift to a caller')
+      .addOption(
+        new Option(
+          '--backfill',
+          'allow only the batch jobs of these specs, declared or by redrive, for a separate policy',
+        )
+          .conflicts(['verify', 'whoChanged', 'failures'])
+          .helpGroup('Guards:'),
+      )
       .addOption(
         new Option(
           '--failures <queue>',
@@ -50,6 +60,7 @@ export const permissionsCommand: CommandDefinition = {
       apply: !options.planOnly,
       verify: options.verify ?? false,
       attributeDrift: options.whoChanged ?? false,
+      backfillOnly: options.backfill ?? false,
       failureQueues: options.failures.map((queue) => queueAddressOf(parseQueueName(queue))),
     };
     const accounts = leastPrivilegePolicies(specs.pairs, [...kinds.values()], scope, specs.accounts);
