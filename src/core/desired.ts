@@ -1,3 +1,4 @@
+import { keyUsesOf } from '../spec/key-uses.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { isJsonEqual, sortKeys } from '../util/canonical-json.ts';
 import { batchRoleResourceId, keyResourceId, roleResourceId } from './ids.ts';
@@ -59,11 +60,10 @@ function createSharingLookup(
  * is included, because the manual steps list the statements that its policy needs.
  */
 export function sharedResourceKeysOf(pair: BucketReplication): string[] {
-  const { source, destination, sourceKeys } = pair;
-  const sides = [source, destination, ...sourceKeys.map((key) => ({ ...source, key }))];
-  const keys = sides
-    .filter(({ key, managed }) => !('arn' in key && managed))
-    .map((side) => keyResourceId('key', side));
+  const { source, destination } = pair;
+  const keys = keyUsesOf(pair)
+    .filter(({ side: { key, managed } }) => !('arn' in key && managed))
+    .map(({ side }) => keyResourceId('key', side));
   const role = 'arn' in pair.role ? [] : [roleResourceId('role', pair)];
   const batchRole =
     pair.backfill && 'name' in pair.backfill.role ? batchRoleResourceId('role', pair) : undefined;

@@ -12,6 +12,7 @@ import { asReplaced } from '../policy/transitions.ts';
 import { type ProofInputs, projectionOf } from '../proof/plan-proof.ts';
 import { projectFacts } from '../proof/project.ts';
 import { observedForm } from '../proof/transition-proof.ts';
+import { keyUsesOf } from '../spec/key-uses.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
 import { collectFacts, collectMissingFacts, collectObjectLocks } from './collect.ts';
 import { locationsOf } from './locations.ts';
@@ -143,12 +144,9 @@ async function readNewBoundaries(
 }
 
 const externalKeyArnsOf = (pair: BucketReplication): string[] =>
-  [
-    pair.source.key,
-    pair.destination.key,
-    ...pair.sourceKeys,
-    ...relatedSides(pair).map(({ key }) => key),
-  ].flatMap((key) => ('arn' in key ? key.arn : []));
+  [...keyUsesOf(pair).map(({ side }) => side), ...relatedSides(pair)].flatMap(({ key }) =>
+    'arn' in key ? key.arn : [],
+  );
 
 async function resolveAccountIds(
   pairs: readonly BucketReplication[],

@@ -198,6 +198,8 @@ function specOf(context: RenderContext, name: string): object {
   const accountOf = (id = source.account) => (namesAccounts ? accountNameFor(id) : undefined);
   const facts = factValue(role);
   const sidName = toSidName(name);
+  const replacedKeys = keysInStatements(facts?.statements ?? [], sidName, 'ReplacedKey');
+  const replaces = replacedKeys.length > 0 ? replacedKeys.map((arn) => nameOf(arn) ?? arn) : undefined;
   return omitUndefined({
     source: omitUndefined({
       ...renderSide(source, nameOf(sourceKey), accountOf()),
@@ -208,12 +210,13 @@ function specOf(context: RenderContext, name: string): object {
             bucket,
             region: destination.region ?? regionOfKey(replicaKey) ?? source.region,
             account: accountOf(foreignAccountId),
-            key: nameOf(replicaKey),
+            key: keyDeclaration(nameOf(replicaKey), { replaces }),
           }
         : renderSide(
             destination,
             group.usesRelatedKey ? RELATED_KEY : nameOf(replicaKey ?? destination.encryption.keyArn),
             accountOf(),
+            replaces,
           )),
       storageClass: rules[0].Destination?.StorageClass,
       // Across accounts, the spec declares the exception; within one account, the override.
@@ -281,6 +284,17 @@ function sourceKeysOf({ replication, group, keysOfReplicas }: RenderContext): st
   const key = source.encryption.keyArn ?? keysOfReplicas.get(source.name) ?? ofAllSpecs[0] ?? inRegion;
   return key === undefined ? [] : [key, ...decryptable.filter((arn) => arn !== key)];
 }
+
+/** Returns the ARNs of the keys in the statements of a spec with a subject. */
+const keysInStatements = (statements: readonly Statement[], sidName: string, subject: string): string[] =>
+  toSortedSet(
+    statements
+      .filter((statement) => {
+        const sid = parseSid(statement);
+        return sid?.name === sidName && sid.subject === subject;
+      })
+      .flatMap(({ Resource }) => toList(Resource ?? []).filter((arn) => KEY_ARN.test(arn))),
+  );
 
 /** Returns the ARNs of the keys with which the role may decrypt objects of the source, for the rules of a spec. */
 function decryptableKeysOf(
@@ -355,21 +369,31 @@ function renderSide(
   { name, region, encryption, publicAccess, objectOwnership, objectLock }: DiscoveredBucket,
   key: string | undefined,
   account: string | undefined,
+  replaces?: readonly string[],
 ) {
   const { algorithm, bucketKey } = encryption;
   const isDefault = algorithm === 'aws:kms';
-  const longKey = key?.startsWith('alias/') ? { alias: key, bucketKey } : { arn: key, bucketKey };
   const settings = factValue(publicAccess);
   return omitUndefined({
     bucket: name,
     region,
     account,
-    key: bucketKey === isDefault ? key : longKey,
+    key: keyDeclaration(key, { bucketKey: bucketKey === isDefault ? undefined : bucketKey, replaces }),
     ...(isDefault ? {} : { defaultEncryption: DEFAULT_ENCRYPTION_NAMES[algorithm] }),
     blockPublicAccess: settings && new Set(settings).size === 1 ? settings[0] : undefined,
     objectOwnership: factValue(objectOwnership),
     objectLock: toLockDeclaration(factValue(objectLock)),
   });
+}
+
+/** Returns the declaration of a key, in its short form if it has no settings. */
+function keyDeclaration(
+  key: string | undefined,
+  settings: { bucketKey?: boolean | undefined; replaces?: readonly string[] | undefined },
+): string | object | undefined {
+  const declared = omitUndefined(settings);
+  if (key === undefined || Object.keys(declared).length === 0) return key;
+  return { [key.startsWith('alias/') ? 'alias' : 'arn']: key, ...declared };
 }
 
 const LOCK_MODE_NAMES = { GOVERNANCE: 'Governance', COMPLIANCE: 'Compliance' } as const;

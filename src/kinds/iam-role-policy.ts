@@ -236,4 +236,5 @@ const STATEMENT_REASONS: [string, string][] = [
     'DestinationKey',
     'S3 encrypts replicas under the destination key as the role, with and without an S3 Bucket Key',
   ],
+  ['ReplacedKey', 'replicas may still be encrypted under a key that another key replaces'],
 ];

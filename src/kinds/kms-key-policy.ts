@@ -7,7 +7,7 @@ import type { Aws, Location, Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import { keyPolicyStatements, type RoleKeyUse } from '../policy/required-statements.ts';
 import { joinPolicy, normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
-import type { BucketReplication, Side } from '../spec/types.ts';
+import { type KeyUse, keyUsesOf } from '../spec/key-uses.ts';
 import { awsCli, MERGED_FILE, mergePolicyCommand } from '../util/aws-cli.ts';
 import { shellQuote } from '../util/escape.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
@@ -137,7 +137,9 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
       ? 'the role must be able to decrypt source objects with either encryption context'
       : path.startsWith('/statements/ReplikeyDestination')
         ? 'the role must be able to encrypt replicas with either encryption context'
-        : undefined,
+        : path.startsWith('/statements/ReplikeyReplaced')
+          ? 'the role must be able to decrypt replicas that are still encrypted under the key'
+          : undefined,
 
   transientErrors: [
     {
@@ -183,27 +185,8 @@ export async function fetchKeyPolicy(aws: Aws, location: Location, arn: string):
   return parsePolicyDocument(requireField(await aws.send(location, command), 'Policy'));
 }
 
-/** One use of a key by a pair: the side that uses it, and where the spec declares it. */
-interface DeclaredKeyUse {
-  role: 'source' | 'destination';
-  side: Side;
-  path: string;
-}
-
-const keyUsesOf = (pair: BucketReplication): DeclaredKeyUse[] => [
-  { role: 'source', side: pair.source, path: 'spec.source.key' },
-  { role: 'destination', side: pair.destination, path: 'spec.destination.key' },
-  ...pair.sourceKeys.map(
-    (key, index): DeclaredKeyUse => ({
-      role: 'source',
-      side: { ...pair.source, key },
-      path: `spec.sourceKeys[${index}]`,
-    }),
-  ),
-];
-
 function desiredKeyPolicy(
-  { side, path }: DeclaredKeyUse,
+  { side, path }: KeyUse,
   { pair, relatedPairs }: DesiredContext,
 ): Resource<KmsKeyPolicy>[] {
   // replikey never changes a key given by ARN; the owner of an unmanaged account gets the statements that it needs.

@@ -19,7 +19,8 @@ import { keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Check, Kind } from '../core/kind.ts';
 import type { Aws, Current, Location, ManualStep, Resource } from '../core/resource.ts';
 import { relatedSides } from '../policy/required-statements.ts';
-import type { BucketReplication, Side } from '../spec/types.ts';
+import { type KeyUse, keyUsesOf } from '../spec/key-uses.ts';
+import type { BucketReplication } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors, orAlreadyExists, ownershipTags, toTagMap } from './helpers.ts';
@@ -35,6 +36,8 @@ export interface KmsKey {
   description?: string;
   rotation?: boolean;
   rotationPeriodInDays?: number;
+  /** Whether another key replaces the key, which replikey then never creates. */
+  isReplaced?: boolean;
 }
 
 /** A key, with its rotation if a spec declares that. */
@@ -89,12 +92,10 @@ export const kmsKey: Kind<KmsKey, KeyDoc> = {
   },
 
   desired: ({ pair }) => [
-    desiredKey(pair, pair.source, 'spec.source.key'),
-    desiredKey(pair, pair.destination, 'spec.destination.key'),
-    ...pair.sourceKeys.map((key, index) =>
-      desiredKey(pair, { ...pair.source, key }, `spec.sourceKeys[${index}]`),
+    ...keyUsesOf(pair).map((use) => desiredKey(pair, use)),
+    ...relatedSides(pair).map((side) =>
+      desiredKey(pair, { side, path: 'spec.destination.key', isReplaced: false }),
     ),
-    ...relatedSides(pair).map((side) => desiredKey(pair, side, 'spec.destination.key')),
   ],
 
   async fetch(aws, location, name, details = []) {
@@ -119,6 +120,7 @@ export const kmsKey: Kind<KmsKey, KeyDoc> = {
     if (spec.arn === undefined && doc.alias === undefined) return { spec: {}, attrs };
     return {
       spec: omitUndefined({
+        isReplaced: spec.isReplaced,
         alias: spec.alias,
         arn: spec.arn,
         description: spec.description === undefined ? undefined : doc.description,
@@ -196,7 +198,10 @@ export const kmsKey: Kind<KmsKey, KeyDoc> = {
   ),
 };
 
-function desiredKey(pair: BucketReplication, side: Side, path: string): Resource<KmsKey> {
+function desiredKey(
+  pair: BucketReplication,
+  { side, path, isReplaced }: Pick<KeyUse, 'side' | 'path' | 'isReplaced'>,
+): Resource<KmsKey> {
   const { key } = side;
   const declaresRotation =
     'alias' in key && (key.rotation !== undefined || key.rotationPeriodInDays !== undefined);
@@ -206,17 +211,19 @@ function desiredKey(pair: BucketReplication, side: Side, path: string): Resource
     name: 'arn' in key ? key.arn : key.alias,
     ...(declaresRotation && { details: [ROTATION] }),
     location: locationOfSide(side),
-    spec: { ...key },
+    spec: { ...key, ...(isReplaced && { isReplaced }) },
     after: [],
     declaredBy: [pair.name],
     position: positionOfPath(pair, path),
   };
 }
 
-const checkMissingKey = ({ spec: { arn } }: Resource<KmsKey>): Check => ({
+const checkMissingKey = ({ spec: { alias, arn, isReplaced } }: Resource<KmsKey>): Check => ({
   blocked:
     arn === undefined
-      ? undefined
+      ? isReplaced
+        ? `the key ${alias} does not exist, so that no object is encrypted under it; remove it from replaces`
+        : undefined
       : `the key ${arn} does not exist, or is not visible to these credentials; create it first, since replikey never creates a key given by ARN`,
 });
 

@@ -247,7 +247,7 @@ function pendingObjectsRisk(
   keyBefore: string | Ref | undefined,
 ): string | undefined {
   if (keyBefore === undefined || decryptableKeys.every((keys) => keys.includes(keyBefore))) return undefined;
-  return `are encrypted under ${String(keyBefore)} now, which the spec does not declare: pending objects, and objects of S3 Batch Replication, fail unless the role may use this key; declare it in sourceKeys`;
+  return `are encrypted under ${String(keyBefore)} now, which the spec does not declare: pending objects, and objects of S3 Batch Replication, fail unless the role may use this key; declare it in source.key.replaces`;
 }
 
 /**

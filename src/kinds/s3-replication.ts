@@ -22,6 +22,7 @@ import type { Current, Id, Location, Ref, Resource, Risk } from '../core/resourc
 import { keptRuleIds } from '../core/rule-ids.ts';
 import { isCrossAccount, overridesOwner, relatedSides } from '../policy/required-statements.ts';
 import { toSidName } from '../policy/statements.ts';
+import { keyUsesOf } from '../spec/key-uses.ts';
 import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
 import type { BucketReplication, Rule, Side } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
@@ -592,9 +593,8 @@ function replicationDependencies(pairs: readonly BucketReplication[]): Id[] {
       bucketResourceId('s3.versioning', pair[side].bucket),
       bucketResourceId('s3.encryption', pair[side].bucket),
       ...lockIdsOf(pair[side]),
-      ...keyDependencies(pair[side], pair),
     ]),
-    ...pair.sourceKeys.flatMap((key) => keyDependencies({ ...pair.source, key }, pair)),
+    ...keyUsesOf(pair).flatMap(({ side }) => keyDependencies(side, pair)),
     ...relatedSides(pair).flatMap((side) => keyDependencies(side, pair)),
     roleResourceId('arn' in pair.role ? 'iam.role' : 'iam.role-policy', pair),
     ...(isCrossAccount(pair) ? [bucketResourceId('s3.bucket-policy', pair.destination.bucket)] : []),

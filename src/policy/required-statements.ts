@@ -1,5 +1,6 @@
 import type { Ref } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
+import { type KeyUse, keyUsesOf, sourceKeySides } from '../spec/key-uses.ts';
 import type { BucketReplication, Rule, Side } from '../spec/types.ts';
 import { bucketArn, regionOfArn } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
@@ -114,6 +115,11 @@ function pairRoleStatements(pair: BucketReplication, keyArnOf: KeyArnOf): Statem
     ...roleKeyStatement(pair, 'source', sourceKeyArns(pair, keyArnOf)),
     ...destinationWriteStatements(pair, {}),
     ...roleKeyStatement(pair, 'destination', [pair.destination, ...relatedSides(pair)].map(keyArnOf)),
+    ...roleKeyStatement(
+      pair,
+      'replaced',
+      keyUsesOf(pair).flatMap(({ role, side }) => (role === 'replaced' ? keyArnOf(side) : [])),
+    ),
   };
 }
 
@@ -183,7 +189,7 @@ export function keyPolicyStatements(uses: readonly RoleKeyUse[]): Statements {
     uses
       .filter(({ pair }) => selectsEncryptedObjects(pair))
       .map(({ pair, side, role }) => [
-        statementSid(side === 'source' ? 'SourceKey' : 'DestinationKey', pair),
+        statementSid(KEY_SUBJECTS[side], pair),
         {
           Effect: 'Allow',
           Principal: { AWS: toUniqueArns([role]) },
@@ -197,41 +203,48 @@ export function keyPolicyStatements(uses: readonly RoleKeyUse[]): Statements {
 
 export interface RoleKeyUse {
   pair: BucketReplication;
-  side: 'source' | 'destination';
+  side: KeyUse['role'];
   role: string | Ref;
 }
 
+const KEY_SUBJECTS = {
+  source: 'SourceKey',
+  destination: 'DestinationKey',
+  replaced: 'ReplacedKey',
+} as const;
+
 /**
  * Reading requires `kms:Decrypt`. Writing without a Bucket Key requires `kms:Encrypt`. With a Bucket Key, S3 creates
- * and checks the bucket's key, which also requires `kms:GenerateDataKey` and `kms:Decrypt`.
+ * and checks the bucket's key, which also requires `kms:GenerateDataKey` and `kms:Decrypt`. AWS does not document whether
+ * S3 reads an existing replica when it replicates a change of its tags or its retention, so the role may still decrypt
+ * replicas under a replaced key.
  */
 const KEY_ACTIONS = {
   source: ['kms:Decrypt'],
   destination: ['kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey'],
+  replaced: ['kms:Decrypt'],
 };
 
 /** Returns the statement for the keys of a side; empty when no rule selects KMS-encrypted objects. */
 function roleKeyStatement(
   pair: BucketReplication,
-  side: 'source' | 'destination',
+  use: KeyUse['role'],
   keyArns: readonly (string | Ref)[],
 ): Statements {
-  if (!selectsEncryptedObjects(pair)) return {};
+  if (keyArns.length === 0 || !selectsEncryptedObjects(pair)) return {};
   return {
-    [statementSid(side === 'source' ? 'SourceKey' : 'DestinationKey', pair)]: {
+    [statementSid(KEY_SUBJECTS[use], pair)]: {
       Effect: 'Allow',
-      Action: KEY_ACTIONS[side],
+      Action: KEY_ACTIONS[use],
       Resource: toUniqueArns(keyArns),
-      Condition: kmsKeyCondition(pair, side),
+      Condition: kmsKeyCondition(pair, use),
     },
   };
 }
 
 /** Returns the keys under which the role may decrypt, if a rule selects KMS-encrypted objects. */
-export const sourceKeyArns = (
-  { source, sourceKeys }: BucketReplication,
-  keyArnOf: KeyArnOf,
-): (string | Ref)[] => [source.key, ...sourceKeys].map((key) => keyArnOf({ ...source, key }));
+export const sourceKeyArns = (pair: BucketReplication, keyArnOf: KeyArnOf): (string | Ref)[] =>
+  sourceKeySides(pair).map(keyArnOf);
 
 /**
  * Returns the destination with each key, beside its own, under which S3 encrypts replicas: those that are related to
@@ -244,8 +257,8 @@ export const relatedSides = ({ destination }: BucketReplication): Side[] =>
 export const selectsEncryptedObjects = ({ rules }: BucketReplication): boolean =>
   rules.some((rule) => rule.sseKmsEncryptedObjects);
 
-function kmsKeyCondition(pair: BucketReplication, side: 'source' | 'destination') {
-  const { bucket, region } = pair[side];
+function kmsKeyCondition(pair: BucketReplication, use: KeyUse['role']) {
+  const { bucket, region } = pair[use === 'source' ? 'source' : 'destination'];
   const rules = pair.rules.filter((rule) => rule.sseKmsEncryptedObjects);
   return {
     // The suffix is .amazonaws.com in every partition.

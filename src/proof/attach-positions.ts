@@ -1,6 +1,7 @@
 import { type Facts, factValue } from '../core/facts.ts';
 import { positionOfPath, toRuleId } from '../core/ids.ts';
 import { keptRuleIds, type RuleIdentity } from '../core/rule-ids.ts';
+import { keyUsesOf } from '../spec/key-uses.ts';
 import { settingsFromS3 } from '../spec/rule-fields.ts';
 import type { BucketReplication, Rule } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
@@ -57,9 +58,11 @@ export function attachPositions(
  * Returns the path of a finding in the spec. A source can have several keys: the ARN in the message identifies the
  * key.
  */
-function specPathOf({ sourceKeys }: BucketReplication, specField: string, { message }: Finding): string {
-  const keyIndex = sourceKeys.findIndex((key) => 'arn' in key && message.includes(key.arn));
-  return specField === 'source.key' && keyIndex >= 0 ? `spec.sourceKeys[${keyIndex}]` : `spec.${specField}`;
+function specPathOf(pair: BucketReplication, specField: string, { message }: Finding): string {
+  const use = keyUsesOf(pair).find(
+    ({ role, side: { key } }) => role === 'source' && 'arn' in key && message.includes(key.arn),
+  );
+  return specField === 'source.key' && use ? use.path : `spec.${specField}`;
 }
 
 /** Returns a proof for each declared rule that no configuration contains. S3 replicates nothing under these rules. */

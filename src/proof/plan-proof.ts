@@ -6,6 +6,7 @@ import { ref } from '../core/ref.ts';
 import type { ActualState, Plan, Resource } from '../core/resource.ts';
 import type { Policy } from '../iam/types.ts';
 import { toSidName } from '../policy/statements.ts';
+import { sourceKeySides } from '../spec/key-uses.ts';
 import type { BucketReplication, Side, Specs } from '../spec/types.ts';
 import { attachPositions } from './attach-positions.ts';
 import type { ObservedObject } from './object-cases.ts';
@@ -145,8 +146,7 @@ export function declaredObjects(
 
 /** Returns the objects that a spec declares for its source: under each of its keys, with and without a Bucket Key. */
 function declaredObjectsOf(pair: BucketReplication, keyArnOf: (side: Side) => string): ObservedObject[] {
-  const sides: Side[] = pair.sourceKeys.map((key) => ({ ...pair.source, key }));
-  return [pair.source, ...sides].flatMap((side) => {
+  return sourceKeySides(pair).flatMap((side) => {
     const keyArn = keyArnOf(side);
     return [true, false].map((bucketKey) => ({
       encryption: { algorithm: 'aws:kms' as const, keyArn, bucketKey },

@@ -13,7 +13,8 @@ import {
 } from '../policy/required-statements.ts';
 import { normalizeStatements, type Statements } from '../policy/statements.ts';
 import { replicatesDeleteMarkers, rulePrefixOf, selectsKmsObjects } from '../proof/rule-context.ts';
-import type { BucketReplication, Side } from '../spec/types.ts';
+import { sourceKeySides } from '../spec/key-uses.ts';
+import type { BucketReplication } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 
 /**
@@ -40,10 +41,9 @@ export function addForeignStatements(
           subject.test(sid),
         ),
       );
-    const sides: Side[] = [pair.source.key, ...pair.sourceKeys].map((key) => ({ ...pair.source, key }));
     const ofKey = (items: Statements): Statements =>
       Object.fromEntries(Object.entries(items).map(([sid, item]) => [sid, { ...item, Resource: '*' }]));
-    for (const side of sides)
+    for (const side of sourceKeySides(pair))
       add(keyResourceId(kmsKeyPolicy.name, side), ofKey(pick(rules, /^ReplikeyForeignSourceKey/)));
     for (const { id, kind, name } of resources) {
       const arn = currentOf(actual, id)?.attrs.arn;

@@ -1,6 +1,7 @@
 import { partitionOfRegion, relatedKeyArn } from '../util/arn.ts';
 import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { positionsByPath } from './document.ts';
+import { keyUsesOf } from './key-uses.ts';
 import {
   defaultBatchRoleName,
   defaultRoleName,
@@ -71,6 +72,8 @@ function resolveReplication(
   const names = ruleNamesOf(spec.rules);
   const source = resolveSide(spec.source, accounts);
   const sourceKeys = spec.sourceKeys.map((key) => resolveKey({ ...spec.source, key }, accounts));
+  const relatedKeysOf = (keys: readonly KeyChoice[]) =>
+    keys.map((key) => relatedKeyOf(key, destination.region));
   const isRelated = toLongForm(spec.destination.key).arn === RELATED_KEY;
   const destination = resolveSide(spec.destination, accounts);
   const pair: BucketReplication = {
@@ -82,7 +85,7 @@ function resolveReplication(
       ...(isRelated
         ? {
             key: relatedKeyOf(source.key, destination.region),
-            relatedKeys: sourceKeys.map((key) => relatedKeyOf(key, destination.region)),
+            relatedKeys: relatedKeysOf([...sourceKeys, ...source.replacedKeys]),
           }
         : {}),
       storageClass: spec.destination.storageClass,
@@ -206,6 +209,9 @@ function resolveSide(declaration: SideDeclaration, accounts: ResolvedAccounts): 
     accountId: ownerAccount?.id,
     managed: ownerAccount?.managed ?? true,
     key: resolveKey(declaration, accounts),
+    replacedKeys: (toLongForm(declaration.key).replaces ?? []).map((key) =>
+      resolveKey({ ...declaration, key }, accounts),
+    ),
     bucketKey: toLongForm(declaration.key).bucketKey ?? defaultEncryption === 'SSE-KMS',
     defaultEncryption,
     blockPublicAccess,
@@ -215,7 +221,7 @@ function resolveSide(declaration: SideDeclaration, accounts: ResolvedAccounts): 
 }
 
 function resolveKey({ key, region, account }: SideDeclaration, accounts: ResolvedAccounts): KeyChoice {
-  const { alias, arn, bucketKey: _, ...settings } = toLongForm(key);
+  const { alias, arn, bucketKey: _, replaces: _replaces, ...settings } = toLongForm(key);
   if (alias !== undefined) return { alias, ...settings };
   const id = arn ?? '';
   // A bare key id belongs to the account and Region of the side.
@@ -234,7 +240,7 @@ const relatedKeyOf = (key: KeyChoice, region: string): { arn: string } => ({
 /** Converts both forms of a key to the long form. */
 export function toLongForm(
   key: KeyDeclaration,
-): { alias?: string; arn?: string; bucketKey?: boolean } & KeySettings {
+): { alias?: string; arn?: string; bucketKey?: boolean; replaces?: string[] } & KeySettings {
   if (typeof key === 'string') return key.startsWith('alias/') ? { alias: key } : { arn: key };
   return omitUndefined(key);
 }
@@ -282,7 +288,13 @@ function expandBidirectional(
       ...forward,
       name: reverseNameOf(pair.name),
       source: reverseSource,
-      destination: { ...pair.source, objectOwner, ...(relatedKeys && { relatedKeys: [] }) },
+      destination: {
+        ...pair.source,
+        objectOwner,
+        ...(relatedKeys && {
+          relatedKeys: reverseSource.replacedKeys.map((key) => relatedKeyOf(key, pair.source.region)),
+        }),
+      },
       sourceKeys: [],
       role: 'arn' in pair.role ? pair.role : { ...pair.role, name: defaultRoleName(reverseSource.bucket) },
       ...reverseFailures,
@@ -328,11 +340,14 @@ function mergeSharedSettings(pairs: readonly BucketReplication[]): BucketReplica
 
   const mergeKey = <T extends KeyChoice>(side: Side, choice: T): T =>
     'alias' in choice ? { ...choice, ...settingsByResource.get(keyResourceKey(side, choice.alias)) } : choice;
-  const mergeSide = <T extends Side>(side: T): T => ({
-    ...side,
-    ...settingsByResource.get(bucketResourceKey(side)),
-    key: mergeKey(side, side.key),
-  });
+  const mergeSide = <T extends Side>(side: T): T => {
+    const merged = { ...side, ...settingsByResource.get(bucketResourceKey(side)) };
+    return {
+      ...merged,
+      key: mergeKey(side, side.key),
+      replacedKeys: merged.replacedKeys.map((choice) => mergeKey(side, choice)),
+    };
+  };
   return pairs.map((pair) => ({
     ...pair,
     source: mergeSide(pair.source),
@@ -345,12 +360,9 @@ function mergeSharedSettings(pairs: readonly BucketReplication[]): BucketReplica
   }));
 }
 
-const keySettingsOf = ({ source, destination, sourceKeys }: BucketReplication): [string, object][] =>
-  [
-    ...[source, destination].map((side) => ({ side, key: side.key })),
-    ...sourceKeys.map((key) => ({ side: source, key })),
-  ].flatMap(({ side, key }): [string, object][] =>
-    'alias' in key ? [[keyResourceKey(side, key.alias), key]] : [],
+const keySettingsOf = (pair: BucketReplication): [string, object][] =>
+  keyUsesOf(pair).flatMap(({ side }): [string, object][] =>
+    'alias' in side.key ? [[keyResourceKey(side, side.key.alias), side.key]] : [],
   );
 
 const keyResourceKey = (side: Side, alias: string): string =>
@@ -360,8 +372,14 @@ const roleResourceKey = ({ role, source }: BucketReplication): string =>
   ['role', 'name' in role ? role.name : '', source.account].join(' ');
 
 /** Returns the optional settings of a bucket that are set. */
-function bucketSettingsOf({ blockPublicAccess, objectOwnership, objectLock }: Side): object {
+function bucketSettingsOf({
+  blockPublicAccess,
+  objectOwnership,
+  objectLock,
+  replacedKeys,
+}: Side): Partial<Side> {
   return {
+    ...(replacedKeys.length > 0 && { replacedKeys }),
     ...(blockPublicAccess === undefined ? {} : { blockPublicAccess }),
     ...(objectOwnership === undefined ? {} : { objectOwnership }),
     ...(objectLock === undefined ? {} : { objectLock }),

@@ -97,6 +97,14 @@ function sideKeySchema<Reference extends z.ZodType<string>, Arn extends z.ZodTyp
               'S3 Bucket Key for new objects of the bucket, which determines their encryption context; absent: true for SSE-KMS, false otherwise.',
             )
             .optional(),
+          replaces: z
+            .array(keyReferenceSchema)
+            .min(1)
+            .max(100)
+            .describe(
+              'Keys that encrypted objects of the bucket before this one, by alias, ARN or id; replikey keeps the role permitted to decrypt with them; absent: none.',
+            )
+            .optional(),
         })
         .meta(longKeyMetadata),
     ])

@@ -134,6 +134,8 @@ export interface Side {
   /** Whether replikey has credentials for the account. */
   managed: boolean;
   key: KeyChoice;
+  /** Keys that `key` replaces: objects of the bucket may still be encrypted under them. They must exist. */
+  replacedKeys: KeyChoice[];
   /** Whether new objects in this bucket use an S3 Bucket Key by default. */
   bucketKey: boolean;
   /** Encryption of new objects when a request does not specify it. */

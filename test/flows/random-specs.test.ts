@@ -6,7 +6,7 @@ import { desiredResources } from '../../src/core/desired.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { parseSpecs, testEnv } from '../support/env.ts';
 import { propertyBudget } from '../support/property-budget.ts';
-import { monitoredSpecArbitrary, type Target } from '../support/spec-arbitraries.ts';
+import { createReplacedKeys, monitoredSpecArbitrary, type Target } from '../support/spec-arbitraries.ts';
 
 // A thousand specs, or as many as the time limit allows.
 const limits = propertyBudget(1_000, 10);
@@ -20,6 +20,7 @@ test('random specs: converge, and a second run plans and writes nothing', limits
         await env.client.send(at(queue), new CreateQueueCommand({ QueueName: queue.name }));
       for (const topic of topics)
         await env.client.send(at(topic), new CreateTopicCommand({ Name: topic.name }));
+      await createReplacedKeys(env.client, env.specs);
       const first = await env.reconcile();
       // Every rule that replikey writes is proven.
       expect(first.proof.filter(({ verdict }) => verdict !== 'proven' && verdict !== 'off')).toEqual([]);

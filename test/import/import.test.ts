@@ -24,7 +24,7 @@ import {
   testEnv,
 } from '../support/env.ts';
 import { propertyBudget } from '../support/property-budget.ts';
-import { specArbitrary } from '../support/spec-arbitraries.ts';
+import { createReplacedKeys, specArbitrary } from '../support/spec-arbitraries.ts';
 
 const east = { region: 'us-east-1' };
 
@@ -98,6 +98,7 @@ describe('import: configurations created by replikey', () => {
           .map((document) => document.replace(/"account":"[a-z]+",|"objectOwner":"[a-z]+",?/g, ''))
           .join('\n---\n');
         await using env = await testEnv(yaml.replaceAll(',}', '}'));
+        await createReplacedKeys(env.client, env.specs);
         await env.reconcile();
         const documents = (await importAll(env)).split('---\n');
         const specs = documents.filter((document) => !/^# !/m.test(document));
@@ -142,6 +143,21 @@ describe('import: roles and keys by name', () => {
       role: { name: 'replikey-acme-tax', path: '/service-role/' },
       rules: [{ name: 'tax', prefix: 'Tax/' }],
       policy: { deletion: 'Remove' },
+    });
+    expect((await env.reconcileWith(yaml)).plan.waves).toEqual([]);
+  });
+
+  test('keeps the replaced keys of a destination, and the plan stays empty', async () => {
+    const replaced = '{ alias: alias/acme-vault, replaces: [alias/acme-tax-replica] }';
+    await using env = await testEnv();
+    await env.reconcile();
+    const spec = TAX_SPEC.replace('key: alias/acme-tax-replica', `key: ${replaced}`);
+    await env.reconcileWith(spec, { drainMs: 0, allowedRisks: ['lose-in-flight'] });
+    const yaml = await importAll(env);
+    const [pair] = (await parseSpecs(yaml)).pairs;
+    expect(pair?.destination).toMatchObject({
+      key: { alias: 'alias/acme-vault' },
+      replacedKeys: [{ alias: 'alias/acme-tax-replica' }],
     });
     expect((await env.reconcileWith(yaml)).plan.waves).toEqual([]);
   });

@@ -54,6 +54,25 @@ describe('rolePolicyStatements: grants only what the settings need', () => {
   test('default settings', () => {
     expect(actionsOf(testPair())).toEqual(ALWAYS);
   });
+  test('kms:Decrypt alone for replaced keys of both sides', () => {
+    const pair = testPair({
+      source: { replacedKeys: [{ alias: 'alias/old' }] },
+      destination: { replacedKeys: [{ alias: 'alias/old-replica' }] },
+    });
+    const { ReplikeySourceKeyTax: source, ReplikeyReplacedKeyTax: replaced } = roleStatements([pair]);
+    expect(source).toMatchObject({
+      Action: ['kms:Decrypt'],
+      Resource: [
+        expect.objectContaining({ $ref: 'kms.key/alias/acme-tax@us-east-1' }),
+        expect.objectContaining({ $ref: 'kms.key/alias/old@us-east-1' }),
+      ],
+    });
+    expect(replaced).toMatchObject({
+      Action: ['kms:Decrypt'],
+      Resource: [expect.objectContaining({ $ref: 'kms.key/alias/old-replica@us-west-2' })],
+      Condition: { StringEquals: { 'kms:ViaService': 's3.us-west-2.amazonaws.com' } },
+    });
+  });
   test('s3:ReplicateDelete only for rules with deleteMarkerReplication', () => {
     expect(actionsOf(testPair({ rules: [{ deleteMarkerReplication: true }] }))).toEqual(
       [...ALWAYS, 's3:ReplicateDelete'].sort(),

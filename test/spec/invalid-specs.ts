@@ -265,6 +265,33 @@ export const INVALID_SPECS: Record<string, string> = {
     `    key: { arn: "arn:aws:kms:us-east-1:111122223333:key/${ID}", description: Tax }\n`,
   ]),
   'a duplicate source key': tax(['  rules:', '  sourceKeys: [alias/acme-tax]\n  rules:']),
+  'a key that replaces itself, a key twice, and keys in another Region and of another account': together(
+    tax([
+      KEY,
+      `    account: main
+    key:
+      alias: alias/acme-tax
+      replaces:
+        - alias/acme-tax
+        - alias/acme-old
+        - alias/acme-old
+        - "arn:aws:kms:eu-west-1:111122223333:key/${ID}"
+        - "arn:aws:kms:us-east-1:444455556666:key/${ID.replace('1234', '5678')}"\n`,
+    ]).replace('region: us-west-2', 'region: us-west-2\n    account: main'),
+    MAIN,
+  ),
+  'a replaced key in sourceKeys, and no replaced key': tax(
+    [KEY, '    key: { alias: alias/acme-tax, replaces: [alias/acme-old] }\n'],
+    ['  rules:', '  sourceKeys: [alias/acme-old]\n  rules:'],
+    ['alias/acme-tax-replica', '{ alias: alias/acme-tax-replica, replaces: [] }'],
+  ),
+  'two lists of replaced keys of one bucket': together(
+    tax([KEY, '    key: { alias: alias/acme-tax, replaces: [alias/acme-old] }\n']),
+    other(
+      ['bucket: acme-tax-replica', 'bucket: acme-three'],
+      [KEY, '    key: { alias: alias/acme-tax, replaces: [alias/acme-older] }\n'],
+    ),
+  ),
   'a source key in another Region': tax([
     '  rules:',
     `  sourceKeys: ["arn:aws:kms:eu-west-1:111122223333:key/${ID}"]\n  rules:`,

@@ -14,6 +14,7 @@ test('resolveSpecs: fills in safe defaults for the short form', async () => {
       region: 'us-east-1',
       managed: true,
       key: { alias: 'alias/acme-tax' },
+      replacedKeys: [],
       bucketKey: true,
       defaultEncryption: 'SSE-KMS',
     },
@@ -22,6 +23,7 @@ test('resolveSpecs: fills in safe defaults for the short form', async () => {
       region: 'us-west-2',
       managed: true,
       key: { alias: 'alias/acme-tax-replica' },
+      replacedKeys: [],
       bucketKey: true,
       defaultEncryption: 'SSE-KMS',
       objectOwner: 'source',
@@ -73,7 +75,9 @@ spec:
     bucket: acme-tax-replica
     region: us-west-2
     account: main
-    key: { arn: "arn:aws:kms:us-west-2:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab" }
+    key:
+      arn: arn:aws:kms:us-west-2:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab
+      replaces: [alias/acme-vault, 11223344-12ab-34cd-56ef-1234567890ab]
     defaultEncryption: DSSE-KMS
     storageClass: STANDARD_IA
     objectLock: { mode: Compliance, years: 1 }
@@ -110,6 +114,7 @@ spec:
         rotation: true,
         rotationPeriodInDays: 180,
       },
+      replacedKeys: [],
       bucketKey: false,
       defaultEncryption: 'SSE-KMS',
       blockPublicAccess: true,
@@ -123,6 +128,10 @@ spec:
       accountId: '111122223333',
       managed: true,
       key: { arn: 'arn:aws:kms:us-west-2:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab' },
+      replacedKeys: [
+        { alias: 'alias/acme-vault' },
+        { arn: 'arn:aws:kms:us-west-2:111122223333:key/11223344-12ab-34cd-56ef-1234567890ab' },
+      ],
       bucketKey: false,
       defaultEncryption: 'DSSE-KMS',
       storageClass: 'STANDARD_IA',

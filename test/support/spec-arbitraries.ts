@@ -1,8 +1,14 @@
+import { CreateAliasCommand, CreateKeyCommand } from '@aws-sdk/client-kms';
 import fc from 'fast-check';
+import type { AwsClient } from '../../src/aws/client.ts';
+import type { Specs } from '../../src/spec/types.ts';
 
 const maybe = <T>(values: fc.Arbitrary<T>) => fc.option(values, { nil: undefined });
 const storageClass = maybe(fc.constantFrom('STANDARD_IA', 'GLACIER_IR'));
 const owner = maybe(fc.constantFrom('source', 'destination'));
+
+/** The alias of a key that buckets of random specs replace. The key must exist. */
+const REPLACED_ALIAS = 'alias/replaced';
 
 /** Generates valid specs as JSON, which is YAML. Their buckets are from a small pool, so that specs share them. */
 export const specArbitrary: fc.Arbitrary<string> = fc
@@ -111,6 +117,22 @@ export const monitoredSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target
     return { yaml: documents.map((document) => JSON.stringify(document)).join('\n---\n'), queues, topics };
   });
 
+/** Creates the keys that specs replace. */
+export async function createReplacedKeys(client: AwsClient, { pairs }: Specs): Promise<void> {
+  const created = new Set<string>();
+  for (const { source, destination } of pairs)
+    for (const { account: name, region, replacedKeys } of [source, destination]) {
+      const location = { region, ...(name !== undefined && { account: name }) };
+      if (replacedKeys.length === 0 || created.has(JSON.stringify(location))) continue;
+      created.add(JSON.stringify(location));
+      const { KeyMetadata } = await client.send(location, new CreateKeyCommand({}));
+      await client.send(
+        location,
+        new CreateAliasCommand({ AliasName: REPLACED_ALIAS, TargetKeyId: KeyMetadata?.KeyId }),
+      );
+    }
+}
+
 const account = (name: string, id: string) => ({
   apiVersion: 'replikey.dev/v1',
   kind: 'Account',
@@ -145,6 +167,7 @@ function bucket(name: string): fc.Arbitrary<Bucket> {
       bucketKey: maybe(fc.boolean()),
       blockPublicAccess: maybe(fc.boolean()),
       objectOwnership: maybe(fc.constantFrom('BucketOwnerEnforced', 'BucketOwnerPreferred')),
+      replaces: fc.subarray([REPLACED_ALIAS]),
       sourceKeys: fc.subarray(['alias/old', 'alias/older']),
       path: maybe(fc.constant('/service-role/')),
       tags: maybe(fc.dictionary(fc.constantFrom('team', 'stage'), fc.constantFrom('a', 'b'), { maxKeys: 2 })),
@@ -166,6 +189,7 @@ function bucket(name: string): fc.Arbitrary<Bucket> {
         key: defined({
           alias: options.shared ? 'alias/acme-shared' : `alias/acme-${name}`,
           bucketKey: canHaveBucketKey ? options.bucketKey : undefined,
+          replaces: options.replaces.length > 0 ? options.replaces : undefined,
           ...settings,
         }),
         settings: defined({

@@ -24,6 +24,8 @@ export interface Edit {
   apply(docs: Doc[], first: Doc): boolean | undefined;
   allowedRisks?: string[];
   prune?: boolean;
+  /** The state after the edit cannot be the first one: it needs what the state before created. */
+  isForwardOnly?: boolean;
   /** Adds resources that exist before the first run. */
   prepare?(store: Store): void;
 }
@@ -138,6 +140,18 @@ export const EDITS: Edit[] = [
       for (const pair of pairsFrom(docs, source.bucket))
         pair.spec.sourceKeys = [...new Set([...(pair.spec.sourceKeys ?? []), alias])];
       for (const side of sidesOf(docs, source.bucket)) setKey(side, { alias: `${alias}-next` });
+      return true;
+    },
+  },
+  {
+    names: ['keys replaced on both sides'],
+    isForwardOnly: true,
+    apply(docs, { spec: { source, destination } }) {
+      const aliases = [source, destination].map(aliasOf);
+      if (aliases.includes(undefined)) return false;
+      for (const [index, { bucket }] of [source, destination].entries())
+        for (const side of sidesOf(docs, bucket))
+          setKey(side, { alias: `${aliases[index]}-next`, replaces: [aliases[index]] });
       return true;
     },
   },
@@ -321,7 +335,8 @@ export async function allTransitions(): Promise<Transition[]> {
         ...(edit.prepare && { prepare: edit.prepare }),
       };
       transitions.push({ change: forward, before, after, ...common });
-      if (!edit.prune) transitions.push({ change: backward, before: after, after: before, ...common });
+      if (!edit.prune && !edit.isForwardOnly)
+        transitions.push({ change: backward, before: after, after: before, ...common });
     }
   }
   return [...transitions, ...FOREIGN_TRANSITIONS];

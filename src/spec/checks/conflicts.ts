@@ -169,7 +169,7 @@ function backfillClaims({ backfill, source, rules }: ReplicationSpec): Claim[] {
 function bucketClaims(side: (typeof SIDES)[number], sideSettings: ReplicationSpec['source']): Claim[] {
   const { bucket, region, account, key, defaultEncryption, blockPublicAccess, objectOwnership, objectLock } =
     sideSettings;
-  const { alias, arn, bucketKey = defaultEncryption === 'SSE-KMS' } = toLongForm(key);
+  const { alias, arn, replaces, bucketKey = defaultEncryption === 'SSE-KMS' } = toLongForm(key);
   const claim = (field: string, subject: string, value: unknown): Claim[] =>
     claimIfSet(['spec', side, field], [['spec', side, 'bucket']], `${subject} of bucket ${bucket}`, value);
   return [
@@ -177,6 +177,7 @@ function bucketClaims(side: (typeof SIDES)[number], sideSettings: ReplicationSpe
     ...claim('account', 'the account', account ?? 'not set'),
     ...claim('key', 'the key', alias ?? arn ?? 'not set'),
     ...claim('key', 'bucketKey', bucketKey),
+    ...claim('key', 'replaces', replaces && toSortedSet(replaces)),
     ...claim('defaultEncryption', 'defaultEncryption', defaultEncryption),
     ...claim('blockPublicAccess', 'blockPublicAccess', blockPublicAccess),
     ...claim('objectOwnership', 'objectOwnership', objectOwnership),

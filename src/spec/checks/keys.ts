@@ -1,4 +1,4 @@
-import type { Path } from '../document.ts';
+import { formatPath, type Path } from '../document.ts';
 import { KEY_ARN_FORMAT, KEY_ID_FORMAT, RELATED_KEY } from '../patterns.ts';
 import { toLongForm } from '../resolve.ts';
 import type { KeyDeclaration } from '../schema.ts';
@@ -14,21 +14,34 @@ export const keyChecks: readonly PairCheck[] = [
   checkBucketKeyEncryption,
   checkRotationPeriod,
   checkRelatedKey,
-  checkSourceKeysUnique,
+  checkKeysUnique,
+  checkReplacedKeyAccount,
   checkUnmanagedAccountKey,
 ];
 
 /** Returns every key of a spec, with its side and path. */
-export function declaredKeysOf({ content: { spec } }: CheckedReplication) {
+export function declaredKeysOf({ content: { spec } }: CheckedReplication): {
+  side: (typeof SIDES)[number];
+  key: KeyDeclaration;
+  path: Path;
+}[] {
   return [
-    ...SIDES.map((side) => ({ side, key: spec[side].key, path: ['spec', side, 'key'] as Path })),
+    ...SIDES.map((side) => ({ side, key: spec[side].key, path: ['spec', side, 'key'] })),
     ...spec.sourceKeys.map((key, index) => ({
       side: 'source' as const,
       key,
-      path: ['spec', 'sourceKeys', index] as Path,
+      path: ['spec', 'sourceKeys', index],
     })),
+    ...SIDES.flatMap((side) => replacedKeysOf(spec, side)),
   ];
 }
+
+const replacedKeysOf = (spec: CheckedReplication['content']['spec'], side: (typeof SIDES)[number]) =>
+  (toLongForm(spec[side].key).replaces ?? []).map((key, index) => ({
+    side,
+    key,
+    path: ['spec', side, 'key', 'replaces', index] as Path,
+  }));
 
 /** Returns the path of the ARN, for the short and the long form of a key. */
 const arnPathOf = (key: KeyDeclaration, path: Path): Path =>
@@ -128,18 +141,43 @@ function checkRelatedKey(pair: CheckedReplication): CheckFailure[] {
   });
 }
 
-function checkSourceKeysUnique({ content: { spec } }: CheckedReplication): CheckFailure[] {
-  const earlierKeys = [toLongForm(spec.source.key)];
-  return spec.sourceKeys.flatMap((declaration, index): CheckFailure[] => {
-    const key = toLongForm(declaration);
-    const isDuplicate = earlierKeys.some(
-      (earlier) => (earlier.alias ?? earlier.arn) === (key.alias ?? key.arn),
-    );
-    earlierKeys.push(key);
-    const hint = 'remove it; source.key or an earlier item of sourceKeys is the same key';
-    return isDuplicate
-      ? [[['spec', 'sourceKeys', index], 'duplicate KMS key', hint, ['spec', 'source', 'key']]]
-      : [];
+/** Reports a key that is declared twice for one bucket: a key also replaces only others than itself. */
+function checkKeysUnique(pair: CheckedReplication): CheckFailure[] {
+  const pathsByKey = new Map<string, Path>();
+  return declaredKeysOf(pair).flatMap(({ side, key, path }): CheckFailure[] => {
+    const { alias, arn } = toLongForm(key);
+    // The id is unique, so it names the same key as the ARN.
+    const identity = `${side} ${alias ?? KEY_ARN_FORMAT.exec(arn ?? '')?.[4] ?? arn}`;
+    const earlierPath = pathsByKey.get(identity);
+    if (earlierPath === undefined) pathsByKey.set(identity, path);
+    if (earlierPath === undefined || (alias ?? arn) === undefined) return [];
+    const isReplaced = path.includes('replaces');
+    if (isReplaced && earlierPath.length === 3 && earlierPath[2] === 'key') {
+      const hint = 'remove it, or declare the key that takes its place';
+      return [[path, 'a key cannot replace itself', hint, earlierPath]];
+    }
+    const hint = `remove it; ${formatPath(earlierPath)} is the same key`;
+    return [[path, 'duplicate KMS key', hint, earlierPath]];
+  });
+}
+
+/** A key of another account can encrypt objects of the source, but S3 re-encrypts none of them. */
+function checkReplacedKeyAccount(
+  { content: { spec } }: CheckedReplication,
+  accounts: AccountsByName,
+): CheckFailure[] {
+  return SIDES.flatMap((side): CheckFailure[] => {
+    const accountId = accounts.get(spec[side].account ?? '')?.id;
+    return replacedKeysOf(spec, side).flatMap(({ key, path }): CheckFailure[] => {
+      const [, , , keyAccount] = KEY_ARN_FORMAT.exec(key) ?? [];
+      if (accountId === undefined || keyAccount === undefined || keyAccount === accountId) return [];
+      const message = `the key belongs to account ${keyAccount}, but its bucket to account ${accountId}`;
+      const hint =
+        side === 'source'
+          ? 'declare it in sourceKeys, which keeps it permitted'
+          : `use a key of account ${accountId}`;
+      return [[path, message, hint, ['spec', side, 'account']]];
+    });
   });
 }
 
