@@ -50,7 +50,7 @@ const backfillDigest = (content: object): string => sha256Hex(canonicalJson(cont
 /** In hexadecimal digits. */
 const DIGEST_LENGTH = 16;
 
-const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
+export const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** The replication statuses of S3, by the names in specs. */
 export const STATUS_BY_OBJECTS = {
@@ -120,10 +120,13 @@ export const formatRecord = ({ digest, completedAt, succeeded, failed }: Backfil
   `${digest} ${completedAt} ok=${succeeded} failed=${failed}`;
 
 /** Returns the records in the tags of a batch role. A value in another form records nothing. */
-export function recordsIn(tags: Readonly<Record<string, string>>): BackfillRecord[] {
+export function recordsIn(
+  tags: Readonly<Record<string, string>>,
+  prefix: string = BACKFILL_TAG_PREFIX,
+): BackfillRecord[] {
   return Object.entries(tags).flatMap(([key, value]) => {
     const [, digest = '', completedAt = '', succeeded, failed] =
-      (key.startsWith(BACKFILL_TAG_PREFIX) && RECORD.exec(value)) || [];
+      (key.startsWith(prefix) && RECORD.exec(value)) || [];
     return digest === ''
       ? []
       : [{ digest, completedAt, succeeded: Number(succeeded), failed: Number(failed) }];
@@ -166,7 +169,12 @@ export type BackfillState =
   | { state: 'tooLarge'; lastJob: ObservedJob };
 
 /** Statuses in which a job stays without a caller. */
-const WAITING_OR_ENDED: ReadonlySet<string> = new Set(['Suspended', 'Complete', 'Failed', 'Cancelled']);
+export const WAITING_OR_ENDED: ReadonlySet<string> = new Set([
+  'Suspended',
+  'Complete',
+  'Failed',
+  'Cancelled',
+]);
 
 /** Attempts at one job. */
 export const MAX_ATTEMPTS = 3;
@@ -174,6 +182,7 @@ export const MAX_ATTEMPTS = 3;
 /** Begins the status update reasons of replikey. */
 const CANCELLED_BY_REPLIKEY = 'replikey: ';
 export const TOO_MANY_OBJECTS_REASON = `${CANCELLED_BY_REPLIKEY}the job has more objects than the spec allows`;
+export const UNSUPPORTED_OBJECTS_REASON = `${CANCELLED_BY_REPLIKEY}S3 cannot re-encrypt objects with DSSE-KMS`;
 export const SUPERSEDED_REASON = `${CANCELLED_BY_REPLIKEY}the spec has changed`;
 
 /**
@@ -200,8 +209,6 @@ export function backfillState(
   if (complete) return { state: 'complete', job: complete, record: recordOf(digest, complete) };
   const [lastJob] = attempts;
   if (!lastJob) return { state: 'absent', attempt: 0 };
-  const isOwnCancellation = ({ statusUpdateReason }: ObservedJob) =>
-    statusUpdateReason?.startsWith(CANCELLED_BY_REPLIKEY) ?? false;
   if (lastJob.statusUpdateReason === TOO_MANY_OBJECTS_REASON && (lastJob.total ?? 0) > maxObjects)
     return { state: 'tooLarge', lastJob };
   if (attempts.filter((job) => !isOwnCancellation(job)).length >= MAX_ATTEMPTS)
@@ -209,19 +216,26 @@ export function backfillState(
   return { state: 'absent', attempt: attempts.length, lastJob };
 }
 
-/** S3 fails a job for which it finds no object: there is nothing to replicate. */
-const foundNoObjects = ({ status, failureReasons = [] }: ObservedJob): boolean =>
+/** Returns whether replikey cancelled a job. */
+export const isOwnCancellation = ({ statusUpdateReason }: ObservedJob): boolean =>
+  statusUpdateReason?.startsWith(CANCELLED_BY_REPLIKEY) ?? false;
+
+/** Returns whether S3 found no object for a job, which it fails then. */
+export const foundNoObjects = ({ status, failureReasons = [] }: ObservedJob): boolean =>
   status === 'Failed' && failureReasons.some((reason) => /found no keys matching the filter/.test(reason));
 
 const recordOf = (digest: string, { endedAtMs, createdAtMs, succeeded, failed }: ObservedJob) => ({
   digest,
-  completedAt: new Date(endedAtMs ?? createdAtMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+  completedAt: toInstant(endedAtMs ?? createdAtMs),
   succeeded,
   failed,
 });
 
+/** Returns an instant in UTC, in ISO 8601 with seconds. */
+export const toInstant = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+
 /** Statuses in which a job has ended, or will soon without a caller. */
-const ENDED: ReadonlySet<string> = new Set([
+export const ENDED: ReadonlySet<string> = new Set([
   ...['Completing', 'Complete', 'Failing', 'Failed', 'Cancelling', 'Cancelled'],
 ]);
 
@@ -311,7 +325,8 @@ export function observeBackfill(
   };
 }
 
-const hasStopped = ({ status }: ObservedJob): boolean => ['Complete', 'Failed', 'Cancelled'].includes(status);
+export const hasStopped = ({ status }: ObservedJob): boolean =>
+  ['Complete', 'Failed', 'Cancelled'].includes(status);
 
 /** Returns the backfills that a new job does: the declared one, and those of the same objects that have no job either. */
 export const backfillsOfNewJob = (
@@ -336,20 +351,24 @@ export const backfillsOfNewJob = (
  */
 export type BackfillDecision = string;
 
-const attemptText = (
+export const attemptText = (
   attempt: number,
   suffix: '' | 'approved' | 'cancelled' | 'suspended',
 ): BackfillDecision => `attempt ${attempt}${suffix && `, ${suffix}`}`;
 
 /** Returns the decision that the observed state results from. */
 export function currentDecision(
-  { state, attempts }: Pick<ObservedBackfill, 'state' | 'attempts'>,
+  {
+    state,
+    attempts,
+  }: { state: { state: string; job?: ObservedJob; lastJob?: ObservedJob }; attempts: number },
   start: Backfill['start'],
 ): BackfillDecision {
   if (state.state === 'done') return 'recorded';
-  const job = 'job' in state ? state.job : state.lastJob;
+  const job = state.job ?? state.lastJob;
   if (!job) return 'none';
-  if (job.statusUpdateReason === TOO_MANY_OBJECTS_REASON) return attemptText(attempts, 'cancelled');
+  if ([TOO_MANY_OBJECTS_REASON, UNSUPPORTED_OBJECTS_REASON].includes(job.statusUpdateReason ?? ''))
+    return attemptText(attempts, 'cancelled');
   // The job was created when the spec required an approval.
   if (start === 'Automatic' && job.status === 'Suspended') return attemptText(attempts, 'suspended');
   return attemptText(attempts, start === 'Confirmed' && wasApproved(job) ? 'approved' : '');

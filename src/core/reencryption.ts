@@ -1,0 +1,231 @@
+import { canonicalJson } from '../util/canonical-json.ts';
+import {
+  attemptText,
+  type BackfillAction,
+  type BackfillDecision,
+  type BackfillRecord,
+  type BackfillState,
+  currentDecision,
+  ENDED,
+  foundNoObjects,
+  hasStopped,
+  isOwnCancellation,
+  MAX_ATTEMPTS,
+  type ObservedJob,
+  sha256Hex,
+  TOO_MANY_OBJECTS_REASON,
+  toInstant,
+  UNSUPPORTED_OBJECTS_REASON,
+  WAITING_OR_ENDED,
+} from './backfill.ts';
+
+/**
+ * Re-encryption of the objects of a bucket under a key that another key replaces, without a state file. Only S3 knows the key
+ * of each object, and it counts objects by their key when it prepares a batch job. So a job also is a census: when S3 finds no
+ * object for it, no object is encrypted under the replaced key. Jobs follow one another until then.
+ */
+
+/** The objects of a bucket under one key. */
+export interface Reencryption {
+  bucket: string;
+  /** ARN of the replaced key. */
+  replacedKey: string;
+  /** ARN of the key that replaces it. */
+  key: string;
+  /** Objects are counted after this instant, in UTC, ISO 8601; absent: at any time. */
+  countedAfter?: string;
+}
+
+/** Encryptions under a KMS key. S3 re-encrypts objects of the first one, and only counts those of the second one. */
+export const ENCRYPTIONS = ['SSE-KMS', 'DSSE-KMS'] as const;
+export type CountedEncryption = (typeof ENCRYPTIONS)[number];
+
+/** Returns the digest of the jobs for one encryption: 16 hexadecimal digits. */
+export const reencryptionDigest = (
+  { bucket, replacedKey, key, countedAfter = '' }: Reencryption,
+  encryption: CountedEncryption = 'SSE-KMS',
+): string => sha256Hex(canonicalJson({ bucket, replacedKey, key, countedAfter, encryption })).slice(0, 16);
+
+const DESCRIPTION = /^replikey reencrypt (\S+) ([0-9a-f]{16})$/;
+
+/** Returns the description of a job, at most 256 characters. */
+export const reencryptionDescription = (bucket: string, digest: string): string =>
+  `replikey reencrypt ${bucket} ${digest}`;
+
+/** Returns what the description of a re-encryption job contains; undefined for another job. */
+export function parseReencryptionDescription(
+  description: string | undefined,
+): { bucket: string; digest: string } | undefined {
+  const [, bucket, digest] = DESCRIPTION.exec(description ?? '') ?? [];
+  return bucket === undefined || digest === undefined ? undefined : { bucket, digest };
+}
+
+/** Prefix of the tags of the batch role that record a census without objects. */
+export const REENCRYPTION_TAG_PREFIX = 'replikey:reencrypt:';
+
+/** Returns the key of the tag that records a census, at most 128 characters: the bucket, and the id of the replaced key. */
+export const reencryptionTagKey = ({ bucket, replacedKey }: Pick<Reencryption, 'bucket' | 'replacedKey'>) =>
+  `${REENCRYPTION_TAG_PREFIX}${bucket}/${replacedKey.slice(replacedKey.lastIndexOf('/') + 1)}`;
+
+/** What a re-encryption needs next. */
+export type ReencryptionState =
+  | BackfillState
+  /** Objects may still be written under the replaced key, so it is too early to count them. */
+  | { state: 'early'; lastJob: ObservedJob; untilMs: number }
+  /** Objects with DSSE-KMS are encrypted under the key, which S3 cannot re-encrypt. */
+  | { state: 'unsupported'; lastJob: ObservedJob };
+
+export interface ReencryptionChoices {
+  reencryption: Reencryption;
+  /** All re-encryptions of the bucket, in the order in which their jobs run. */
+  ofBucket: readonly Reencryption[];
+  /** Time for which objects may still be written under the replaced key, in milliseconds. */
+  drainMs: number;
+  start: 'Confirmed' | 'Automatic';
+  /** Absent: no limit. */
+  maxObjects?: number;
+}
+
+/** What AWS shows about a re-encryption. */
+export interface ObservedReencryption {
+  state: ReencryptionState;
+  /** Number of jobs so far. */
+  attempts: number;
+  /** The encryption that the next job counts. */
+  encryption: CountedEncryption;
+  /** An unfinished job that must end before. */
+  otherJob?: ObservedJob;
+  /** Ids of jobs that wait or run for an earlier form of the spec. */
+  superseded: string[];
+}
+
+/**
+ * Returns what records and jobs show about a re-encryption.
+ *
+ * @param jobs the jobs of the bucket, re-encryptions and others, in any order
+ * @param nowMs the time of AWS, in milliseconds since 1970
+ */
+export function observeReencryption(
+  choices: ReencryptionChoices,
+  records: readonly BackfillRecord[],
+  jobs: readonly ObservedJob[],
+  nowMs: number,
+): ObservedReencryption {
+  const { reencryption, ofBucket } = choices;
+  const own = new Set(digestsOf(reencryption));
+  const attempts = attemptsOf(own, jobs);
+  const declared = new Set(ofBucket.flatMap(digestsOf));
+  const isFirst = ofBucket[0]?.replacedKey === reencryption.replacedKey;
+  const superseded = jobs.filter(
+    (job) => isReencryption(job) && !ENDED.has(job.status) && !declared.has(digestOf(job)),
+  );
+  const otherJob = jobs.find((job) => !hasStopped(job) && !own.has(digestOf(job)));
+  return {
+    ...stateOf(choices, records, attempts, nowMs),
+    attempts: attempts.length,
+    ...(otherJob && { otherJob }),
+    superseded: isFirst ? superseded.map(({ id }) => id) : [],
+  };
+}
+
+const digestsOf = (reencryption: Reencryption): string[] =>
+  ENCRYPTIONS.map((encryption) => reencryptionDigest(reencryption, encryption));
+const digestOf = ({ description }: ObservedJob): string =>
+  parseReencryptionDescription(description)?.digest ?? '';
+const isReencryption = (job: ObservedJob): boolean => digestOf(job) !== '';
+
+/** Returns the jobs with these digests, the newest first. */
+const attemptsOf = (digests: ReadonlySet<string>, jobs: readonly ObservedJob[]): ObservedJob[] =>
+  jobs.filter((job) => digests.has(digestOf(job))).sort((a, b) => b.createdAtMs - a.createdAtMs);
+
+/** Returns the state, and the encryption that the next job counts. */
+function stateOf(
+  { reencryption, drainMs, maxObjects = Number.POSITIVE_INFINITY }: ReencryptionChoices,
+  records: readonly BackfillRecord[],
+  attempts: readonly ObservedJob[],
+  nowMs: number,
+): Pick<ObservedReencryption, 'state' | 'encryption'> {
+  const [digest, dsseDigest] = digestsOf(reencryption) as [string, string];
+  const forSse = (state: ReencryptionState) => ({ state, encryption: 'SSE-KMS' as const });
+  const record = records.find((candidate) => candidate.digest === digest);
+  if (record) return forSse({ state: 'done', record });
+  const running = attempts.find(({ status }) => !WAITING_OR_ENDED.has(status));
+  if (running) return forSse({ state: 'running', job: running });
+  const suspended = attempts.find(({ status }) => status === 'Suspended');
+  if (suspended)
+    return {
+      state: { state: 'suspended', job: suspended },
+      encryption: digestOf(suspended) === dsseDigest ? 'DSSE-KMS' : 'SSE-KMS',
+    };
+  const [lastJob] = attempts;
+  const firstJob = attempts.at(-1);
+  if (!lastJob || !firstJob) return forSse({ state: 'absent', attempt: 0 });
+  if (lastJob.statusUpdateReason === TOO_MANY_OBJECTS_REASON && (lastJob.total ?? 0) > maxObjects)
+    return forSse({ state: 'tooLarge', lastJob });
+  if (lastJob.statusUpdateReason === UNSUPPORTED_OBJECTS_REASON)
+    return forSse({ state: 'unsupported', lastJob });
+  const countsFromMs = firstJob.createdAtMs + drainMs;
+  const census = attempts.find((job) => digestOf(job) === digest);
+  const isCounted = census !== undefined && foundNone(census) && census.createdAtMs >= countsFromMs;
+  if (isCounted && digestOf(lastJob) === dsseDigest && foundNone(lastJob))
+    return forSse({ state: 'complete', job: lastJob, record: recordOf(digest, census, attempts) });
+  const unsuccessful = attempts.filter(
+    (job) => !isOwnCancellation(job) && !foundNone(job) && !(job.status === 'Complete' && job.failed === 0),
+  );
+  if (unsuccessful.length >= MAX_ATTEMPTS && unsuccessful[0] === lastJob)
+    return forSse({ state: 'exhausted', lastJob });
+  const absent = { state: 'absent', attempt: attempts.length, lastJob } as const;
+  if (isCounted) return { state: absent, encryption: 'DSSE-KMS' };
+  const mustWait = (foundNone(lastJob) || lastJob.status === 'Complete') && nowMs < countsFromMs;
+  return forSse(mustWait ? { state: 'early', lastJob, untilMs: countsFromMs } : absent);
+}
+
+/** Returns whether S3 found no object for a job: it fails such a job, as far as is known. */
+const foundNone = (job: ObservedJob): boolean =>
+  foundNoObjects(job) || (job.status === 'Complete' && job.succeeded + job.failed === 0);
+
+/** Returns the record of a census. The jobs before it re-encrypted the objects. */
+const recordOf = (digest: string, census: ObservedJob, attempts: readonly ObservedJob[]): BackfillRecord => ({
+  digest,
+  // S3 lists the objects later than this.
+  completedAt: toInstant(census.createdAtMs),
+  succeeded: attempts.reduce((sum, { succeeded }) => sum + succeeded, 0),
+  failed: 0,
+});
+
+/** Returns the decision that a re-encryption needs next, and the action that makes it, as for a backfill. */
+export function nextReencryption(
+  observed: ObservedReencryption,
+  { reencryption, ofBucket, start, maxObjects }: ReencryptionChoices,
+  stateOfOther: (reencryption: Reencryption) => ReencryptionState,
+): { decision: BackfillDecision; action?: BackfillAction } {
+  const { state, attempts, otherJob, encryption } = observed;
+  const stay = { decision: currentDecision(observed, start) };
+  if (state.state === 'complete') return { decision: 'recorded', action: 'record' };
+  if (state.state === 'absent') {
+    const earlier = ofBucket.slice(
+      0,
+      ofBucket.findIndex(({ replacedKey }) => replacedKey === reencryption.replacedKey),
+    );
+    const waits = otherJob ?? earlier.some((other) => stateOfOther(other).state === 'absent');
+    return waits ? stay : { decision: attemptText(attempts + 1, ''), action: 'create' };
+  }
+  if (state.state !== 'suspended' && state.state !== 'running') return stay;
+  const { job } = state;
+  const isTooLarge = (job.total ?? 0) > (maxObjects ?? Number.POSITIVE_INFINITY);
+  const isUnsupported = state.state === 'suspended' && encryption === 'DSSE-KMS';
+  if ((isTooLarge || isUnsupported) && !ENDED.has(job.status))
+    return { decision: attemptText(attempts, 'cancelled'), action: 'cancel' };
+  return state.state === 'suspended'
+    ? { decision: attemptText(attempts, start === 'Confirmed' ? 'approved' : ''), action: 'approve' }
+    : stay;
+}
+
+/** Returns the filter of the manifest of a job, in the form of S3 Control. It takes one encryption. */
+export const reencryptionFilter = ({ replacedKey }: Reencryption, encryption: CountedEncryption) => ({
+  MatchAnyObjectEncryption: [
+    encryption === 'SSE-KMS'
+      ? { SSEKMS: { KmsKeyArn: replacedKey } }
+      : { DSSEKMS: { KmsKeyArn: replacedKey } },
+  ],
+});
