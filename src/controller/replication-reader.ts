@@ -1,9 +1,9 @@
 import type { AwsClient } from '../aws/client.ts';
+import type { Datapoint } from '../aws/metric-data.ts';
 import { locationOfSide, toRuleId } from '../core/ids.ts';
 import {
   combineRuleMetrics,
   DAY_PERIODS,
-  type Datapoint,
   lastDay,
   type MeasuredRule,
   type ReplicationMetrics,

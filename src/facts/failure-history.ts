@@ -1,10 +1,6 @@
+import type { Datapoint } from '../aws/metric-data.ts';
 import type { Aws } from '../core/resource.ts';
-import {
-  type Datapoint,
-  type MeasuredRule,
-  type RuleReading,
-  readRuleMetrics,
-} from './replication-metrics.ts';
+import { type MeasuredRule, type RuleReading, readRuleMetrics } from './replication-metrics.ts';
 
 /** Operations of a rule in a time range. A value without a datapoint is absent. */
 export interface FailureCount {

@@ -1,6 +1,11 @@
-import type { MetricDataQuery, MetricDataResult } from '@aws-sdk/client-cloudwatch';
 import { formatAwsError } from '../aws/errors.ts';
-import { paginate } from '../aws/paginate.ts';
+import {
+  type Datapoint,
+  type MetricRange,
+  type MetricStat,
+  readMetricData,
+  type Series,
+} from '../aws/metric-data.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 
@@ -69,19 +74,6 @@ export type MetricName = keyof typeof METRIC_DEFINITIONS;
 
 /** The metrics to read, with the length of a period in seconds. */
 export type MetricPeriods = Partial<Record<MetricName, number>>;
-
-/** Milliseconds since 1970; without the end. */
-export interface MetricRange {
-  startMs: number;
-  endMs: number;
-}
-
-/** The value of one period. */
-export interface Datapoint {
-  /** Start of the period, in milliseconds since 1970. */
-  atMs: number;
-  value: number;
-}
 
 /** One metric of one rule in a call. */
 export interface MetricQuery {
@@ -205,93 +197,36 @@ export async function readRuleMetrics(
   return [...readings.values()];
 }
 
-type QueryResult = { datapoints: Datapoint[] } | { unread: string };
-
 /**
  * Sends a call and follows its pages.
  *
  * @throws an AWS error, or a UserError if the credentials are those of another account.
  */
-async function sendMetricCall(aws: Aws, call: MetricCall): Promise<[MetricQuery, QueryResult][]> {
-  const { location, range, queries } = call;
-  // Rejects the credentials of another account, whose metrics would look like no data.
-  await aws.accountId(location.account);
-  // Most runs of replikey read no metrics.
-  const { GetMetricDataCommand } = await import('@aws-sdk/client-cloudwatch');
-  const resultsById = new Map<string, MetricDataResult[]>();
-  const messages: string[] = [];
-  const pages = paginate(
-    (NextToken) =>
-      aws.send(
-        location,
-        new GetMetricDataCommand({
-          MetricDataQueries: queries.map(toMetricDataQuery),
-          StartTime: new Date(range.startMs),
-          EndTime: new Date(range.endMs),
-          ...(NextToken === undefined ? {} : { NextToken }),
-        }),
-      ),
-    ({ NextToken }) => ({ hasMore: NextToken !== undefined, marker: NextToken }),
-  );
-  for await (const { MetricDataResults = [], Messages = [] } of pages) {
-    messages.push(...Messages.map(messageText));
-    for (const result of MetricDataResults) {
-      const id = result.Id ?? '';
-      resultsById.set(id, [...(resultsById.get(id) ?? []), result]);
-    }
-  }
-  return queries.map((query, index) => [query, toQueryResult(resultsById.get(queryIdOf(index)), messages)]);
+async function sendMetricCall(
+  aws: Aws,
+  { location, range, queries }: MetricCall,
+): Promise<[MetricQuery, Series][]> {
+  const results = await readMetricData(aws, location, queries.map(toMetricStat), range);
+  return queries.map((query, index) => [query, results[index] as Series]);
 }
-
-/** A query id begins with a lower-case letter (CloudWatch API Reference, "MetricDataQuery"). */
-const queryIdOf = (index: number): string => `m${index}`;
 
 /**
- * Returns a query with all three dimensions. CloudWatch has no data for other sets of dimensions, and reports no error
+ * Returns a metric with all three dimensions. CloudWatch has no data for other sets of dimensions, and reports no error
  * for them.
  */
-const toMetricDataQuery = ({ rule, metric, periodSeconds }: MetricQuery, index: number): MetricDataQuery => ({
-  Id: queryIdOf(index),
-  MetricStat: {
-    Metric: {
-      Namespace: 'AWS/S3',
-      MetricName: METRIC_DEFINITIONS[metric].name,
-      Dimensions: [
-        { Name: 'SourceBucket', Value: rule.source.bucket },
-        { Name: 'DestinationBucket', Value: rule.destination.bucket },
-        { Name: 'RuleId', Value: rule.id },
-      ],
-    },
-    Period: periodSeconds,
-    Stat: METRIC_DEFINITIONS[metric].statistic,
+const toMetricStat = ({ rule, metric, periodSeconds }: MetricQuery): MetricStat => ({
+  Metric: {
+    Namespace: 'AWS/S3',
+    MetricName: METRIC_DEFINITIONS[metric].name,
+    Dimensions: [
+      { Name: 'SourceBucket', Value: rule.source.bucket },
+      { Name: 'DestinationBucket', Value: rule.destination.bucket },
+      { Name: 'RuleId', Value: rule.id },
+    ],
   },
+  Period: periodSeconds,
+  Stat: METRIC_DEFINITIONS[metric].statistic,
 });
-
-/** Returns the datapoints of all pages. A result that is not complete after the last page is unread: it may hide failures. */
-function toQueryResult(results: readonly MetricDataResult[] | undefined, messages: string[]): QueryResult {
-  const last = results?.at(-1);
-  if (!results || !last)
-    return { unread: withMessages('CloudWatch returned no result for a metric', messages) };
-  if (last.StatusCode !== undefined && last.StatusCode !== 'Complete') {
-    const resultMessages = (last.Messages ?? []).map(messageText);
-    return {
-      unread: withMessages(`CloudWatch returned ${last.StatusCode}`, [...resultMessages, ...messages]),
-    };
-  }
-  const datapoints = results.flatMap(({ Timestamps = [], Values = [] }) =>
-    Timestamps.flatMap((timestamp, index) => {
-      const value = Values[index];
-      return value === undefined ? [] : { atMs: Number(timestamp), value };
-    }),
-  );
-  return { datapoints: datapoints.sort((a, b) => a.atMs - b.atMs) };
-}
-
-const messageText = ({ Code, Value }: { Code?: string | undefined; Value?: string | undefined }): string =>
-  [Code, Value].filter(Boolean).join(': ');
-
-const withMessages = (text: string, messages: readonly string[]): string =>
-  messages.length === 0 ? text : `${text}: ${toSortedSet(messages).join('; ')}`;
 
 const HOUR_MS = 3_600_000;
 const HISTORY_HOURS = 24;

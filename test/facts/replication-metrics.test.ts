@@ -1,10 +1,10 @@
 import type { GetMetricDataCommandInput, GetMetricDataCommandOutput } from '@aws-sdk/client-cloudwatch';
 import { describe, expect, test } from 'vitest';
+import type { Datapoint } from '../../src/aws/metric-data.ts';
 import type { Aws, Command, Location } from '../../src/core/resource.ts';
 import {
   combineRuleMetrics,
   DAY_PERIODS,
-  type Datapoint,
   lastDay,
   type MeasuredRule,
   planMetricCalls,
