@@ -19,7 +19,7 @@ export interface Datapoint {
 }
 
 /** The datapoints of a metric in the order of time, or why they could not be read. */
-export type Series = { datapoints: Datapoint[] } | { unread: string };
+export type MetricSeries = { datapoints: Datapoint[] } | { unread: string };
 
 /**
  * Reads metrics of CloudWatch with one call of GetMetricData, and follows its pages. The series have the order of the
@@ -32,7 +32,7 @@ export async function readMetricData(
   location: Location,
   metrics: readonly MetricStat[],
   range: MetricRange,
-): Promise<Series[]> {
+): Promise<MetricSeries[]> {
   // Rejects the credentials of another account, whose metrics would look like no data.
   await aws.accountId(location.account);
   // Most runs of replikey read no metrics.
@@ -66,7 +66,7 @@ export async function readMetricData(
 const queryIdOf = (index: number): string => `m${index}`;
 
 /** Returns the datapoints of all pages. A result that is not complete after the last page is unread: it may hide failures. */
-function toSeries(results: readonly MetricDataResult[] | undefined, messages: string[]): Series {
+function toSeries(results: readonly MetricDataResult[] | undefined, messages: string[]): MetricSeries {
   const last = results?.at(-1);
   if (!results || !last)
     return { unread: withMessages('CloudWatch returned no result for a metric', messages) };

@@ -423,3 +423,6 @@ export const startsJob = ({ patch }: Pick<Step, 'patch'>): boolean =>
       'value' in operation &&
       /^attempt \d+(?:, approved)?$/.test(String(operation.value)),
   );
+
+/** Returns whether a step creates a job; otherwise it starts one that waits. */
+export const createsJob = ({ calls }: Pick<Step, 'calls'>): boolean => calls.includes('s3:CreateJob');

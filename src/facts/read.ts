@@ -32,7 +32,10 @@ import { omitUndefined } from '../util/canonical-json.ts';
 import { type Locations, locationOfArn } from './locations.ts';
 
 /** Returns the value; null if it does not exist in AWS; the reason if it cannot be read. */
-async function readFact<T>(response: Promise<T | undefined>, ...absentErrors: string[]): Promise<Fact<T>> {
+export async function readFact<T>(
+  response: Promise<T | undefined>,
+  ...absentErrors: string[]
+): Promise<Fact<T>> {
   try {
     return (await response) ?? null;
   } catch (error) {
@@ -44,13 +47,14 @@ async function readFact<T>(response: Promise<T | undefined>, ...absentErrors: st
 
 /**
  * Facts of a bucket to read; `either`: those that can stop replication on both sides; `foreign …`: those that can stop
- * rules that no spec declares.
+ * rules that no spec declares; `report`: those that can stop the report of a job.
  */
 export type BucketFactScope =
   | 'source'
   | 'destination'
   | 'either'
   | 'locks'
+  | 'report'
   | 'foreign source'
   | 'foreign destination';
 
@@ -121,6 +125,7 @@ const READERS_BY_SCOPE: Record<BucketFactScope, BucketFactReader[]> = {
     documentReader(s3PublicAccess, 'publicAccessBlock'),
   ],
   locks: [objectLockReader],
+  report: [documentReader(s3BucketPolicy, 'policy'), objectLockReader],
   'foreign source': [...COMMON_READERS, objectLockReader, documentReader(s3Replication, 'replication')],
   'foreign destination': [...COMMON_READERS, objectLockReader],
 };

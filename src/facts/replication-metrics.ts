@@ -2,9 +2,9 @@ import { formatAwsError } from '../aws/errors.ts';
 import {
   type Datapoint,
   type MetricRange,
+  type MetricSeries,
   type MetricStat,
   readMetricData,
-  type Series,
 } from '../aws/metric-data.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
@@ -205,9 +205,9 @@ export async function readRuleMetrics(
 async function sendMetricCall(
   aws: Aws,
   { location, range, queries }: MetricCall,
-): Promise<[MetricQuery, Series][]> {
+): Promise<[MetricQuery, MetricSeries][]> {
   const results = await readMetricData(aws, location, queries.map(toMetricStat), range);
-  return queries.map((query, index) => [query, results[index] as Series]);
+  return queries.map((query, index) => [query, results[index] as MetricSeries]);
 }
 
 /**

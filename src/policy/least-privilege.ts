@@ -88,7 +88,12 @@ const SEPARATE_ACTIONS: ReadonlySet<string> = new Set([GET_METRIC_DATA, LOOKUP_E
 /** Actions with which a plan of a batch job reads the lifecycle rules of both buckets, and the report bucket. */
 const JOB_FACT_ACTIONS = {
   bucket: ['s3:GetLifecycleConfiguration'],
-  reportBucket: ['s3:GetBucketObjectLockConfiguration', 's3:GetBucketPolicy', 's3:ListBucket'],
+  reportBucket: [
+    's3:GetBucketObjectLockConfiguration',
+    's3:GetBucketPolicy',
+    's3:GetBucketVersioning',
+    's3:ListBucket',
+  ],
   report: ['s3:GetObject'],
 } as const;
 

@@ -1,7 +1,16 @@
 import { startsJob } from '../core/backfill.ts';
 import type { Kind } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';
-import { allowanceOf, type Blocked, type Note, type Plan, type Risk, type Step } from '../core/resource.ts';
+import {
+  allowanceOf,
+  type Blocked,
+  type Id,
+  type Note,
+  type Plan,
+  type Risk,
+  type Step,
+} from '../core/resource.ts';
+import { type JobFacts, lifecycleNotes, reportProblem, sizeText } from './job-notes.ts';
 import type { RuleProof } from './types.ts';
 
 /**
@@ -12,31 +21,44 @@ import type { RuleProof } from './types.ts';
  * out, and the plan says what it waits for: the other steps do not depend on it.
  *
  * @param proveBucket proves all rules of a bucket, after the plan
+ * @param factsOf returns what was read about a job, by the id of its resource
  */
 export function guardJobs(
   draft: PlanDraft,
   kinds: ReadonlyMap<string, Kind>,
   allowedRisks: readonly string[],
   proveBucket: (bucket: string) => readonly RuleProof[],
+  factsOf: (id: Id) => JobFacts | undefined,
 ): PlanDraft {
   const blocked: Blocked[] = [];
   const notes: Note[] = [];
+  const waiting: Id[] = [];
   const keep = (step: Step): Step[] => {
     if (!isJobStep(step, kinds) || !startsJob(step)) return [step];
     const rules = proveBucket(bucketOf(step)).filter(({ verdict }) => verdict !== 'off');
-    const why = unprovenReason(rules);
+    const facts = factsOf(step.id) ?? { lifecycles: [] };
+    const why = unprovenReason(rules) ?? reportProblem(facts);
     const risks = [...step.risks, ...foreignRisks(step, rules)];
     const open = risks.filter(
       (risk) => !allowedRisks.includes(risk.id) && !allowedRisks.includes(allowanceOf(risk)),
     );
     const foreign = open.filter(({ id }) => id === 'backfill-foreign-rules');
     const { id, pairs, from } = step;
-    if (why !== undefined) blocked.push({ id, why, pairs, from });
-    else if (foreign.length > 0) blocked.push({ id, why: openText(foreign), pairs, from });
-    else if (open.length > 0)
-      notes.push({ id, message: `waits for an approval: it ${openText(open)}`, pairs });
-    else return [{ ...step, risks }];
-    return [];
+    const isBlocked = why !== undefined || foreign.length > 0;
+    if (isBlocked) {
+      blocked.push({ id, why: why ?? openText(foreign), pairs, from });
+      return [];
+    }
+    const size = sizeText(facts);
+    notes.push(...lifecycleNotes(facts).map((message) => ({ id, message, pairs })));
+    if (open.length > 0) {
+      waiting.push(id);
+      notes.push({ id, message: `waits for an approval: it ${openText(open, size)}`, pairs });
+      return [];
+    }
+    // The size changes every day, so it is no part of a risk, which the digest of the plan covers.
+    if (size !== undefined) notes.push({ id, message: `the job replicates ${size}`, pairs });
+    return [{ ...step, risks }];
   };
   const waves = draft.waves.map((wave) => wave.flatMap(keep));
   if (blocked.length + notes.length === 0) return { ...draft, waves };
@@ -45,7 +67,7 @@ export function guardJobs(
     waves,
     blocked: [...draft.blocked, ...blocked],
     notes: [...draft.notes, ...notes],
-    unchangedIds: [...draft.unchangedIds, ...notes.map(({ id }) => id)],
+    unchangedIds: [...draft.unchangedIds, ...waiting],
   };
 }
 
@@ -92,5 +114,5 @@ function foreignRisks(step: Step, rules: readonly RuleProof[]): Risk[] {
   return [{ id: 'backfill-foreign-rules', message }];
 }
 
-const openText = (risks: readonly Risk[]): string =>
-  `${risks.map(({ message }) => message).join('; it ')}; approve with ${risks.map((risk) => `--allow ${allowanceOf(risk)}`).join(' ')}`;
+const openText = (risks: readonly Risk[], size?: string): string =>
+  `${risks.map(({ message }) => message).join('; it ')}${size === undefined ? '' : `, ${size}`}; approve with ${risks.map((risk) => `--allow ${allowanceOf(risk)}`).join(' ')}`;

@@ -313,8 +313,8 @@ const createKeyCheck = (
  * Returns a request of the role's session, with the condition keys that every request carries: those of the session, of
  * the role and its tags, and the Region of the bucket or key (IAM User Guide, "AWS global condition context keys").
  */
-function roleSessionRequest(
-  { role, session, facts }: RuleContext,
+export function roleSessionRequest(
+  { role, session, facts }: Pick<RuleContext, 'role' | 'session' | 'facts'>,
   action: string,
   resource: string,
   target: { account: string; region: string },

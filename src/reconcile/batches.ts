@@ -5,9 +5,10 @@ import { desiredResources, mergeDeclarations } from '../core/desired.ts';
 import type { DeclaredBuckets } from '../core/guard.ts';
 import { planHandover, splitByAccess } from '../core/handover.ts';
 import { createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../core/plan.ts';
-import { ref } from '../core/ref.ts';
-import type { ActualState, Id, Location, Note, PlanContent, Resource } from '../core/resource.ts';
+import { isRef, ref } from '../core/ref.ts';
+import type { ActualState, Id, Location, Note, PlanContent, Ref, Resource } from '../core/resource.ts';
 import { proveWithGrants } from '../facts/collect.ts';
+import { readJobFacts } from '../facts/job-facts.ts';
 import { locationsOf } from '../facts/locations.ts';
 import { addTransitionFacts, readProofInputs } from '../facts/proof-inputs.ts';
 import { guardJobs } from '../proof/job-guard.ts';
@@ -160,8 +161,22 @@ async function draftBatch(
       : { draft: planned, deferred: new Set<Id>() };
     const kept = withoutBreakingExpiries(guarded, () => rulesStoppedByExpiry(transition(guarded), nowMs));
     frozen = heldPrune ? withHeldPrune(frozen, kept, heldPrune) : frozen;
-    const jobs = guardJobs(kept, kinds, options.allowedRisks, (bucket) =>
-      proveProjectedRules(specs, resources, actual, kinds, facts).filter((proof) => proof.bucket === bucket),
+    const jobFacts = await readJobFacts(aws, {
+      plan: kept,
+      specs,
+      kinds,
+      nowMs,
+      roleArnOf: part.jobRoleArnOf,
+    });
+    const jobs = guardJobs(
+      kept,
+      kinds,
+      options.allowedRisks,
+      (bucket) =>
+        proveProjectedRules(specs, resources, actual, kinds, facts).filter(
+          (proof) => proof.bucket === bucket,
+        ),
+      (id) => jobFacts.get(id),
     );
     const draft = {
       ...jobs,
@@ -275,8 +290,13 @@ async function draftPairs(
     },
   );
   const facts = { ...beforeGrants, facts: factsWithGrants };
-  const arnOf = (resource: Resource) =>
-    createArnResolver(resources, actual, kinds, accountIdOf)(ref(resource.id));
+  const resolveArn = (reference: Ref) => createArnResolver(resources, actual, kinds, accountIdOf)(reference);
+  const arnOf = (resource: Resource) => resolveArn(ref(resource.id));
+  const jobRoleArnOf = (id: Id) => {
+    const job = resources.find((resource) => resource.id === id);
+    const { roleArn = '' } = (job?.context ?? {}) as { roleArn?: string | Ref };
+    return isRef(roleArn) ? resolveArn(roleArn) : roleArn;
+  };
   return {
     planned,
     proofs,
@@ -287,6 +307,7 @@ async function draftPairs(
     facts,
     nowMs,
     arnOf,
+    jobRoleArnOf,
     blockedOrphans: prune.blocked,
   };
 }

@@ -3,6 +3,7 @@ import type { GrantConstraints, GrantOperation } from '@aws-sdk/client-kms';
 import type {
   BucketLocationConstraint,
   DefaultRetention,
+  LifecycleRule,
   NotificationConfiguration,
   OwnershipControls,
   PublicAccessBlockConfiguration,
@@ -271,6 +272,7 @@ export interface BucketState {
   publicAccessBlock?: PublicAccessBlockConfiguration;
   ownership?: OwnershipControls;
   tags?: Tag[];
+  lifecycle?: LifecycleRule[];
   objectLock: boolean;
   /** Retention of new objects in a bucket with Object Lock. */
   defaultRetention?: DefaultRetention;

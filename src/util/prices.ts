@@ -28,6 +28,21 @@ export const JOB_PRICE_TEXT = `about ${usd(USD_PER_JOB)}, and ${usd(USD_PER_MILL
 export const jobPriceText = (objects: number): string =>
   `about ${usd(USD_PER_JOB + (objects / 1_000_000) * USD_PER_MILLION_OBJECTS)}`;
 
+/** Price of a transfer between two Regions of the United States in USD (https://aws.amazon.com/s3/pricing/, data transfer). */
+const USD_PER_GB_BETWEEN_US_REGIONS = 0.02;
+
+/** Returns what the transfer of bytes to another Region costs; undefined for Regions with other prices, and for less than a cent. */
+export function transferPriceText(bytes: number, from: string, to: string): string | undefined {
+  const price = (bytes / BYTES_PER_GB) * USD_PER_GB_BETWEEN_US_REGIONS;
+  return isUsRegion(from) && isUsRegion(to) && from !== to && price >= 0.01
+    ? `about ${usd(price)}`
+    : undefined;
+}
+
+const isUsRegion = (region: string): boolean => /^us-(east|west)-\d$/.test(region);
+
+const BYTES_PER_GB = 1_000_000_000;
+
 /** Returns what alarms on single rules cost. */
 export const alarmsPriceText = (count: number): string => `about ${usd(count * USD_PER_ALARM)} a month`;
 

@@ -47,6 +47,7 @@ const COMMANDS: Record<Service, (() => object)[]> = {
     () => new s3.DeleteBucketReplicationCommand({ Bucket, ExpectedBucketOwner }),
     () => new s3.DeleteObjectCommand({ Bucket, Key, VersionId: 'v1', ExpectedBucketOwner }),
     () => new s3.GetBucketEncryptionCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.GetBucketLifecycleConfigurationCommand({ Bucket, ExpectedBucketOwner }),
     () => new s3.GetBucketNotificationConfigurationCommand({ Bucket, ExpectedBucketOwner }),
     () => new s3.GetBucketOwnershipControlsCommand({ Bucket, ExpectedBucketOwner }),
     () => new s3.GetBucketPolicyCommand({ Bucket, ExpectedBucketOwner }),

@@ -40,7 +40,7 @@ test('backfill: existing objects are replicated after an approval, and recorded 
   expect(callsOf(waiting.plan)).toEqual([]);
   expect(notesOf(waiting.plan)).toEqual([
     expect.stringMatching(
-      /starts the job \S+, which replicates 3 objects of acme-tax, for about 0.25 USD; approve with --allow start-backfill=\S+$/,
+      /starts the job \S+, which replicates 3 objects of acme-tax, for about 0.25 USD, at most 9 bytes, the size of acme-tax on [\d-]+; approve with --allow start-backfill=\S+$/,
     ),
   ]);
 

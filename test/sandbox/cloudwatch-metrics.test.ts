@@ -101,6 +101,45 @@ async function valuesOf(
   return Timestamps.map((at, index) => [(at * 1000 - TEN) / MINUTE, Values[index] ?? Number.NaN]);
 }
 
+// S3 User Guide, "Metrics and dimensions": daily storage metrics, with the dimensions BucketName and StorageType. The size
+// includes noncurrent versions and the parts of uploads that are not complete.
+test('BucketSizeBytes: a datapoint for each storage type and day, with noncurrent versions and parts', async () => {
+  env = await testEnv(TAX_SPEC, { clock });
+  const { endpoint } = env.sandbox;
+  await env.reconcile();
+  for (const body of ['first', 'second']) await callS3(endpoint, 'PUT', `/${SOURCE}/a.txt`, { body });
+  await callS3(endpoint, 'PUT', `/${SOURCE}/b.txt`, {
+    body: 'rare',
+    headers: { 'x-amz-storage-class': 'STANDARD_IA' },
+  });
+  const upload = /<UploadId>([^<]*)/.exec(
+    (await callS3(endpoint, 'POST', `/${SOURCE}/c.txt?uploads`)).body,
+  )?.[1];
+  await callS3(endpoint, 'PUT', `/${SOURCE}/c.txt?partNumber=1&uploadId=${upload}`, { body: 'part' });
+  const DAY = 24 * 60 * MINUTE;
+  const midnight = TEN - 10 * 60 * MINUTE;
+  const sizesOf = async (storageType: string, region?: string) => {
+    const dimensions = [
+      { Name: 'BucketName', Value: SOURCE },
+      { Name: 'StorageType', Value: storageType },
+    ];
+    const { results } = await getMetricData(
+      endpoint,
+      [queryOf('BucketSizeBytes', 'Average', DAY / 1000, dimensions)],
+      { start: midnight, end: midnight + 2 * DAY, ...(region === undefined ? {} : { region }) },
+    );
+    return results[0]?.Values;
+  };
+  expect(await sizesOf('StandardStorage')).toEqual([15]);
+  expect(await sizesOf('StandardIAStorage')).toEqual([4]);
+  expect(await sizesOf('GlacierStorage')).toEqual([]);
+  expect(await sizesOf('StandardStorage', 'us-west-2')).toEqual([]);
+  await callS3(endpoint, 'PUT', `/${SOURCE}/d.txt`, { body: 'later' });
+  expect(await sizesOf('StandardStorage')).toEqual([15]);
+  now += DAY;
+  expect(await sizesOf('StandardStorage')).toEqual([20, 15]);
+});
+
 describe('replication metrics', () => {
   test('sandbox: 1,010 replicated and 100 failed objects give Sum 100, SampleCount 1110 and Average 100/1110', async () => {
     const { sandbox, client, ...rest } = await replicatingPair();

@@ -107,7 +107,10 @@ describe.each(['inventory', 'metrics', 'analytics', 'intelligent-tiering'])('?%s
 
 test.each([
   ['cors', '<CORSConfiguration/>'],
-  ['lifecycle', '<LifecycleConfiguration/>'],
+  [
+    'lifecycle',
+    '<LifecycleConfiguration><Rule><Filter/><Status>Enabled</Status><Transition><Days>30</Days><StorageClass>GLACIER</StorageClass></Transition></Rule></LifecycleConfiguration>',
+  ],
   ['website', '<WebsiteConfiguration/>'],
   ['accelerate', '<AccelerateConfiguration><Status>Enabled</Status></AccelerateConfiguration>'],
   [
@@ -127,6 +130,45 @@ test.each([
   ['requestPayment', '<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>'],
 ])('PUT ?%s: 200 for a document that leaves it unset', async (setting, body) => {
   expect((await request('PUT', setting, body)).status).toBe(200);
+});
+
+const lifecycle = (rule: string) => `<LifecycleConfiguration>${rule}</LifecycleConfiguration>`;
+const EXPIRE =
+  '<NoncurrentVersionExpiration><NoncurrentDays>30</NoncurrentDays></NoncurrentVersionExpiration>';
+
+// API reference, PutBucketLifecycleConfiguration and GetBucketLifecycleConfiguration, "Examples" and "Response Syntax".
+test('PUT ?lifecycle: GET returns the rules, with an id for a rule without one, until DELETE', async () => {
+  const rules = `<Rule><ID>old</ID><Filter><Prefix>Tax/</Prefix></Filter><Status>Enabled</Status>${EXPIRE}</Rule><Rule><Filter/><Status>Disabled</Status><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration></Rule>`;
+  expect(await request('PUT', 'lifecycle', lifecycle(rules))).toEqual({
+    status: 200,
+    text: '',
+    code: undefined,
+  });
+  const { text } = await request('GET', 'lifecycle');
+  expect(elementsOf(text, 'Status')).toEqual(['Enabled', 'Disabled']);
+  expect(elementsOf(text, 'NoncurrentDays')).toEqual(['30']);
+  expect(elementsOf(text, 'ExpiredObjectDeleteMarker')).toEqual(['true']);
+  expect(elementsOf(text, 'ID')).toEqual(['old', expect.stringMatching(/.+/)]);
+  expect((await request('DELETE', 'lifecycle')).status).toBe(204);
+  expect(await request('GET', 'lifecycle')).toMatchObject({
+    status: 404,
+    code: 'NoSuchLifecycleConfiguration',
+  });
+});
+
+// API reference, LifecycleRule: Status, and one of Filter and Prefix, are required; Days is a positive integer.
+test.each([
+  ['no rule', '', 'MalformedXML'],
+  ['no filter', `<Rule><Status>Enabled</Status>${EXPIRE}</Rule>`, 'MalformedXML'],
+  ['another status', `<Rule><Filter/><Status>On</Status>${EXPIRE}</Rule>`, 'MalformedXML'],
+  [
+    'zero days',
+    '<Rule><Filter/><Status>Enabled</Status><Expiration><Days>0</Days></Expiration></Rule>',
+    'InvalidArgument',
+  ],
+  ['no action', '<Rule><Filter/><Status>Enabled</Status></Rule>', 'InvalidRequest'],
+])('PUT ?lifecycle: 400 for %s', async (_, rule, code) => {
+  expect(await request('PUT', 'lifecycle', lifecycle(rule))).toMatchObject({ status: 400, code });
 });
 
 test('unset settings: S3 checks the bucket and the permission first', async () => {

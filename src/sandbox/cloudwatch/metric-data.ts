@@ -24,6 +24,7 @@ import {
   type TimeRange,
   toDimensions,
 } from './metrics.ts';
+import { recordBucketSize } from './storage-metrics.ts';
 
 /** Limits of GetMetricData (CloudWatch API Reference, GetMetricData). */
 const MAX_QUERIES = 500;
@@ -48,6 +49,7 @@ export const metricDataHandlers: Handlers = {
     if (range.start >= range.end)
       throw validationError('The parameter StartTime must be less than the parameter EndTime.');
     call.replicator.sampleMetrics();
+    for (const bucket of bucketsOfQueries(MetricDataQueries)) recordBucketSize(call, bucket);
     const series = MetricDataQueries.filter(({ ReturnData = true }) => ReturnData).map((query) =>
       readSeries(call, query, range, ScanBy === 'TimestampDescending'),
     );
@@ -97,6 +99,16 @@ export const metricDataHandlers: Handlers = {
     call.alarmEvaluator.evaluateSoon();
   },
 };
+
+/** Returns the buckets whose size is read. */
+const bucketsOfQueries = (queries: readonly MetricDataQuery[]): Set<string> =>
+  new Set(
+    queries.flatMap(({ MetricStat: { Metric } = { Metric: undefined } }) =>
+      Metric?.Namespace === 'AWS/S3' && Metric.MetricName === 'BucketSizeBytes'
+        ? (Metric.Dimensions ?? []).flatMap(({ Name, Value }) => (Name === 'BucketName' ? (Value ?? []) : []))
+        : [],
+    ),
+  );
 
 /** Returns the time up to which CloudWatch returns datapoints, exclusive. */
 export const visibleUntil = ({ now, faultSettings }: Pick<Call, 'now' | 'faultSettings'>): number =>

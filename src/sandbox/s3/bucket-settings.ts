@@ -1,5 +1,11 @@
-import type { OwnershipControlsRule, ServerSideEncryptionConfiguration, Tag } from '@aws-sdk/client-s3';
-import { AwsError } from '../aws-error.ts';
+import { randomUUID } from 'node:crypto';
+import type {
+  LifecycleRule,
+  OwnershipControlsRule,
+  ServerSideEncryptionConfiguration,
+  Tag,
+} from '@aws-sdk/client-s3';
+import { AwsError, invalidRequestError, missingFeatureError } from '../aws-error.ts';
 import type { Call, Handler, Handlers } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
@@ -124,7 +130,55 @@ export const settingHandlers: Handlers = {
   }),
 
   DeleteBucketTagging: bucketSettingRemover('s3:PutBucketTagging', 'tags'),
+
+  /** Stores rules that delete objects after days. The sandbox never runs them. */
+  PutBucketLifecycleConfiguration(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutLifecycleConfiguration');
+    bucket.lifecycle = checkLifecycleRules(input.LifecycleConfiguration?.Rules ?? []);
+    call.store.markChanged(bucket);
+    return { TransitionDefaultMinimumObjectSize: MINIMUM_TRANSITION_SIZE };
+  },
+
+  GetBucketLifecycleConfiguration: (call, input) => ({
+    Rules: getBucketSetting(call, input, 's3:GetLifecycleConfiguration', 'lifecycle'),
+    TransitionDefaultMinimumObjectSize: MINIMUM_TRANSITION_SIZE,
+  }),
+
+  DeleteBucketLifecycle: bucketSettingRemover('s3:PutLifecycleConfiguration', 'lifecycle'),
 };
+
+/** The default (API reference, PutBucketLifecycleConfiguration). */
+const MINIMUM_TRANSITION_SIZE = 'all_storage_classes_128K';
+
+/** Actions of lifecycle rules that the sandbox stores. */
+const LIFECYCLE_ACTIONS = [
+  'Expiration',
+  'NoncurrentVersionExpiration',
+  'AbortIncompleteMultipartUpload',
+] as const;
+
+/** Checks lifecycle rules (API reference, PutBucketLifecycleConfiguration and LifecycleRule), and adds missing ids. */
+function checkLifecycleRules(rules: readonly LifecycleRule[]): LifecycleRule[] {
+  if (rules.length === 0 || rules.length > 1000) throw malformedXmlError();
+  const ids = rules.flatMap(({ ID }) => ID ?? []);
+  if (new Set(ids).size < ids.length)
+    throw invalidArgumentError('Rule ID must be unique. Found same ID for one or more rules', 'ID');
+  for (const { ID, Status, Filter, Prefix, Expiration, Transitions, NoncurrentVersionTransitions } of rules) {
+    if (Transitions || NoncurrentVersionTransitions || Expiration?.Date)
+      throw missingFeatureError('transitions and dates of PutBucketLifecycleConfiguration');
+    if (ID !== undefined && ID.length > 255)
+      throw invalidArgumentError('ID length should not exceed allowed limit of 255', 'ID');
+    if ((Status !== 'Enabled' && Status !== 'Disabled') || (Filter === undefined) === (Prefix === undefined))
+      throw malformedXmlError();
+    if (Expiration?.Days !== undefined && Expiration.Days <= 0)
+      throw invalidArgumentError("'Days' for Expiration action must be a positive integer", 'Days');
+    if (Expiration?.Days !== undefined && Expiration.ExpiredObjectDeleteMarker !== undefined)
+      throw malformedXmlError();
+  }
+  if (rules.some((rule) => LIFECYCLE_ACTIONS.every((action) => rule[action] === undefined)))
+    throw invalidRequestError('At least one action needs to be specified in a rule');
+  return rules.map((rule) => ({ ...rule, ID: rule.ID ?? randomUUID() }));
+}
 
 export function markBucketChanged(call: Call, bucket: BucketState): object {
   call.store.markChanged(bucket);
@@ -132,7 +186,14 @@ export function markBucketChanged(call: Call, bucket: BucketState): object {
 }
 
 /** Bucket settings that can be absent. */
-type RemovableSetting = 'encryption' | 'policy' | 'publicAccessBlock' | 'ownership' | 'tags' | 'replication';
+type RemovableSetting =
+  | 'encryption'
+  | 'policy'
+  | 'publicAccessBlock'
+  | 'ownership'
+  | 'tags'
+  | 'lifecycle'
+  | 'replication';
 
 /**
  * Returns a setting of the bucket, after the access checks.
@@ -172,6 +233,8 @@ const NOT_FOUND_ERRORS: Record<RemovableSetting, [code: string, message: string]
   ],
   ownership: ['OwnershipControlsNotFoundError', 'The bucket ownership controls were not found'],
   tags: ['NoSuchTagSet', 'The TagSet does not exist'],
+  // Recorded from S3 (LocalStack, tests/aws/services/s3/test_s3.snapshot.json).
+  lifecycle: ['NoSuchLifecycleConfiguration', 'The lifecycle configuration does not exist'],
   replication: ['ReplicationConfigurationNotFoundError', 'The replication configuration was not found'],
 };
 

@@ -16,13 +16,6 @@ export const unsetSettingHandlers: Handlers = {
   ),
   DeleteBucketCors: emptyReader('s3:PutBucketCORS'),
 
-  GetBucketLifecycleConfiguration: notFoundReader(
-    's3:GetLifecycleConfiguration',
-    'NoSuchLifecycleConfiguration',
-    'The lifecycle configuration does not exist',
-  ),
-  DeleteBucketLifecycle: emptyReader('s3:PutLifecycleConfiguration'),
-
   GetBucketWebsite: notFoundReader(
     's3:GetBucketWebsite',
     'NoSuchWebsiteConfiguration',
