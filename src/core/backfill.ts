@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Backfill, BackfillObjects, BucketReplication } from '../spec/types.ts';
+import type { Backfill, BackfillObjects, BucketReplication, Rule } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
 import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
 import type { Step } from './resource.ts';
@@ -29,12 +29,16 @@ export interface DeclaredBackfill {
  */
 export const declaredBackfills = (pairs: readonly BucketReplication[]): DeclaredBackfill[] =>
   pairs
-    .flatMap(({ name: specName, backfill, source, destination }) =>
+    .flatMap(({ name: specName, backfill, source, destination, rules }) =>
       (backfill?.prefixes ?? []).map((prefix) => {
         const objects = { ...pick(backfill as Backfill), prefix, source: source.bucket };
         return {
           specName,
-          digest: backfillDigest({ ...objects, destination: destination.bucket }),
+          digest: backfillDigest({
+            ...objects,
+            destination: destination.bucket,
+            selections: selectionsOf(rules, prefix),
+          }),
           prefix,
           objectsDigest: backfillDigest(objects),
           isOnly: backfill?.prefixes.length === 1,
@@ -42,6 +46,29 @@ export const declaredBackfills = (pairs: readonly BucketReplication[]): Declared
       }),
     )
     .sort((a, b) => compareCodeUnits(`${a.specName} ${a.prefix}`, `${b.specName} ${b.prefix}`));
+
+/** What the enabled rules under a prefix select, without what others of them select too. */
+function selectionsOf(rules: readonly Rule[], prefix: string): object[] {
+  const enabled = rules.filter((rule) => rule.enabled && rule.prefix.startsWith(prefix));
+  const selectsAll = ({ tags, exclude }: Rule) => Object.keys(tags).length === 0 && exclude === undefined;
+  const isCovered = (rule: Rule) =>
+    enabled.some(
+      (other) =>
+        other !== rule &&
+        selectsAll(other) &&
+        other.sseKmsEncryptedObjects &&
+        rule.prefix !== other.prefix &&
+        rule.prefix.startsWith(other.prefix),
+    );
+  return enabled
+    .filter((rule) => !isCovered(rule))
+    .map(({ prefix: start, tags, exclude, sseKmsEncryptedObjects }) => ({
+      prefix: start,
+      tags,
+      exclude: exclude ?? null,
+      sseKmsEncryptedObjects,
+    }));
+}
 
 const pick = ({ objects, before, after = '' }: Backfill) => ({ objects, before, after });
 

@@ -73,6 +73,8 @@ interface ReplicationContext {
   bucket: string | Ref;
   /** Declared ids of the rules without a name. */
   unnamedIds: string[];
+  /** Whether all specs declare a backfill of existing objects. */
+  isBackfilled: boolean;
 }
 
 export type CurrentReplication = Current<S3Replication, ReplicationRule[]>;
@@ -115,6 +117,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
         context: {
           bucket: ref(bucketResourceId('s3.bucket', pair.source.bucket)),
           unnamedIds: pairsOfBucket.flatMap(unnamedRuleIdsOf),
+          isBackfilled: pairsOfBucket.every(({ backfill }) => backfill !== undefined),
         } satisfies ReplicationContext,
         after: replicationDependencies(pairsOfBucket),
         declaredBy: [pair.name],
@@ -440,12 +443,13 @@ function foreignRuleNotes(foreign: readonly ReplicationRule[]): string[] {
 
 /** Returns a note that S3 does not replicate objects that existed before a rule. Many users expect that it does. */
 function existingObjectsNote({ resource, current, desired }: ReplicationChange): string[] {
+  const { bucket, isBackfilled } = (resource.context ?? {}) as Partial<ReplicationContext>;
   // The bucket's ARN is still a reference when the bucket does not exist yet.
-  const isNewBucket = isRef((resource.context as ReplicationContext | undefined)?.bucket);
+  const isNewBucket = isRef(bucket);
   const selectsMoreObjects = Object.entries(desired.rules).some(([id, rule]) =>
     selectsMore(rule, current?.spec.rules[id]),
   );
-  return isNewBucket || !selectsMoreObjects ? [] : [EXISTING_OBJECTS_CAVEAT];
+  return isNewBucket || isBackfilled || !selectsMoreObjects ? [] : [EXISTING_OBJECTS_CAVEAT];
 }
 
 /**
@@ -512,7 +516,7 @@ export function foreignUseOfRole(
 }
 
 const EXISTING_OBJECTS_CAVEAT =
-  'S3 replicates only objects written after this change; existing objects need S3 Batch Replication';
+  'S3 replicates only objects written after this change; declare backfill for objects that exist already';
 
 /** Returns the declared rules under the ids that they have, or will have, in S3. */
 function withKeptIds(

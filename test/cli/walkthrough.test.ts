@@ -190,7 +190,7 @@ describe.skipIf(awscli.missing)(
       const before = 'already exists: replikey changes only the settings in this plan';
       expect(notes.map(({ id, message }) => [id, message])).toEqual([
         ['s3.replication/source', expect.stringMatching(/foreign rules, which replikey keeps/)],
-        ['s3.replication/source', expect.stringMatching(/existing objects need S3 Batch Replication/)],
+        ['s3.replication/source', expect.stringMatching(/declare backfill for objects that exist already/)],
         ...['iam.role/replicationRolekmsobj', 's3.bucket/source', 's3.bucket/destination'].map((id) => [
           id,
           before,

@@ -200,6 +200,8 @@ test('declaredBackfills: the digest changes with what a job does, and with nothi
     'before: "2026-01-01T02:00:00+02:00"',
     `${BEFORE}, objects: [failed, existing]`,
   ];
+  const covered = withBackfill(BEFORE, ['prefix: Tax/', 'prefix: Tax/\n    - prefix: Tax/2026/']);
+  expect(await digestsOf(covered)).toEqual([digest]);
   for (const settings of same) expect(await digestsOf(withBackfill(settings))).toEqual([digest]);
   const otherDigests = await Promise.all([
     digestsOf(withBackfill('before: "2026-01-02T00:00:00Z"')),
@@ -208,8 +210,13 @@ test('declaredBackfills: the digest changes with what a job does, and with nothi
     digestsOf(withBackfill(BEFORE, ['Tax/', 'Tax/2026/'])),
     digestsOf(withBackfill(BEFORE, ['bucket: acme-tax\n', 'bucket: acme-books\n'])),
     digestsOf(withBackfill(BEFORE, ['acme-tax-replica\n', 'acme-tax-third\n'])),
+    // The rule selects other objects.
+    digestsOf(withBackfill(BEFORE, ['prefix: Tax/', 'filter: { prefix: Tax/, tags: { tier: gold } }'])),
+    digestsOf(
+      withBackfill(BEFORE, ['prefix: Tax/', 'filter: { prefix: Tax/, exclude: { prefixes: [Tax/Tmp/] } }']),
+    ),
   ]);
-  expect(new Set([digest, ...otherDigests.flat()]).size).toBe(7);
+  expect(new Set([digest, ...otherDigests.flat()]).size).toBe(9);
   // A run with some of the specs must not start another job.
   expect(await digestsOf(withBackfill(BEFORE), tax(...NEW_DESTINATION))).toEqual([digest]);
 });

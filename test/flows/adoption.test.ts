@@ -25,7 +25,7 @@ const remarksOf = async (env: TestEnv) => {
 };
 
 const EXISTING_OBJECTS_NOTE =
-  's3.replication/acme-tax S3 replicates only objects written after this change; existing objects need S3 Batch Replication';
+  's3.replication/acme-tax S3 replicates only objects written after this change; declare backfill for objects that exist already';
 
 describe('existing resources', () => {
   test('without a manager: are used, with a note', async () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const NOTE =
-  'S3 replicates only objects written after this change; existing objects need S3 Batch Replication';
+  'S3 replicates only objects written after this change; declare backfill for objects that exist already';
 
 const withRule = (more: string) => TAX_SPEC.replace('    - prefix: Tax/', `    - prefix: Tax/\n${more}`);
 const tagged = (tags: string) =>
