@@ -18,6 +18,8 @@ export interface TestEnv extends AsyncDisposable {
   sandbox: Sandbox;
   specs: Specs;
   client: AwsClient;
+  /** The clients of the SDK, for another client of AWS. */
+  clients: ReturnType<typeof createSdkClients>;
   reconcile(options?: Partial<PassOptions>): Promise<Outcome>;
   /** Makes a pass with other specs for the same accounts. */
   reconcileWith(yaml: string, options?: Partial<PassOptions>): Promise<Outcome>;
@@ -66,6 +68,7 @@ export async function testEnv(yaml: string = TAX_SPEC, options: SandboxOptions =
     sandbox,
     specs,
     client,
+    clients,
     reconcile: (overrides = {}) => reconcile(specs, { ...defaults, ...overrides }),
     reconcileWith: async (otherYaml, overrides = {}) =>
       reconcile(await parseSpecs(otherYaml), { ...defaults, ...overrides }),
