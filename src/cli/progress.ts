@@ -42,8 +42,7 @@ export function showProgress({ io, log, clock, calls }: ProgressDisplayOptions):
   const since = clock.now();
   let progress: Progress | undefined;
   const progressInfo = () => ({ calls, since, now: clock.now() });
-  const isLive = (io.stderr.isTTY ?? false) && io.env.TERM !== 'dumb' && log.isLevelEnabled('info');
-  const { draw, clear, end } = isLive
+  const { draw, clear, end } = isLive(io, log)
     ? createLiveLines(io)
     : { draw: undefined, clear: () => {}, end: () => {} };
 
@@ -75,6 +74,34 @@ export function showProgress({ io, log, clock, calls }: ProgressDisplayOptions):
     },
   };
 }
+
+/** Shows how far something is that runs elsewhere. */
+export interface StatusLine {
+  update(lines: readonly string[]): void;
+  /** Clears the terminal lines. */
+  end(): void;
+}
+
+/** Shows a status: on a terminal as redrawn lines at the bottom, elsewhere as log lines when it changes. */
+export function showStatusLine({ io, log }: Pick<ProgressDisplayOptions, 'io' | 'log'>): StatusLine {
+  if (isLive(io, log)) {
+    const { draw, end } = createLiveLines(io);
+    return { update: (lines) => draw(({ maxLines }) => lines.slice(0, maxLines)), end };
+  }
+  const loggedLines = new Map<number, string>();
+  return {
+    update(lines) {
+      for (const [index, line] of lines.entries()) {
+        if (loggedLines.get(index) !== line) log.info(line);
+        loggedLines.set(index, line);
+      }
+    },
+    end() {},
+  };
+}
+
+const isLive = ({ stderr, env }: ProgressDisplayOptions['io'], log: Log): boolean =>
+  (stderr.isTTY ?? false) && env.TERM !== 'dumb' && log.isLevelEnabled('info');
 
 type DrawLines = (render: (size: { width: number; maxLines: number; paint: Paint }) => string[]) => void;
 

@@ -187,7 +187,8 @@ export async function loadSelectedSpecs(
   throw new UserError(EXIT.specs, `${formatProblems(problems)}\n\n${problemCount}; AWS was not called.`);
 }
 
-function applySelection(specs: Specs, selection: Selection): Specs {
+/** @throws UserError for a selection that cannot be applied. */
+export function applySelection(specs: Specs, selection: Selection): Specs {
   try {
     return selectSpecs(specs, selection);
   } catch (error) {

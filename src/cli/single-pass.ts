@@ -379,7 +379,7 @@ export function guardThresholds({ maxChanges, maxRemovals }: GuardOptions, limit
 /** Derives the exit code from the outcome, the same value that text and JSON derive from. */
 export function reconcileExitCode(
   { plan, refusals, results, remaining: left }: Outcome,
-  options: ReconcileOptions,
+  options: Pick<ReconcileOptions, 'dryRun' | 'detailedExitcode'>,
 ): number {
   if (refusals.some(({ id }) => id === 'wrong-account')) return EXIT.credentials;
   if (options.dryRun) {

@@ -91,6 +91,15 @@ export const STATUS_BY_OBJECTS = {
 export const jobToken = (digests: readonly string[], attempt: number): string =>
   sha256Hex(`${digests.join(' ')} ${attempt}`);
 
+/** Begins the names of re-drives. No spec has such a name, because the name of a spec is a DNS label. */
+const REDRIVE_PREFIX = 'redrive.';
+
+/** Returns the name under which a re-drive of a bucket creates its role policy and its job, as a spec does. */
+export const redriveName = (bucket: string): string => REDRIVE_PREFIX + bucket;
+
+/** Returns whether a name is that of a re-drive, not of a spec. Nothing records a re-drive: each one is a new job. */
+export const isRedrive = (specName: string): boolean => specName.startsWith(REDRIVE_PREFIX);
+
 const DESCRIPTION = /^replikey backfill (\S+)((?: [0-9a-f]{16})+)$/;
 
 /** Maximum length of a description (API reference, CreateJob). */
@@ -319,6 +328,8 @@ export interface ObservedBackfill {
 
 /** How a spec wants its backfill to run. */
 export interface BackfillChoices {
+  /** The source bucket. */
+  bucket: string;
   declared: DeclaredBackfill;
   /** All declared backfills of the bucket, in the order in which their jobs run. */
   ofBucket: readonly DeclaredBackfill[];
@@ -331,28 +342,30 @@ export interface BackfillChoices {
 
 /** Returns what records and jobs show about a backfill. */
 export function observeBackfill(
-  { declared, ofBucket, maxObjects }: BackfillChoices,
+  { bucket, declared, ofBucket, maxObjects }: BackfillChoices,
   records: readonly BackfillRecord[],
   jobs: readonly ObservedJob[],
 ): ObservedBackfill {
   const { digest, specName } = declared;
-  const names = new Set(ofBucket.map((item) => item.specName));
+  const names = new Set([...ofBucket.map((item) => item.specName), redriveName(bucket)]);
   const isOfBucket = (job: ObservedJob) =>
     names.has(parseJobDescription(job.description)?.specName ?? '') ||
     ofBucket.some((item) => isJobOf(job, item.digest));
   const otherJob = jobs.find((job) => !hasStopped(job) && isOfBucket(job) && !isJobOf(job, digest));
-  // The first backfill of a spec cancels for all of them.
-  const isFirst = ofBucket.find((item) => item.specName === specName)?.digest === digest;
+  // The first backfill of a spec cancels for all of them. A re-drive leaves the job of another one to its caller.
+  const cancels =
+    !isRedrive(specName) && ofBucket.find((item) => item.specName === specName)?.digest === digest;
   const digests = new Set(ofBucket.map((item) => item.digest));
   return {
     state: backfillState(digest, records, jobs, maxObjects),
     attempts: jobs.filter((job) => isJobOf(job, digest)).length,
     ...(otherJob && { otherJob }),
-    superseded: isFirst ? supersededJobs([specName], digests, jobs).map(({ id }) => id) : [],
+    superseded: cancels ? supersededJobs([specName], digests, jobs).map(({ id }) => id) : [],
   };
 }
 
-export const hasStopped = ({ status }: ObservedJob): boolean =>
+/** Returns whether a job has ended. */
+export const hasStopped = ({ status }: Pick<ObservedJob, 'status'>): boolean =>
   ['Complete', 'Failed', 'Cancelled'].includes(status);
 
 /** Returns the backfills that a new job does: the declared one, and those of the same objects that have no job either. */

@@ -32,6 +32,20 @@ export function desiredResources(pairs: readonly BucketReplication[], kinds: rea
   return [...byId.values()];
 }
 
+/** Returns the resources of batch jobs: the jobs, their roles, and the policies of these. */
+export function jobResources(
+  resources: readonly Resource[],
+  pairs: readonly BucketReplication[],
+  kinds: ReadonlyMap<string, Kind>,
+): Resource[] {
+  const kept = resources.filter(
+    ({ id, kind }) =>
+      kinds.get(kind)?.scope.stage === 'jobs' || pairs.some((pair) => batchRoleResourceId(kind, pair) === id),
+  );
+  const ids = new Set(kept.map(({ id }) => id));
+  return kept.map((resource) => ({ ...resource, after: resource.after.filter((id) => ids.has(id)) }));
+}
+
 /**
  * Returns a lookup of the pairs that share a bucket, a key or a role with a pair, in their original order, itself
  * included. Other pairs do not affect its resources. The index avoids a scan of all pairs for each pair, which would

@@ -14,7 +14,7 @@ import { projectFacts } from '../proof/project.ts';
 import { observedForm } from '../proof/transition-proof.ts';
 import { keyUsesOf } from '../spec/key-uses.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
-import { collectFacts, collectMissingFacts, collectObjectLocks } from './collect.ts';
+import { collectFacts, collectMissingFacts, collectObjectLocks, collectReplicationFacts } from './collect.ts';
 import { locationsOf } from './locations.ts';
 import { readBoundary } from './read.ts';
 
@@ -34,6 +34,16 @@ export async function readProofInputs(specs: Specs, aws: Aws): Promise<ProofInpu
       locationsOf(specs, managedPairs[0]?.source.region ?? 'us-east-1'),
     ),
     resolveAccountIds(managedPairs, aws),
+  ]);
+  return { facts, accountIds };
+}
+
+/** Reads the proof inputs of a pass that changes no rules: everything as it is in AWS, as the doctor does. */
+export async function readLiveProofInputs(specs: Specs, aws: Aws): Promise<ProofInputs> {
+  const buckets = [...new Set(specs.pairs.map(({ source }) => source.bucket))];
+  const [facts, accountIds] = await Promise.all([
+    collectReplicationFacts(aws, buckets, locationsOf(specs, specs.pairs[0]?.source.region ?? 'us-east-1')),
+    resolveAccountIds(specs.pairs, aws),
   ]);
   return { facts, accountIds };
 }

@@ -5,7 +5,7 @@ import { formatAwsError } from '../aws/errors.ts';
 import { paginate } from '../aws/paginate.ts';
 import { type Fact, factValue, isUnread } from '../core/facts.ts';
 import type { Location } from '../core/resource.ts';
-import { UserError } from '../errors.ts';
+import { EXIT, UserError } from '../errors.ts';
 import { readRoleFacts } from '../facts/read.ts';
 import { accountOfArn } from '../iam/context.ts';
 import type { Statement } from '../iam/types.ts';
@@ -94,9 +94,30 @@ export async function listBucketNames(aws: Pick<AwsClient, 'send'>, location: Lo
 /**
  * Returns the replication configuration of a bucket with its related settings, or undefined if the bucket has none.
  *
- * @throws an AWS error if the bucket itself cannot be read.
+ * @throws UserError if the bucket itself cannot be read.
  */
 export async function discoverReplication(
+  aws: AwsClient,
+  name: string,
+  region: string,
+): Promise<DiscoveredReplication | undefined> {
+  try {
+    return await discoverBucket(aws, name, region);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(EXIT.failed, `cannot read bucket ${name}: ${bucketErrorReason(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Returns the reason of a failed read. HEAD responses have no body, so only the status says that there is no bucket. */
+function bucketErrorReason(error: unknown): string {
+  const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+  return status === 404 ? 'it does not exist' : formatAwsError(error);
+}
+
+async function discoverBucket(
   aws: AwsClient,
   name: string,
   region: string,

@@ -14,6 +14,7 @@ import {
   declaredBackfills,
   formatRecord,
   isJobOf,
+  isRedrive,
   jobDescription,
   jobReport,
   jobToken,
@@ -238,11 +239,12 @@ function backfillContext(
   const roleId = batchRoleResourceId('iam.role', pair);
   return omitUndefined({
     backfill,
+    bucket: pair.source.bucket,
     declared,
     ofBucket,
     start,
     maxObjects,
-    isRecorded: 'name' in role,
+    isRecorded: 'name' in role && !isRedrive(pair.name),
     roleName: 'name' in role ? role.name : undefined,
     roleArn: 'arn' in role || roleId === undefined ? ('arn' in role ? role.arn : '') : ref(roleId),
   });
@@ -434,9 +436,9 @@ function progressNotes(
         ];
   }
   if (state.state === 'suspended' && !action)
-    return [`the job ${state.job.id} of the spec ${specOfJob(state.job)} waits for its approval`];
+    return [`the job ${state.job.id} of ${ownerOfJob(state.job)} waits for its approval`];
   if (state.state === 'absent' && !action && otherJob)
-    return [`a job follows when the job ${otherJob.id} of the spec ${specOfJob(otherJob)} has ended`];
+    return [`a job follows when the job ${otherJob.id} of ${ownerOfJob(otherJob)} has ended`];
   if (state.state === 'absent' && !action)
     return ['a job follows when that of another spec of the bucket has ended'];
   const record = 'record' in state ? state.record : undefined;
@@ -446,7 +448,7 @@ function progressNotes(
           `${groupDigits(record.failed)} of ${groupDigits(record.succeeded + record.failed)} objects were not replicated by the job that ended on ${record.completedAt}${backfill.report ? `; s3://${backfill.report.bucket}/${backfill.report.prefix} has the list` : ''}`,
         ]
       : []),
-    ...(record && !isRecorded
+    ...(record && !isRecorded && !isRedrive(declared.specName)
       ? [
           `the role of the spec ${declared.specName} is given by ARN, so nothing records the job when S3 forgets it, 90 days after its end; remove backfill before`,
         ]
@@ -454,7 +456,11 @@ function progressNotes(
   ];
 }
 
-const specOfJob = ({ description }: ObservedJob): string => parseJobDescription(description)?.specName ?? '';
+/** `the spec tax`, or `a re-drive` */
+function ownerOfJob({ description }: ObservedJob): string {
+  const { specName = '' } = parseJobDescription(description) ?? {};
+  return isRedrive(specName) ? 'a re-drive' : `the spec ${specName}`;
+}
 
 const groupDigits = (count: number | undefined): string =>
   count === undefined ? 'an unknown number of' : count.toLocaleString('en-US');

@@ -36,12 +36,12 @@ export function parseSid({ Sid }: Pick<Statement, 'Sid'>): { subject: string; na
 }
 
 /**
- * Returns the name of a spec for a Sid, which allows only letters and digits: `tax-eu` becomes `TaxEu`. A short hash is
- * appended if the result does not convert back to the same name.
+ * Returns the name of a spec or of a re-drive for a Sid, which allows only letters and digits: `tax-eu` becomes `TaxEu`. A
+ * short hash is appended if the result does not convert back to the same name.
  */
 export function toSidName(spec: string): string {
   const pascalCase = spec
-    .split(/-+/)
+    .split(/[.-]+/)
     .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
     .join('');
   if (fromSidName(pascalCase) === spec) return pascalCase;

@@ -148,6 +148,8 @@ export function declaredObjects(
 function declaredObjectsOf(pair: BucketReplication, keyArnOf: (side: Side) => string): ObservedObject[] {
   return sourceKeySides(pair).flatMap((side) => {
     const keyArn = keyArnOf(side);
+    // A pass over jobs alone does not look keys up. Their ARNs are in the default encryption and in policies.
+    if (keyArn === '') return [];
     return [true, false].map((bucketKey) => ({
       encryption: { algorithm: 'aws:kms' as const, keyArn, bucketKey },
     }));

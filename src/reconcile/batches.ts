@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import type { AwsClient } from '../aws/client.ts';
 import { batchPairs } from '../core/batches.ts';
-import { desiredResources, mergeDeclarations } from '../core/desired.ts';
+import { desiredResources, jobResources, mergeDeclarations } from '../core/desired.ts';
 import type { DeclaredBuckets } from '../core/guard.ts';
 import { planHandover, splitByAccess } from '../core/handover.ts';
 import { createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../core/plan.ts';
@@ -10,7 +10,7 @@ import type { ActualState, Id, Location, Note, PlanContent, Ref, Resource } from
 import { proveWithGrants } from '../facts/collect.ts';
 import { readJobFacts } from '../facts/job-facts.ts';
 import { locationsOf } from '../facts/locations.ts';
-import { addTransitionFacts, readProofInputs } from '../facts/proof-inputs.ts';
+import { addTransitionFacts, readLiveProofInputs, readProofInputs } from '../facts/proof-inputs.ts';
 import { guardJobs } from '../proof/job-guard.ts';
 import {
   factsBeforePlan,
@@ -230,15 +230,16 @@ async function draftPairs(
   options: PassOptions,
   owners: RoleOwners,
 ) {
-  const { kinds, signal, drainMs } = options;
-  const desired = desiredResources(specs.pairs, [...kinds.values()]);
+  const { kinds, signal, drainMs, jobsOnly } = options;
+  const declared = desiredResources(specs.pairs, [...kinds.values()]);
+  const desired = jobsOnly ? jobResources(declared, specs.pairs, kinds) : declared;
   const { managed, unmanaged } = splitByAccess(desired, specs.pairs);
   const prune = options.prune
     ? await planPrune(managed, batch, omitUndefined({ kinds, aws, signal, drainMs }))
     : withoutOrphans(withDrain(managed, drainMs));
   const [observed, inputs] = await Promise.all([
     observe(prune.withAllOrphans, kinds, aws, signal),
-    readProofInputs(specs, aws),
+    jobsOnly ? readLiveProofInputs(specs, aws) : readProofInputs(specs, aws),
   ]);
   const nowMs = aws.now();
   const withForeign = addTargetKeys(

@@ -18,6 +18,8 @@ export interface PassOptions {
   thresholds?: Thresholds;
   /** Remove managed entries that no spec declares, if their spec declared `deletion: Remove`. */
   prune?: boolean;
+  /** Plan only batch jobs with their roles. Rules, buckets and keys stay as they are in AWS, which the proof is based on. */
+  jobsOnly?: boolean;
   /** The only plan that may be applied. */
   approvedPlan?: ApprovedPlan;
   /** Apply the plan even if a rule would not replicate. */

@@ -251,6 +251,7 @@ const choicesOf = (
   declared: DeclaredBackfill,
   fields: Partial<BackfillChoices> = {},
 ): BackfillChoices => ({
+  bucket: 'acme-tax',
   declared,
   ofBucket,
   start: 'Confirmed',

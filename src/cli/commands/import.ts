@@ -1,5 +1,4 @@
 import type { AwsClient } from '../../aws/client.ts';
-import { formatAwsError } from '../../aws/errors.ts';
 import { EXIT, UserError } from '../../errors.ts';
 import type { DiscoveredReplication } from '../../import/discover.ts';
 import { safeJson } from '../../util/escape.ts';
@@ -55,18 +54,7 @@ export const importCommand: CommandDefinition = {
         : options.bucket;
       const replications: DiscoveredReplication[] = [];
       for (const bucketName of bucketNames) {
-        const replication = await discoverReplication(aws, bucketName, options.region).catch(
-          (error: unknown) => {
-            if (error instanceof UserError) throw error;
-            throw new UserError(
-              EXIT.failed,
-              `cannot read bucket ${bucketName}: ${bucketErrorReason(error)}`,
-              {
-                cause: error,
-              },
-            );
-          },
-        );
+        const replication = await discoverReplication(aws, bucketName, options.region);
         if (replication) replications.push(replication);
         else if (!options.all)
           throw new UserError(EXIT.failed, `bucket ${bucketName} has no replication configuration`);
@@ -84,12 +72,6 @@ export const importCommand: CommandDefinition = {
     }
   },
 };
-
-/** Returns the reason of a failed read. HEAD responses have no body, so only the status says that there is no bucket. */
-function bucketErrorReason(error: unknown): string {
-  const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
-  return status === 404 ? 'it does not exist' : formatAwsError(error);
-}
 
 /** Returns a client that reads everything at most once, so that the plan is made from what the specs are made from. */
 function withOneCache(aws: AwsClient): AwsClient {

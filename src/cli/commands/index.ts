@@ -10,6 +10,7 @@ import { manCommand } from './man.ts';
 import { observeCommand } from './observe.ts';
 import { permissionsCommand } from './permissions.ts';
 import { planCommand } from './plan.ts';
+import { redriveCommand } from './redrive.ts';
 import { sandboxCommand } from './sandbox.ts';
 import { schemaCommand } from './schema.ts';
 import { statusCommand } from './status.ts';
@@ -24,6 +25,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   statusCommand,
   verifyCommand,
   doctorCommand,
+  redriveCommand,
   importCommand,
   permissionsCommand,
   validateCommand,
@@ -41,7 +43,7 @@ export const COMMAND_GROUPS: readonly (readonly [heading: string, commands: read
   [
     ['Write specs:', [initCommand, importCommand, validateCommand, explainCommand, schemaCommand]],
     ['Plan and apply:', [planCommand, applyCommand, observeCommand]],
-    ['Check replication:', [statusCommand, doctorCommand, verifyCommand]],
+    ['Check and repair replication:', [statusCommand, doctorCommand, verifyCommand, redriveCommand]],
     ['Try it without an AWS account:', [sandboxCommand, demoCommand]],
     ['Setup:', [permissionsCommand, completionCommand, manCommand]],
   ];
