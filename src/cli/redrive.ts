@@ -6,7 +6,13 @@ import { importSpecs, toYaml } from '../import/render-yaml.ts';
 import { kinds } from '../kinds/index.ts';
 import type { Outcome, PassOptions } from '../reconcile/pass.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
-import { planRedrives, type Redrive, RedriveError, readRedriveState } from '../reconcile/redrive.ts';
+import {
+  planRedrives,
+  type Redrive,
+  RedriveError,
+  type RedriveState,
+  readRedriveState,
+} from '../reconcile/redrive.ts';
 import { planJson } from '../report/json.ts';
 import {
   approvalText,
@@ -79,7 +85,8 @@ async function discoverSpecs(options: RedriveCommandOptions, io: Io, signal: Abo
     );
     const text = toYaml(importSpecs(replications, { byArn: true }));
     const { specs, problems } = await loadSpecs(['-'], async () => text);
-    if (specs) return specs;
+    // No file declares these specs.
+    if (specs) return { ...specs, pairs: specs.pairs.map((pair) => ({ ...pair, positions: {} })) };
     throw new UserError(
       EXIT.failed,
       `cannot derive specs from ${names.join(', ')}: write them with reconcile import, correct them, and use reconcile redrive with them\n${formatProblems(problems)}`,

@@ -207,7 +207,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
   explain: (path) =>
     path.startsWith('/supersededJobs')
       ? 'the spec has changed since the job was created'
-      : 'the spec declares that existing objects are replicated',
+      : 'objects that exist already are to be replicated',
 
   transientErrors: [
     {
