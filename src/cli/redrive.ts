@@ -26,18 +26,39 @@ import {
 import { createPaint } from '../report/style.ts';
 import { formatProblems } from '../spec/format-problems.ts';
 import { loadSpecs } from '../spec/load.ts';
-import type { Specs } from '../spec/types.ts';
+import type { Backfill, BackfillObjects, Specs } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { sleep, systemClock } from '../util/clock.ts';
 import { escapeUnprintable, safeJson, shellQuote } from '../util/escape.ts';
 import type { Io } from './command-model.ts';
-import type { RedriveCommandOptions } from './commands/redrive.ts';
-import { sandboxFlags, specArgumentsOf } from './options.ts';
+import {
+  type AccountOptions,
+  type GlobalOptions,
+  type SpecOptions,
+  sandboxFlags,
+  specArgumentsOf,
+} from './options.ts';
 import { createReporter, type Reporter } from './output.ts';
 import { showStatusLine } from './progress.ts';
 import { confirm, isInteractive } from './prompt.ts';
 import { applySelection, type CliSession, loadSelectedSpecs, openSession } from './session.ts';
 import { reconcileExitCode } from './single-pass.ts';
+
+export interface RedriveCommandOptions extends SpecOptions, AccountOptions, GlobalOptions {
+  /** Source buckets, in place of specs. */
+  bucket: string[];
+  region: string;
+  objects?: BackfillObjects[];
+  report?: NonNullable<Backfill['report']>;
+  dryRun?: true;
+  detailedExitcode?: true;
+  /** Create the job without a question. */
+  yes?: true;
+  /** Exit when the job is approved. */
+  detach?: true;
+  /** Whether to name the API calls. */
+  explain?: true;
+}
 
 /** Runs `reconcile redrive`: plans, asks, creates the jobs, asks again with their sizes, and follows them to their end. */
 export async function runRedrive(
@@ -284,7 +305,7 @@ async function isCreationConfirmed({ redrives, options, io, signal }: RedriveRun
   return confirm(`Create ${jobs} for ${buckets}? ${start} only after a second question.`, io, signal);
 }
 
-/** Returns an outcome that nobody confirmed, and prints the reason. */
+/** Returns the outcome of a plan that was not confirmed, and prints the reason. */
 function refuse(outcome: Outcome, { io }: RedriveRun, { reporter }: RedriveOutput): Outcome {
   const message = isInteractive(io)
     ? 'the job was not confirmed: answer y to create it, or use --yes'

@@ -1,6 +1,6 @@
 import type { BucketReplication } from '../spec/types.ts';
 import { appendToPointer } from '../util/json-pointer.ts';
-import { MANAGED_BY_TAG, SPEC_TAG, specNameOfRule } from './ids.ts';
+import { isRedrive, MANAGED_BY_TAG, SPEC_TAG, specNameOfRule } from './ids.ts';
 import type { Id, Note, PlanContent, Resource, Risk, Step } from './resource.ts';
 
 /** Tags of the existing buckets, keys and roles that a plan changes; undefined when the tags cannot be read. */
@@ -108,6 +108,8 @@ function assessResource(
   const specNames = tags[SPEC_TAG]?.split(' ') ?? [];
   if (MANAGED_BY_TAG in tags) {
     if (specNames.some((specName) => declaredBy.includes(specName))) return {};
+    // A re-drive and a spec share the role of the jobs of a bucket.
+    if ([...specNames, ...declaredBy].some(isRedrive)) return {};
     return {
       note: `was created for the spec ${specNames.join(', ') || '(unnamed)'}, which is not among the specs that declare it now`,
     };

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Backfill, BackfillObjects, BucketReplication, Rule } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
 import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
+import { isRedrive, redriveName } from './ids.ts';
 import type { Step } from './resource.ts';
 
 /**
@@ -90,15 +91,6 @@ export const STATUS_BY_OBJECTS = {
 /** Returns the token of a job, at most 64 characters: two attempts at one CreateJob request have the same. */
 export const jobToken = (digests: readonly string[], attempt: number): string =>
   sha256Hex(`${digests.join(' ')} ${attempt}`);
-
-/** Begins the names of re-drives. No spec has such a name, because the name of a spec is a DNS label. */
-const REDRIVE_PREFIX = 'redrive.';
-
-/** Returns the name under which a re-drive of a bucket creates its role policy and its job, as a spec does. */
-export const redriveName = (bucket: string): string => REDRIVE_PREFIX + bucket;
-
-/** Returns whether a name is that of a re-drive, not of a spec. Nothing records a re-drive: each one is a new job. */
-export const isRedrive = (specName: string): boolean => specName.startsWith(REDRIVE_PREFIX);
 
 const DESCRIPTION = /^replikey backfill (\S+)((?: [0-9a-f]{16})+)$/;
 

@@ -69,6 +69,15 @@ export const isReplikeyRule = (id: string | undefined): boolean => id?.startsWit
 /** Returns the spec that a managed rule belongs to. */
 export const specNameOfRule = (id: string): string => id.split('/')[1] ?? '';
 
+/** Begins the names of re-drives. No spec has such a name, because the name of a spec is a DNS label. */
+const REDRIVE_PREFIX = 'redrive.';
+
+/** Returns the name under which a re-drive of a bucket creates its role policy and its job, as a spec does. */
+export const redriveName = (bucket: string): string => REDRIVE_PREFIX + bucket;
+
+/** Returns whether a name is that of a re-drive, not of a spec. Nothing records a re-drive: each one is a new job. */
+export const isRedrive = (specName: string): boolean => specName.startsWith(REDRIVE_PREFIX);
+
 /** Returns the position of a spec path in the YAML, or that of its nearest parent with a position. */
 export function positionOfPath(pair: BucketReplication, path: string): Position {
   const exact = pair.positions[path];

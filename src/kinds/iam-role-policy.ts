@@ -222,10 +222,17 @@ export async function fetchInlinePolicy(
   return parsePolicyDocument(requireField(response, 'PolicyDocument'));
 }
 
+/** Reasons for the statements of batch jobs, for a backfill and for a re-drive. */
+const JOB_REASONS: readonly [subject: string, reason: string][] = [
+  ['Objects', 'a batch job starts the replication of existing objects as the role'],
+  ['Bucket', 'a batch job finds the objects that the rules select as the role'],
+  ['Report', 'a batch job writes its report as the role'],
+];
+
 const STATEMENT_REASONS: [string, string][] = [
-  ['BackfillObjects', 'a batch job starts the replication of existing objects as the role'],
-  ['BackfillBucket', 'a batch job finds the objects that the rules select as the role'],
-  ['BackfillReport', 'a batch job writes its report as the role'],
+  ...['Backfill', 'Redrive'].flatMap((prefix) =>
+    JOB_REASONS.map(([subject, reason]): [string, string] => [prefix + subject, reason]),
+  ),
   ['SourceBucket', 'S3 reads the replication configuration as the role'],
   ['SourceObjects', 'S3 reads source objects, their ACLs and tags as the role'],
   ['SourceKey', 'S3 decrypts source objects as the role, with and without an S3 Bucket Key'],

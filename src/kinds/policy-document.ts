@@ -1,3 +1,4 @@
+import { isRedrive } from '../core/ids.ts';
 import { type Change, KEEP_RETAINED, type Retention } from '../core/kind.ts';
 import { type Current, DEFAULT_DRAIN_MS, type Resource } from '../core/resource.ts';
 import { parseStoredPolicy } from '../iam/parse.ts';
@@ -5,6 +6,7 @@ import type { Policy, Statement } from '../iam/types.ts';
 import {
   deletedPrincipalIn,
   hasReplikeySid,
+  isRedriveStatement,
   joinPolicy,
   omitRedundantStatements,
   type Statements,
@@ -140,9 +142,14 @@ export function deletedPrincipalProblem(
 }
 
 /** Returns notes on a policy: grants to deleted principals, and statements of specs that are not part of this run. */
-export function policyNotes({ current }: Change<PolicySpec, unknown, Statement[]>): string[] {
+export function policyNotes({ current, resource }: Change<PolicySpec, unknown, Statement[]>): string[] {
   if (!current) return [];
-  const undeclaredSids = (current.foreign ?? []).filter(hasReplikeySid).map(({ Sid }) => Sid);
+  // A re-drive knows no specs, and belongs to none.
+  const undeclaredSids = resource.declaredBy.every(isRedrive)
+    ? []
+    : (current.foreign ?? [])
+        .filter((statement) => hasReplikeySid(statement) && !isRedriveStatement(statement))
+        .map(({ Sid }) => Sid);
   // IAM shows a principal whose role was deleted by its bare id. It grants nothing any more.
   const hasDeletedPrincipal = Object.values(current.spec.statements).some(
     (statement) => deletedPrincipalIn(statement) !== undefined,

@@ -14,7 +14,6 @@ import {
   declaredBackfills,
   formatRecord,
   isJobOf,
-  isRedrive,
   jobDescription,
   jobReport,
   jobToken,
@@ -32,6 +31,7 @@ import {
 import {
   batchRoleResourceId,
   bucketResourceId,
+  isRedrive,
   locationOfSide,
   positionOfPath,
   roleResourceId,

@@ -1,3 +1,4 @@
+import { isRedrive } from '../core/ids.ts';
 import type { Ref } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { type KeyUse, keyUsesOf, sourceKeySides } from '../spec/key-uses.ts';
@@ -52,19 +53,20 @@ function pairBatchStatements(pair: BucketReplication): Statements {
   const { backfill } = pair;
   if (!backfill) return {};
   const { report } = backfill;
+  const subject = isRedrive(pair.name) ? 'Redrive' : 'Backfill';
   return {
-    [statementSid('BackfillObjects', pair)]: {
+    [statementSid(`${subject}Objects`, pair)]: {
       Effect: 'Allow',
       Action: 's3:InitiateReplication',
       Resource: objectArnPatterns(bucket, region, backfill.prefixes),
     },
-    [statementSid('BackfillBucket', pair)]: {
+    [statementSid(`${subject}Bucket`, pair)]: {
       Effect: 'Allow',
       Action: ['s3:GetReplicationConfiguration', 's3:PutInventoryConfiguration'],
       Resource: bucketArn(bucket, region),
     },
     ...(report && {
-      [statementSid('BackfillReport', pair)]: {
+      [statementSid(`${subject}Report`, pair)]: {
         Effect: 'Allow',
         Action: 's3:PutObject',
         Resource: objectArnPatterns(report.bucket, region, [report.prefix]),

@@ -18,7 +18,7 @@ export type Statements = Record<string, Statement>;
 
 /** Subjects of the statements in Sids, as a regular expression. */
 export const SID_SUBJECT =
-  '(?:Foreign)?(?:SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey)|ReplacedKey|FailureEvents|Backfill(?:Objects|Bucket|Report)';
+  '(?:Foreign)?(?:SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey)|ReplacedKey|FailureEvents|(?:Backfill|Redrive)(?:Objects|Bucket|Report)';
 
 /**
  * A Sid of replikey: the subject, then the name of the spec. The trust statement for S3 has no spec name, because it is
@@ -34,6 +34,10 @@ export function parseSid({ Sid }: Pick<Statement, 'Sid'>): { subject: string; na
   const [, subject, name] = SID_PATTERN.exec(Sid ?? '') ?? [];
   return subject === undefined || name === undefined ? undefined : { subject, name };
 }
+
+/** Returns whether a statement belongs to a re-drive, which no spec declares. The next one of the bucket needs it again. */
+export const isRedriveStatement = (statement: Pick<Statement, 'Sid'>): boolean =>
+  parseSid(statement)?.subject.startsWith('Redrive') ?? false;
 
 /**
  * Returns the name of a spec or of a re-drive for a Sid, which allows only letters and digits: `tax-eu` becomes `TaxEu`. A

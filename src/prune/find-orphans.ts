@@ -5,7 +5,13 @@ import type { Aws, Location } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { toTagMap } from '../kinds/helpers.ts';
 import { EMPTY_POLICY, parsePolicyDocument } from '../kinds/policy-document.ts';
-import { parseSid, resourcesNamedBy, specNameOfSid, toSidName } from '../policy/statements.ts';
+import {
+  isRedriveStatement,
+  parseSid,
+  resourcesNamedBy,
+  specNameOfSid,
+  toSidName,
+} from '../policy/statements.ts';
 import { asReplaced, ownerOfStatement, parseRetained } from '../policy/transitions.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
@@ -89,12 +95,12 @@ export function findOrphans(
   nowMs: number,
 ): OrphanCandidate[] {
   const account = role.arn.split(':')[4];
-  const pairsUsingRole = pairs.filter((pair) =>
-    'arn' in pair.role
-      ? pair.role.arn === role.arn
+  const isRole = (choice: { name: string } | { arn: string }, pair: BucketReplication): boolean =>
+    'arn' in choice
+      ? choice.arn === role.arn
       : // IAM compares role names without regard to case.
-        pair.role.name.toLowerCase() === role.name.toLowerCase() && accountIdOf(pair) === account,
-  );
+        choice.name.toLowerCase() === role.name.toLowerCase() && accountIdOf(pair) === account;
+  const pairsUsingRole = pairs.filter((pair) => isRole(pair.role, pair));
   const location =
     pairsUsingRole[0] && !('arn' in pairsUsingRole[0].role)
       ? { ...role.location, ...accountFieldOf(pairsUsingRole[0]) }
@@ -104,10 +110,14 @@ export function findOrphans(
   );
   const knownNames = [...taggedNames, ...(role.tags[SPEC_TAG]?.split(' ') ?? [])];
   const names = new Set([
-    ...role.statements.flatMap((statement) => ownerOfStatement(statement) ?? []),
+    ...role.statements
+      .filter((statement) => !isRedriveStatement(statement))
+      .flatMap((statement) => ownerOfStatement(statement) ?? []),
     ...(pairsUsingRole.length === 0 ? taggedNames.map(toSidName) : []),
   ]);
-  for (const pair of pairsUsingRole) names.delete(toSidName(pair.name));
+  for (const pair of pairs)
+    if (isRole(pair.role, pair) || (pair.backfill && isRole(pair.backfill.role, pair)))
+      names.delete(toSidName(pair.name));
   return [...names].map((name) => {
     const candidate = {
       name,

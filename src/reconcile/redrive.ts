@@ -8,10 +8,9 @@ import {
   isJobOf,
   type ObservedJob,
   parseJobDescription,
-  redriveName,
   STATUS_BY_OBJECTS,
 } from '../core/backfill.ts';
-import { locationOfSide, toRuleId } from '../core/ids.ts';
+import { locationOfSide, redriveName, toRuleId } from '../core/ids.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import { s3Backfill } from '../kinds/s3-backfill.ts';
 import { defaultBatchRoleName } from '../spec/patterns.ts';
@@ -20,7 +19,7 @@ import { canonicalJson, compareCodeUnits, omitUndefined, toSortedSet } from '../
 
 /**
  * The re-drive of a bucket: one batch job that replicates objects under all enabled rules of the bucket, after a repair. A
- * pair that no spec declares stands for it, so that a pass plans, proves and creates the job as that of a spec.
+ * pair that no spec declares represents it, so that a pass plans, proves and creates the job as that of a spec.
  */
 export interface Redrive {
   bucket: string;
@@ -95,7 +94,7 @@ interface UnfinishedJob {
 /** Time in milliseconds for which S3 may not find a job that it lists. */
 const JOB_PROPAGATION_MS = 30_000;
 
-/** Returns the unfinished jobs of a location that replicate objects, whoever created them. A list has no buckets. */
+/** Returns the unfinished jobs of a location that replicate objects, by any creator. A list has no buckets. */
 async function unfinishedJobs(
   aws: Aws,
   location: Location,

@@ -39,10 +39,10 @@ export function approvalText({ redrive, state }: RedriveProgress): string {
 /** S3 may show no number of objects while a job waits for its approval. */
 function jobSizeText(job: ObservedJob | undefined): string {
   if (!job?.total) return 'an unknown number of objects; the S3 console may show it';
-  return `${countText(job.total)} ${job.total === 1 ? 'object' : 'objects'}, ${jobPriceText(job.total)}`;
+  return `${grouped(job.total)} ${job.total === 1 ? 'object' : 'objects'}, ${jobPriceText(job.total)}`;
 }
 
-const countText = (count: number): string => count.toLocaleString('en-US');
+const grouped = (count: number): string => count.toLocaleString('en-US');
 
 /** Returns how far a job is, on one line. */
 export function redriveProgressText({ redrive: { bucket }, state }: RedriveProgress): string {
@@ -50,8 +50,8 @@ export function redriveProgressText({ redrive: { bucket }, state }: RedriveProgr
   const { status, total, succeeded, failed } = state.job;
   if (state.state === 'preparing') return `${bucket}: S3 selects the objects (${status})`;
   if (!total) return `${bucket}: ${status}`;
-  const failedText = failed > 0 ? `, ${countText(failed)} failed` : '';
-  return `${bucket}: ${status}, ${countText(succeeded + failed)} of ${countText(total)} objects${failedText}`;
+  const failedText = failed > 0 ? `, ${grouped(failed)} failed` : '';
+  return `${bucket}: ${status}, ${grouped(succeeded + failed)} of ${grouped(total)} objects${failedText}`;
 }
 
 /** Returns the result of a job, and what to do about failed objects. */
@@ -69,12 +69,12 @@ export function redriveResultText({ redrive, state }: RedriveProgress, paint: Pa
   if (succeeded + failed === 0)
     return `${paint.green('✓')} ${bucket}: nothing to replicate, because the enabled rules select no ${objects.join(' or ')} object from before ${before}`;
   if (failed === 0)
-    return `${paint.green('✓')} ${bucket}: ${countText(succeeded)} ${succeeded === 1 ? 'object' : 'objects'} replicated (job ${id})`;
+    return `${paint.green('✓')} ${bucket}: ${grouped(succeeded)} ${succeeded === 1 ? 'object' : 'objects'} replicated (job ${id})`;
   const list = report
     ? `s3://${report.bucket}/${report.prefix} has the list`
     : 'add --report to get a list of them';
   return [
-    `${paint.red('✗')} ${bucket}: ${countText(succeeded)} of ${countText(succeeded + failed)} objects replicated, ${countText(failed)} failed (job ${id}); ${list}`,
+    `${paint.red('✗')} ${bucket}: ${grouped(succeeded)} of ${grouped(succeeded + failed)} objects replicated, ${grouped(failed)} failed (job ${id}); ${list}`,
     `    reconcile doctor --bucket ${bucket} explains why objects fail`,
   ].join('\n');
 }

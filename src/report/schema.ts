@@ -196,6 +196,30 @@ const verificationSchema = namedObject('Verification', 'The results of the canar
   ),
 });
 
+const redriveSchema = namedObject('Redrive', 'A re-drive: the plan, and the batch jobs.', {
+  format: formatField,
+  plan: planDocumentSchema.describe('The plan that creates the jobs.'),
+  jobs: listField(
+    namedObject('RedriveJob', 'The batch job of a bucket.', {
+      bucket: stringField('The source bucket.'),
+      objects: z
+        .array(z.enum(['existing', 'failed', 'elsewhere', 'replicas']))
+        .describe('The objects that the job replicates, by their status.'),
+      before: stringField('Objects written before this instant are replicated: `2026-12-01T00:00:00Z`.'),
+      continued: z.boolean().describe('Whether an earlier run created the job.'),
+      id: stringField('Id of the job; absent while S3 does not show it.').optional(),
+      status: stringField(
+        'Status of the job in S3: `Suspended` while it waits for an approval, `Complete` when all objects were tried.',
+      ).optional(),
+      total: countField('Number of objects; absent while S3 does not report it.').optional(),
+      succeeded: countField('Number of replicated objects.').optional(),
+      failed: countField('Number of objects that could not be replicated.').optional(),
+      reasons: stringListField('Reasons for the status, as S3 reports them.').optional(),
+    }),
+    'The job of each bucket; empty if the plan was not applied.',
+  ),
+});
+
 const validationSchema = namedObject('Validation', 'The problems of the specs.', {
   format: formatField,
   valid: z.boolean().describe('Whether the specs are valid.'),
@@ -279,6 +303,7 @@ const outputValueSchema = z.union([
   diagnosisSchema,
   explainedObjectSchema,
   verificationSchema,
+  redriveSchema,
   validationSchema,
   importSchema,
   snapshotSchema,

@@ -1,29 +1,316 @@
-import { PutRolePolicyCommand, GetRolePolicyCommand } from '@aws-sdk/client-iam';
-import { afterEach, expect, test } from 'vitest';
+import { DeleteRolePolicyCommand, GetRoleCommand } from '@aws-sdk/client-iam';
+import { GetBucketReplicationCommand, PutBucketReplicationCommand } from '@aws-sdk/client-s3';
+import { afterEach, describe, expect, test } from 'vitest';
 import { listJobs } from '../../src/aws/batch-jobs.ts';
+import { createAwsClient } from '../../src/aws/client.ts';
+import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 import { kinds } from '../../src/kinds/index.ts';
-import type { PassOptions } from '../../src/reconcile/pass.ts';
+import type { Outcome, PassOptions } from '../../src/reconcile/pass.ts';
 import { reconcile } from '../../src/reconcile/reconcile.ts';
-import { planRedrives, readRedriveState, type RedriveOptions } from '../../src/reconcile/redrive.ts';
+import {
+  planRedrives,
+  type Redrive,
+  type RedriveOptions,
+  type RedriveState,
+  readRedriveState,
+} from '../../src/reconcile/redrive.ts';
+import type { SandboxOptions } from '../../src/sandbox/server.ts';
+import type { Specs } from '../../src/spec/types.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { callS3 } from '../support/raw-aws.ts';
 
 const EAST = { region: 'us-east-1' };
+const BUCKET = 'acme-tax';
+const ROLE = 'replikey-acme-tax';
+const START = ['start-backfill'];
 
-async function run(env: TestEnv, passOptions: Partial<PassOptions> = {}, options: Partial<RedriveOptions> = {}) {
-  const redrives = await planRedrives(env.specs.pairs, env.client, { nowMs: env.client.now(), ...options });
-  const outcome = await reconcile(
-    { ...env.specs, pairs: redrives.map(({ pair }) => pair) },
-    { kinds, aws: env.client, allowedRisks: [], dryRun: false, propagationTimeoutMs: 5_000, jobsOnly: true, ...passOptions },
-  );
-  return { outcome, redrives };
+let env: TestEnv;
+afterEach(() => env?.[Symbol.asyncDispose]());
+
+async function start(yaml = TAX_SPEC, options: SandboxOptions = {}): Promise<void> {
+  env = await testEnv(yaml, options);
+  await env.reconcile();
 }
 
-test('redrive: x', async () => {
-  await using env = await testEnv();
+/** Puts objects that S3 cannot replicate, and then repairs the role. */
+async function putFailed(count: number, prefix = 'Tax/'): Promise<void> {
+  await env.client.send(EAST, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' }));
+  for (let index = 0; index < count; index++)
+    await callS3(env.sandbox.endpoint, 'PUT', `/${BUCKET}/${prefix}${index}.txt`, { body: 'numbers' });
+  await env.sandbox.waitForReplication();
+  expect(statuses()).toEqual({ FAILED: count });
   await env.reconcile();
-  const { outcome, redrives } = await run(env);
-  console.log(JSON.stringify(outcome, null, 1));
+}
+
+/** Returns the number of objects of the source by their replication status. */
+function statuses(): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const versions of env.sandbox.store.bucket(BUCKET)?.objects.values() ?? [])
+    for (const { replication } of versions) {
+      const status = replication?.status ?? 'NONE';
+      counts[status] = (counts[status] ?? 0) + 1;
+    }
+  return counts;
+}
+
+/** Plans a re-drive as a new process does, a second later than the last one. */
+let seconds = 0;
+const plan = (options: Partial<RedriveOptions> = {}, specs: Specs = env.specs): Promise<Redrive[]> => {
+  seconds += 1;
+  return planRedrives(specs.pairs, env.client, {
+    nowMs: env.client.now() + seconds * 1_000,
+    ...options,
+  });
+};
+
+const pass = (redrives: readonly Redrive[], options: Partial<PassOptions> = {}): Promise<Outcome> =>
+  reconcile(
+    { ...env.specs, pairs: redrives.map(({ pair }) => pair) },
+    {
+      kinds,
+      aws: env.client,
+      allowedRisks: [],
+      dryRun: false,
+      propagationTimeoutMs: 5_000,
+      jobsOnly: true,
+      ...options,
+    },
+  );
+
+/** Runs a re-drive to its end, from the state that an earlier one left. */
+async function run(options: Partial<RedriveOptions> = {}): Promise<RedriveState> {
+  const redrives = await plan(options);
+  await pass(redrives);
   await env.sandbox.waitForJobs();
-  console.log(await readRedriveState(env.client, redrives[0]!));
+  await pass(redrives, { allowedRisks: START });
+  await env.sandbox.waitForJobs();
+  const [redrive] = redrives;
+  return redrive ? readRedriveState(env.client, redrive) : { state: 'absent' };
+}
+
+const callsOf = ({ plan: { waves } }: Outcome): string[] => waves.flat().flatMap(({ calls }) => calls);
+const jobStatuses = async () => (await listJobs(env.client, EAST)).map(({ Status }) => Status);
+
+test('redrive: 100 failed objects become replicas, and nothing of the spec changes', async () => {
+  await start();
+  await putFailed(100);
+  const redrives = await plan();
+  const created = await pass(redrives);
+  expect(callsOf(created)).toEqual(['iam:CreateRole', 'iam:PutRolePolicy', 's3:CreateJob']);
+  await env.sandbox.waitForJobs();
+  // S3 User Guide, "Job statuses": a job that requires a confirmation is Suspended until it is confirmed.
+  expect(await jobStatuses()).toEqual(['Suspended']);
+  expect(statuses()).toEqual({ FAILED: 100 });
+
+  expect(await run()).toMatchObject({ state: 'complete', job: { total: 100, succeeded: 100, failed: 0 } });
+  expect(statuses()).toEqual({ COMPLETED: 100 });
+  expect(env.sandbox.store.bucket('acme-tax-replica')?.objects.size).toBe(100);
+  expect(callsOf(await env.reconcile())).toEqual([]);
+  // A re-drive is no declared state, so no tag records it.
+  const { Role } = await env.client.send(EAST, new GetRoleCommand({ RoleName: 'replikey-batch-acme-tax' }));
+  expect(Role?.Tags?.map(({ Key }) => Key)).toEqual(['replikey:managed-by', 'replikey:spec']);
+});
+
+test('redrive: a bucket without failed objects has nothing to replicate', async () => {
+  await start();
+  // S3 User Guide, "Troubleshooting replication": "Manifest generation found no keys matching the filter criteria."
+  expect(await run()).toMatchObject({ state: 'complete', job: { succeeded: 0, failed: 0 } });
+});
+
+test('redrive: objects without a status are replicated on request', async () => {
+  await start(TAX_SPEC.replace('prefix: Tax/', 'prefix: Other/'));
+  await callS3(env.sandbox.endpoint, 'PUT', `/${BUCKET}/Tax/old.txt`, { body: 'old' });
+  await env.reconcileWith(TAX_SPEC);
+  expect(await run()).toMatchObject({ state: 'complete', job: { succeeded: 0 } });
+  expect(await run({ objects: ['existing', 'failed'] })).toMatchObject({ job: { succeeded: 1 } });
+});
+
+test('redrive: continues an unfinished job, with the objects and the instant of its request', async () => {
+  await start();
+  await putFailed(1);
+  const [first] = await plan({ objects: ['existing', 'failed'] });
+  await pass(first ? [first] : []);
+  await env.sandbox.waitForJobs();
+  const redrives = await plan();
+  expect(redrives).toEqual([{ ...first, jobId: expect.stringMatching(/^[0-9a-f-]{36}$/) }]);
+  expect(callsOf(await pass(redrives))).toEqual([]);
+  await expect(plan({ objects: ['failed'] })).rejects.toThrow(
+    /^acme-tax has the unfinished batch job \S+ for existing and failed objects; continue it without --objects, or cancel it$/,
+  );
+});
+
+test('redrive: two concurrent ones create one job', async () => {
+  await start();
+  await putFailed(1);
+  const [mine, other] = [await plan(), await plan()];
+  await pass(other);
+  await env.sandbox.waitForJobs();
+  const outcome = await pass(mine);
+  expect(callsOf(outcome)).toEqual([]);
+  expect(outcome.plan.notes.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/^a job follows when the job \S+ of a re-drive has ended$/),
+  ]);
+  expect(await jobStatuses()).toEqual(['Suspended']);
+});
+
+const BACKFILL_SPEC = TAX_SPEC.replace(
+  '  rules:',
+  '  backfill: { before: "2026-01-01T00:00:00Z" }\n  rules:',
+);
+
+describe('redrive: a bucket has one job at a time', () => {
+  test('a job of a spec comes first', async () => {
+    await start(BACKFILL_SPEC);
+    await env.sandbox.waitForJobs();
+    // The job found no objects, so it has ended.
+    await plan();
+    env.sandbox.faultSettings.jobStateMs = 60_000;
+    await env.reconcileWith(BACKFILL_SPEC.replace('2026-01', '2026-02'));
+    await expect(plan()).rejects.toThrow(
+      /^acme-tax has the unfinished batch job \S+ of the spec tax \(New\), and a bucket has one job at a time; wait for its end, or cancel it$/,
+    );
+  });
+
+  test('the job of a spec waits for a re-drive', async () => {
+    await start();
+    await putFailed(1);
+    await pass(await plan());
+    await env.sandbox.waitForJobs();
+    const outcome = await env.reconcileWith(BACKFILL_SPEC);
+    expect(callsOf(outcome)).not.toContain('s3:CreateJob');
+    expect(outcome.plan.notes.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^a job follows when the job \S+ of a re-drive has ended$/),
+    ]);
+  });
+
+  test('the role policy has the statements of both', async () => {
+    await start(BACKFILL_SPEC);
+    await run();
+    expect(callsOf(await env.reconcile())).not.toContain('iam:PutRolePolicy');
+    expect(callsOf(await pass(await plan()))).toEqual(['s3:CreateJob']);
+  });
+});
+
+test('redrive: a rule that is not proven creates nothing', async () => {
+  await start();
+  await putFailed(1);
+  await env.client.send(EAST, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' }));
+  const outcome = await pass(await plan(), { allowedRisks: START });
+  expect(outcome.refusals).toMatchObject([{ id: 'unproven' }]);
+  expect(outcome.results).toEqual([]);
+  expect(await jobStatuses()).toEqual([]);
+});
+
+test('redrive: an enabled foreign rule must be allowed, because the job runs it', async () => {
+  await start();
+  const { ReplicationConfiguration } = await env.client.send(
+    EAST,
+    new GetBucketReplicationCommand({ Bucket: BUCKET }),
+  );
+  const [rule] = ReplicationConfiguration?.Rules ?? [];
+  const foreign = { ...rule, ID: 'nightly', Priority: 99 };
+  await env.client.send(
+    EAST,
+    new PutBucketReplicationCommand({
+      Bucket: BUCKET,
+      ReplicationConfiguration: {
+        Role: ReplicationConfiguration?.Role,
+        Rules: [...(ReplicationConfiguration?.Rules ?? []), foreign] as never,
+      },
+    }),
+  );
+  const refused = await pass(await plan());
+  expect(refused.plan.blocked).toMatchObject([
+    { why: expect.stringContaining('foreign rules "nightly" of acme-tax') },
+  ]);
+  expect(await jobStatuses()).toEqual([]);
+  await pass(await plan(), { allowedRisks: ['backfill-foreign-rules'] });
+  expect(await jobStatuses()).toHaveLength(1);
+});
+
+test('redrive: specs of one bucket have one job, whose digest does not depend on their order', async () => {
+  const second = TAX_SPEC.replace('name: tax', 'name: ledgers')
+    .replaceAll('acme-tax-replica', 'acme-ledgers-replica')
+    .replace('prefix: Tax/', 'prefix: Ledgers/');
+  await start(`${TAX_SPEC}---\n${second}`);
+  const reversed = { ...env.specs, pairs: [...env.specs.pairs].reverse() };
+  const [first, other] = [await plan({ nowMs: 0 }), await plan({ nowMs: 0 }, reversed)];
+  expect(first).toHaveLength(1);
+  expect(other.map(({ digest }) => digest)).toEqual(first.map(({ digest }) => digest));
+  const { proof, plan: planned } = await pass(first, { dryRun: true });
+  expect(proof.map(({ rule, verdict }) => `${rule} ${verdict}`).sort()).toEqual([
+    'replikey/ledgers/ledgers proven',
+    'replikey/tax/tax proven',
+  ]);
+  expect(planned.blocked).toEqual([]);
+});
+
+test('redrive: prune leaves the role of a re-drive for the next one', async () => {
+  await start(TAX_SPEC.replace('  rules:', '  policy: { deletion: Remove }\n  rules:'));
+  await putFailed(1);
+  await run();
+  const outcome = await env.reconcile({ prune: true });
+  expect(callsOf(outcome)).toEqual([]);
+  expect(outcome.plan.notes).toEqual([]);
+});
+
+test('backfill: prune does not take the role of the jobs of a declared spec for an orphan', async () => {
+  const yaml = BACKFILL_SPEC.replace('  rules:', '  policy: { deletion: Remove }\n  rules:');
+  await start(yaml);
+  await env.sandbox.waitForJobs();
+  await env.reconcile();
+  const outcome = await env.reconcile({ prune: true });
+  expect({ calls: callsOf(outcome), notes: outcome.plan.notes }).toEqual({ calls: [], notes: [] });
+});
+
+describe('redrive: killed at a write, the next one continues, and exactly one job exists', () => {
+  const WRITES = ['PutRolePolicy', 'CreateJob', 'UpdateJobStatus'];
+  const cases = WRITES.flatMap((operation) =>
+    (['before', 'after'] as const).map((phase) => [operation, phase] as const),
+  );
+  test.concurrent.each(cases)('%s, %s the call', async (operation, phase) => {
+    let isKilled = false;
+    let isArmed = false;
+    await using killed = await testEnv(TAX_SPEC, {
+      onCall(entry, currentPhase) {
+        if (!isArmed) return;
+        if (entry.operation === operation && currentPhase === phase) isKilled = true;
+        // From then on, no call of the process arrives, and no response.
+        if (isKilled) throw new Error('the process is dead');
+      },
+    });
+    await killed.reconcile();
+    await killed.client.send(EAST, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' }));
+    await callS3(killed.sandbox.endpoint, 'PUT', `/${BUCKET}/Tax/1.txt`, { body: 'numbers' });
+    await killed.sandbox.waitForReplication();
+    await killed.reconcile();
+
+    const process = async (nowMs: number) => {
+      const clients = createSdkClients([], {
+        endpoint: killed.sandbox.endpoint,
+        credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
+      });
+      const aws = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 1 });
+      const redrives = await planRedrives(killed.specs.pairs, aws, { nowMs });
+      const specs = { ...killed.specs, pairs: redrives.map(({ pair }) => pair) };
+      const options = { kinds, aws, dryRun: false, propagationTimeoutMs: 1, jobsOnly: true };
+      isArmed = !isKilled;
+      await reconcile(specs, { ...options, allowedRisks: [] });
+      await killed.sandbox.waitForJobs();
+      await reconcile(specs, { ...options, allowedRisks: START });
+      await killed.sandbox.waitForJobs();
+    };
+    const nowMs = killed.client.now();
+    await process(nowMs).catch(() => {});
+    expect(isKilled).toBe(true);
+    isArmed = false;
+    isKilled = false;
+    await killed.sandbox.waitForJobs();
+    isKilled = true;
+    await process(nowMs + 60_000);
+    const jobs = await listJobs(killed.client, EAST);
+    expect(jobs.filter(({ ProgressSummary }) => ProgressSummary?.TotalNumberOfTasks)).toMatchObject([
+      { Status: 'Complete', ProgressSummary: { NumberOfTasksSucceeded: 1 } },
+    ]);
+  });
 });

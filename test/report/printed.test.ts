@@ -368,6 +368,21 @@ const RUNS: Record<string, Run> = {
       });
     },
   },
+  'the plan of a re-drive': {
+    as: 'Redrive',
+    code: 3,
+    args: ['redrive', '-'],
+    before: (env) => env.reconcile(),
+  },
+  'a re-drive': {
+    as: 'Redrive',
+    args: ['redrive', '--bucket', 'acme-tax', '--objects', 'existing', '--allow', 'start-backfill'],
+    before: async (env) => {
+      await env.reconcileWith(TAX_SPEC.replace('prefix: Tax/', 'prefix: Other/'));
+      await putObject(env, 'Tax/1');
+      await env.reconcile();
+    },
+  },
   'status of a pair': { as: 'StatusReport', args: ['status', '-'], before: (env) => env.reconcile() },
   'status of a controller': { as: 'StatusReport', args: ['status', '--server', statusServer.url] },
   'status of a pair with pending changes': { as: 'StatusReport', args: ['status', '-'] },

@@ -3,31 +3,13 @@ import { EXIT, UserError } from '../../errors.ts';
 import type { Backfill, BackfillObjects } from '../../spec/types.ts';
 import type { CommandDefinition } from '../command-model.ts';
 import {
-  type AccountOptions,
   addAccountOption,
   addCommonOptions,
   addConfirmOption,
   addSelectionOptions,
   collectValues,
-  type GlobalOptions,
-  type SpecOptions,
 } from '../options.ts';
-
-export interface RedriveCommandOptions extends SpecOptions, AccountOptions, GlobalOptions {
-  /** Source buckets, in place of specs. */
-  bucket: string[];
-  region: string;
-  objects?: BackfillObjects[];
-  report?: NonNullable<Backfill['report']>;
-  dryRun?: true;
-  detailedExitcode?: true;
-  /** Create the job without a question. */
-  yes?: true;
-  /** Exit when the job is approved. */
-  detach?: true;
-  /** Whether to name the API calls. */
-  explain?: true;
-}
+import type { RedriveCommandOptions } from '../redrive.ts';
 
 /** Replicates objects again after a repair, with a batch job that no spec declares. */
 export const redriveCommand: CommandDefinition = {
@@ -66,15 +48,15 @@ export const redriveCommand: CommandDefinition = {
           'objects by their status: failed, existing (none), elsewhere (replicated to another destination), replicas; several with commas (default: failed)',
         )
           .argParser(parseObjects)
-          .helpGroup('Job:'),
+          .helpGroup('Plan:'),
       )
       .addOption(
         new Option(
           '--report <url>',
-          'write a list of the objects that the job could not replicate to s3://bucket/prefix/, in the Region of the source bucket',
+          'write a list of the objects that the job could not replicate to s3://bucket/prefix/, a bucket in the Region of the source',
         )
           .argParser(parseReport)
-          .helpGroup('Job:'),
+          .helpGroup('Plan:'),
       )
       .addOption(
         new Option('--detach', 'exit when the job is approved, without waiting for its end').helpGroup(
