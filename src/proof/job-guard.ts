@@ -103,6 +103,8 @@ function unprovenReason(rules: readonly RuleProof[]): string | undefined {
   if (!unproven) return undefined;
   const { rule, spec, findings, verdict } = unproven;
   const [finding] = findings;
+  // A bucket without rules has one proof.
+  if (rule === '') return `a job would replicate nothing: ${finding?.message ?? 'the bucket has no rules'}`;
   const cause = finding ? `${finding.code} ${finding.message}` : `its proof is ${verdict}`;
   return `a job runs all enabled rules of the bucket, and the ${spec === undefined ? 'foreign ' : ''}rule "${rule}" is not proven: ${cause}; fix it, or disable the rule`;
 }

@@ -45,7 +45,9 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
 
 /** Returns the reasons not to apply a plan. In the wrong account, all other reasons are meaningless. */
 function refusalsOf(plan: Plan, { buckets, proof, actual }: Draft, options: PassOptions): Refusal[] {
-  const { kinds, approvedPlan, allowedRisks, allowUnproven, thresholds } = options;
+  const { kinds, approvedPlan, allowedRisks, thresholds } = options;
+  // Without a change of rules, the guard of the jobs refuses a job under a rule that is not proven.
+  const allowUnproven = options.allowUnproven || options.jobsOnly;
   const wrongAccount = wrongAccountRefusals(buckets, plan);
   if (wrongAccount.length > 0) return wrongAccount;
   return [

@@ -14,13 +14,14 @@ export interface RedriveProgress {
 /** Returns the rules that the jobs run: all enabled rules of the buckets. The plan explains those that are not proven. */
 export function redriveRulesText(proofs: readonly RuleVerdict[], paint: Paint): string {
   const lines = proofs
-    .filter(({ verdict }) => verdict !== 'off')
+    .filter(({ verdict, rule }) => verdict !== 'off' && rule !== '')
     .map(({ rule, bucket, destination, verdict, spec }) => {
       const mark = verdict === 'proven' ? paint.green('✓') : paint.red('✗');
       const verdictText = verdict === 'proven' ? 'proven' : 'not proven';
       const origin = spec === undefined ? ', in no spec' : '';
       return `  ${mark} ${escapeUnprintable(rule)}  ${bucket} → ${destination}  ${paint.dim(`${verdictText}${origin}`)}`;
     });
+  if (lines.length === 0) return 'No rule is enabled, so a job would replicate nothing.';
   return ['A job runs all enabled rules of its bucket:', ...lines].join('\n');
 }
 

@@ -196,8 +196,9 @@ test('redrive: a rule that is not proven creates nothing', async () => {
   await putFailed(1);
   await env.client.send(EAST, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' }));
   const outcome = await pass(await plan(), { allowedRisks: START });
-  expect(outcome.refusals).toMatchObject([{ id: 'unproven' }]);
-  expect(outcome.results).toEqual([]);
+  expect(outcome.plan.blocked).toMatchObject([
+    { why: expect.stringContaining('and the rule "replikey/tax/tax" is not proven: RK') },
+  ]);
   expect(await jobStatuses()).toEqual([]);
 });
 

@@ -18,16 +18,10 @@ export const redriveCommand: CommandDefinition = {
   description:
     'replicate failed objects of source buckets again, after a repair, with one batch job for each bucket; show their number and the price, and start only after an approval',
   examples: [
-    ['reconcile redrive --bucket acme-tax', 'replicate the failed objects of a bucket'],
-    ['reconcile redrive specs/ --dry-run', 'show the job of each bucket of the specs, and create none'],
-    [
-      'reconcile redrive --bucket acme-tax --objects failed,existing',
-      'also replicate objects that are older than the rules',
-    ],
-    [
-      'reconcile redrive --bucket acme-tax --allow start-backfill',
-      'run the job without questions, in a pipeline',
-    ],
+    ['reconcile redrive --bucket acme-tax', 'replicate failed objects'],
+    ['reconcile redrive specs/ --dry-run', 'show what it would create'],
+    ['reconcile redrive specs/ --objects failed,existing', 'add older objects'],
+    ['reconcile redrive specs/ --allow start-backfill', 'run without questions'],
   ],
   configure: (command) =>
     addConfirmOption(
@@ -60,7 +54,7 @@ export const redriveCommand: CommandDefinition = {
       )
       .addOption(
         new Option('--detach', 'exit when the job is approved, without waiting for its end').helpGroup(
-          'Job:',
+          'Mode:',
         ),
       )
       .option('--dry-run', 'show the plan without applying it')
