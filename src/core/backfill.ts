@@ -33,15 +33,19 @@ export const declaredBackfills = (pairs: readonly BucketReplication[]): Declared
     .flatMap(({ name: specName, backfill, source, destination, rules }) =>
       (backfill?.prefixes ?? []).map((prefix) => {
         const objects = { ...pick(backfill as Backfill), prefix, source: source.bucket };
+        const objectsDigest = backfillDigest(objects);
         return {
           specName,
-          digest: backfillDigest({
-            ...objects,
-            destination: destination.bucket,
-            selections: selectionsOf(rules, prefix),
-          }),
+          // A re-drive continues its job whichever specs a run has, or none.
+          digest: isRedrive(specName)
+            ? objectsDigest
+            : backfillDigest({
+                ...objects,
+                destination: destination.bucket,
+                selections: selectionsOf(rules, prefix),
+              }),
           prefix,
-          objectsDigest: backfillDigest(objects),
+          objectsDigest,
           isOnly: backfill?.prefixes.length === 1,
         };
       }),

@@ -5,7 +5,6 @@ import {
   backfillState,
   declaredBackfills,
   hasStopped,
-  isJobOf,
   type ObservedJob,
   parseJobDescription,
   STATUS_BY_OBJECTS,
@@ -15,7 +14,7 @@ import type { Aws, Location } from '../core/resource.ts';
 import { s3Backfill } from '../kinds/s3-backfill.ts';
 import { defaultBatchRoleName } from '../spec/patterns.ts';
 import type { Backfill, BackfillObjects, BucketReplication } from '../spec/types.ts';
-import { canonicalJson, compareCodeUnits, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
+import { canonicalJson, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 
 /**
  * The re-drive of a bucket: one batch job that replicates objects under all enabled rules of the bucket, after a repair. A
@@ -61,11 +60,7 @@ export async function planRedrives(
   return Promise.all(
     toSortedSet(pairs.map(({ source }) => source.bucket)).map(async (bucket) => {
       const ofBucket = pairs.filter(({ source }) => source.bucket === bucket);
-      // The order of specs must not change the digest.
-      const sorted = ofBucket.toSorted((a, b) =>
-        compareCodeUnits(a.destination.bucket, b.destination.bucket),
-      );
-      const [first] = sorted;
+      const [first] = ofBucket;
       if (!first) throw new Error(`${bucket} has no pair`);
       const location = locationOfSide(first.source);
       const key = canonicalJson(location);
@@ -75,7 +70,7 @@ export async function planRedrives(
         bucket,
         (await jobs).filter((candidate) => candidate.bucket === bucket),
       );
-      return toRedrive(first, sorted, location, job, options);
+      return toRedrive(first, ofBucket, location, job, options);
     }),
   );
 }
@@ -176,10 +171,6 @@ function toRedrive(
   });
   const [declared] = declaredBackfills([pair]);
   const digest = declared?.digest ?? '';
-  if (job && !isJobOf(job, digest))
-    throw new RedriveError(
-      `${bucket} has the unfinished batch job ${job.id} of a re-drive to other destinations; wait for its end, or cancel it`,
-    );
   return { bucket, location, pair, digest, ...(job && { jobId: job.id }) };
 }
 

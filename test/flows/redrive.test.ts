@@ -229,14 +229,15 @@ test('redrive: an enabled foreign rule must be allowed, because the job runs it'
   expect(await jobStatuses()).toHaveLength(1);
 });
 
-test('redrive: specs of one bucket have one job, whose digest does not depend on their order', async () => {
+test('redrive: specs of one bucket have one job, which runs the rules of all of them', async () => {
   const second = TAX_SPEC.replace('name: tax', 'name: ledgers')
     .replaceAll('acme-tax-replica', 'acme-ledgers-replica')
     .replace('prefix: Tax/', 'prefix: Ledgers/');
   await start(`${TAX_SPEC}---\n${second}`);
-  const reversed = { ...env.specs, pairs: [...env.specs.pairs].reverse() };
-  const [first, other] = [await plan({ nowMs: 0 }), await plan({ nowMs: 0 }, reversed)];
+  const first = await plan({ nowMs: 0 });
   expect(first).toHaveLength(1);
+  // Another run of the same re-drive finds its job, also with other specs.
+  const other = await plan({ nowMs: 0 }, { ...env.specs, pairs: env.specs.pairs.slice(1) });
   expect(other.map(({ digest }) => digest)).toEqual(first.map(({ digest }) => digest));
   const { proof, plan: planned } = await pass(first, { dryRun: true });
   expect(proof.map(({ rule, verdict }) => `${rule} ${verdict}`).sort()).toEqual([
