@@ -43,6 +43,13 @@ export interface ForeignLockParts {
   inRetention: string;
 }
 
+const NO_FOREIGN_PARTS: ForeignLockParts = {
+  rootAttributes: S3_NAMESPACE,
+  inConfiguration: '',
+  inRule: '',
+  inRetention: '',
+};
+
 type ObjectLockChange = Change<S3ObjectLock, ObjectLockDoc, ForeignLockParts>;
 
 const MODES = { Governance: 'GOVERNANCE', Compliance: 'COMPLIANCE' } as const;
@@ -119,7 +126,8 @@ export const s3ObjectLock: Kind<S3ObjectLock, ObjectLockDoc, ForeignLockParts> =
         years: Years,
       }),
       attrs: {},
-      ...(foreign && { foreign }),
+      // Always present: the document is read again before a write, which must not replace a longer retention.
+      foreign: foreign ?? NO_FOREIGN_PARTS,
     };
   },
 
@@ -131,7 +139,7 @@ export const s3ObjectLock: Kind<S3ObjectLock, ObjectLockDoc, ForeignLockParts> =
       // The proof also renders observed states.
       ...(enabled && { ObjectLockEnabled: 'Enabled' as const }),
       ...(Mode && { Rule: { DefaultRetention: omitUndefined({ Mode, Days, Years }) } }),
-      ...(foreign && { foreign }),
+      ...(foreign && hasElements(foreign) && { foreign }),
     };
   },
 
@@ -149,11 +157,7 @@ export const s3ObjectLock: Kind<S3ObjectLock, ObjectLockDoc, ForeignLockParts> =
     },
   ],
 
-  async send(aws, change) {
-    const { resource, doc } = change;
-    // Another caller may have created the bucket meanwhile, with a longer retention.
-    const problem = weakeningProblem(change);
-    if (problem !== undefined) throw new Error(problem);
+  async send(aws, { resource, doc }) {
     const command = new PutObjectLockConfigurationCommand({
       Bucket: resource.name,
       ExpectedBucketOwner: await aws.accountId(resource.location.account),
@@ -242,7 +246,7 @@ const lockBucketRisks = ({ current, desired: { bucket } }: ObjectLockChange): Ri
     ? [
         {
           id: 'lock-bucket',
-          message: `enables Object Lock on the existing bucket ${bucket}, which no one can disable again; its versioning can never be suspended`,
+          message: `enables Object Lock on the existing bucket ${bucket}, which no one can disable again; its versioning can never be suspended, and it cannot receive server access logs`,
         },
       ]
     : [];
@@ -302,17 +306,15 @@ function foreignPartsIn(xml: string | undefined): ForeignLockParts | undefined {
     inRule: textWithout(rule, MANAGED_ELEMENTS.rule),
     inRetention: textWithout(childrenOf(rule, 'DefaultRetention'), MANAGED_ELEMENTS.retention),
   };
-  return parts.inConfiguration + parts.inRule + parts.inRetention === '' ? undefined : parts;
+  return hasElements(parts) ? parts : undefined;
 }
+
+const hasElements = ({ inConfiguration, inRule, inRetention }: ForeignLockParts): boolean =>
+  inConfiguration + inRule + inRetention !== '';
 
 /** Returns the text of a document, with the parts that replikey does not manage. */
 function toLockXml({ Rule, foreign }: ObjectLockDoc): string {
-  const {
-    rootAttributes = S3_NAMESPACE,
-    inConfiguration = '',
-    inRule = '',
-    inRetention = '',
-  } = foreign ?? {};
+  const { rootAttributes, inConfiguration, inRule, inRetention } = foreign ?? NO_FOREIGN_PARTS;
   const { Mode, Days, Years } = Rule?.DefaultRetention ?? {};
   const text = (name: string, value: string | number | undefined) =>
     value === undefined ? '' : `<${name}>${value}</${name}>`;

@@ -2,7 +2,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import type { AwsClient } from '../aws/client.ts';
 import { commandInfo, isReadOperation } from '../aws/command.ts';
 import { formatAwsError } from '../aws/errors.ts';
-import { retry } from '../aws/retry.ts';
+import { type RetryOptions, retry } from '../aws/retry.ts';
 import { ownerKey } from '../core/adoption.ts';
 import { fieldPathOf } from '../core/diff.ts';
 import { pairsWithChangingRules } from '../core/housekeeping.ts';
@@ -328,7 +328,9 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       return undefined;
     }
     try {
-      await write(kind, async (aws) => kind.send(aws, await withInitialContent(kind, change, aws)));
+      await write(kind, async (aws) =>
+        kind.send(aws, await retry(() => withInitialContent(kind, change, step, aws), staleReads(resource))),
+      );
     } catch (error) {
       if (!(error instanceof AlreadyExistsError) || signal?.aborted) throw error;
       return useExisting(kind, change, error, reportWaiting);
@@ -338,6 +340,16 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       return { spec: change.desired, attrs: change.current?.attrs ?? {}, retained: change.retained };
     return readUntilWritten(kind, change, options, reportWaiting);
   }
+
+  /** Retries reads of a document that may not show what this run has created. */
+  const staleReads = (resource: Resource): RetryOptions => ({
+    timeoutMs: createdOwners.has(ownerKey(resource))
+      ? Math.min(options.propagationTimeoutMs, MAX_STALE_MS)
+      : 0,
+    maxDelayMs: 3_000,
+    signal,
+    shouldRetry: (error) => error instanceof UnplannedRiskError,
+  });
 
   /**
    * Continues with a bucket, key or role that exists although this run was to create it, if replikey created it: another
@@ -486,15 +498,29 @@ function foreignIn(state: Current | undefined): string {
   return canonicalJson(Array.isArray(foreign) ? foreign.map(canonicalJson).sort() : foreign);
 }
 
+/** An existing document has a risk that the plan of a new document did not show. */
+class UnplannedRiskError extends Error {}
+
 /**
  * Merges the initial content of a document into a change, when AWS filled the document at the creation of its bucket or
  * key.
+ *
+ * @throws UnplannedRiskError when the content is not that of a new bucket or key: another run may have created it
  */
-async function withInitialContent(kind: Kind, change: Change, aws: Aws): Promise<Change> {
+async function withInitialContent(kind: Kind, change: Change, step: Step, aws: Aws): Promise<Change> {
   const { resource, current } = change;
   if (current || !kind.response.initialContent) return change;
   const doc = await kind.fetch(aws, resource.location, resource.name, resource.details);
-  return doc === undefined ? change : renderFrom(resource, kind.parse(doc, resource), kind, () => undefined);
+  if (doc === undefined) return change;
+  const update = renderFrom(resource, kind.parse(doc, resource), kind, () => undefined);
+  const { blocked, risks = [] } = kind.check?.(update) ?? {};
+  const planned = step.risks.map(({ id }) => id);
+  const unplanned = risks.filter(({ id, isInitial }) => !isInitial && !planned.includes(id));
+  const [problem = blocked] = unplanned.map(({ message }) => message);
+  if (problem === undefined) return update;
+  throw new UnplannedRiskError(
+    `another caller changed it since it was read: ${problem}; nothing was written: run again, and review the plan`,
+  );
 }
 
 /**

@@ -349,3 +349,65 @@ describe('drift of the default retention', () => {
     expect((await env.reconcileWith(TAX_SPEC)).plan.waves).toEqual([]);
   });
 });
+
+describe('another caller writes between the plan and the write', () => {
+  // S3 API Reference, CreateBucket: 409 BucketAlreadyOwnedByYou for a bucket that the caller owns.
+  test('a run with older specs creates the bucket: it is not locked without --allow lock-bucket', async () => {
+    const state: { env?: TestEnv } = {};
+    await using env = await testEnv(TAX_SPEC, {
+      async onCall({ operation, region }, phase) {
+        const { env: olderRun } = state;
+        if (!olderRun || phase !== 'before' || operation !== 'CreateBucket' || region !== 'us-west-2') return;
+        delete state.env;
+        await olderRun.reconcile();
+      },
+    });
+    state.env = env;
+    const yaml = lockedSpec({ destination: DAYS_30 });
+    expect(failuresOf(await env.reconcileWith(yaml))).toMatchObject([
+      {
+        id: 's3.object-lock/acme-tax-replica',
+        result: 'failed',
+        why: expect.stringMatching(
+          /another caller changed it since it was read: enables Object Lock on the existing bucket acme-tax-replica.*review the plan/,
+        ),
+      },
+      { id: 's3.replication/acme-tax', result: 'skipped' },
+    ]);
+    await expect(lockOf(env, 'acme-tax-replica')).rejects.toThrow('does not exist for this bucket');
+    const { refusals } = await env.reconcileWith(yaml);
+    expect(refusals).toMatchObject([{ id: 'lock-bucket', step: 's3.object-lock/acme-tax-replica' }]);
+  });
+
+  // S3 User Guide, "Amazon S3 data consistency model": bucket configurations have an eventual consistency model.
+  test('a read that does not show the Object Lock of a new bucket yet: is repeated', async () => {
+    const env: TestEnv = await testEnv(lockedSpec({ destination: DAYS_30 }));
+    await using _ = env;
+    const what = { status: 404, code: 'ObjectLockConfigurationNotFoundError' };
+    env.sandbox.faultSettings.faults = [{ match: 'GetObjectLockConfiguration', nth: 2, times: 1, what }];
+    expect(failuresOf(await env.reconcile())).toEqual([]);
+    expect((await lockOf(env, 'acme-tax-replica'))?.Rule?.DefaultRetention?.Days).toBe(30);
+  });
+
+  // S3 API Reference, PutObjectLockConfiguration: the write replaces the default retention, and S3 accepts a shorter one.
+  test.each([
+    ['longer', 'failed', { Mode: 'COMPLIANCE', Days: 365 }],
+    ['as declared', undefined, { Mode: 'GOVERNANCE', Days: 30 }],
+  ] as const)(
+    'a default retention becomes %s: replikey does not replace it',
+    async (_, result, retention) => {
+      await using env = await testEnv(lockedSpec({ destination: '{}' }));
+      await env.reconcile();
+      env.sandbox.log.reset();
+      const outcome = await env.reconcileWith(lockedSpec({ destination: DAYS_30 }), {
+        onPlan: () => {
+          const bucket = env.sandbox.store.bucket('acme-tax-replica');
+          if (bucket) bucket.defaultRetention = retention;
+        },
+      });
+      expect(failuresOf(outcome)[0]?.result).toBe(result);
+      expect(writes(env)).toEqual([]);
+      expect((await lockOf(env, 'acme-tax-replica'))?.Rule?.DefaultRetention).toEqual(retention);
+    },
+  );
+});
