@@ -1,3 +1,4 @@
+import { SIDES } from '../spec/checks/pairs.ts';
 import type { TextCheck, TextRule } from '../spec/patterns.ts';
 import type { ResourceKind } from './resources.ts';
 
@@ -113,8 +114,23 @@ const PAIR_RULES: readonly CelRule[] = [
   },
 ];
 
+/** Rules of a default retention. A pair can inherit the mode, or the period, from its Defaults. */
+const RETENTION_RULES: readonly CelRule[] = SIDES.map((side) => ({
+  path: [side, 'objectLock'],
+  rule: notBoth('days', 'years'),
+  message: 'set days or years, not both',
+}));
+const WHOLE_RETENTION_RULES: readonly CelRule[] = SIDES.map((side) => {
+  const lock = `self.${side}.objectLock`;
+  return {
+    path: [],
+    rule: `has(self.defaults) || !(has(self.${side}) && has(${lock})) || has(${lock}.mode) == (has(${lock}.days) || has(${lock}.years))`,
+    message: `${side}.objectLock: a default retention has a mode and a period: set mode with days or years, or none of them`,
+  };
+});
+
 /** A bucket name in the account-regional namespace contains the Region of the bucket. */
-const ACCOUNT_REGIONAL_RULES: readonly CelRule[] = ['source', 'destination'].map((side) => ({
+const ACCOUNT_REGIONAL_RULES: readonly CelRule[] = SIDES.map((side) => ({
   path: [side],
   rule: "!(has(self.bucket) && has(self.region) && self.bucket.endsWith('-an')) || self.bucket.endsWith('-' + self.region + '-an')",
   message: 'a bucket name that ends in -an contains the Region of the bucket: NAME-ACCOUNT-REGION-an',
@@ -164,6 +180,14 @@ export const CEL_RULES: Record<ResourceKind, readonly CelRule[]> = {
     ...SIDE_RULES,
     ...ACCOUNT_REGIONAL_RULES,
     ...FAILURE_RULES,
+    ...RETENTION_RULES,
+    ...WHOLE_RETENTION_RULES,
+    {
+      path: [],
+      rule: `has(self.defaults) || !(${HAS_BOTH_SIDES} && has(self.direction) && self.direction == 'both') || has(self.source.objectLock) == has(self.destination.objectLock)`,
+      message:
+        'with direction: both, set objectLock on both sides or on neither: S3 does not replicate from a bucket with Object Lock to one without',
+    },
     {
       path: [],
       rule: "has(self.defaults) || !has(self.failures) || has(self.failures.reverseTo) == (has(self.direction) && self.direction == 'both') || (has(self.source) && has(self.destination) && !has(self.failures.reverseTo) && self.source.region == self.destination.region)",
@@ -208,5 +232,5 @@ export const CEL_RULES: Record<ResourceKind, readonly CelRule[]> = {
     },
   ],
   Guardrails: [],
-  Defaults: PAIR_RULES,
+  Defaults: [...PAIR_RULES, ...RETENTION_RULES],
 };

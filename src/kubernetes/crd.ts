@@ -248,10 +248,7 @@ function toTextOrMapping(alternatives: readonly CrdSchema[]): CrdSchema {
     'x-kubernetes-preserve-unknown-fields': true,
     ...constraintsOf(text, VALIDATIONS),
     properties: Object.fromEntries(
-      Object.entries(properties).map(([name, { [VALIDATIONS]: _, ...field }]) => [
-        name,
-        { ...toStructuralSchema(field), ...exclude(field.excludedPattern) },
-      ]),
+      Object.entries(properties).map(([name, field]) => [name, toSchemaWithoutRules(field)]),
     ),
     allOf: [
       { not: { ...NO_TEXT, ...NO_MAPPING } },
@@ -259,6 +256,15 @@ function toTextOrMapping(alternatives: readonly CrdSchema[]): CrdSchema {
       ...conflicts.map((required) => ({ not: { ...NO_TEXT, required } })),
     ],
     ...(exclusive.length > 0 && { anyOf: [NO_MAPPING, ...exclusive.map((name) => ({ required: [name] }))] }),
+  };
+}
+
+/** Converts a schema within a field that has no type, where the API server refuses rules: patterns take their place. */
+function toSchemaWithoutRules({ [VALIDATIONS]: _, items, ...schema }: CrdSchema): CrdSchema {
+  return {
+    ...toStructuralSchema(schema),
+    ...exclude(schema.excludedPattern),
+    ...(items && { items: toSchemaWithoutRules(items) }),
   };
 }
 

@@ -111,6 +111,8 @@ const REJECTED: [problem: string, kind: ResourceKind, spec: unknown, message: st
       [{ alias: 'alias/tax', rotation: 'yes' }, 'must be of type boolean'],
       [{ alias: 'alias/tax', rotationPeriodInDays: 1 }, 'should be greater than or equal to 90'],
       [{ alias: 'alias/tax', description: '\u0001' }, 'key.description in body should match'],
+      [{ alias: 'alias/tax', replaces: ['tax'] }, 'replaces[0] in body should match'],
+      [{ alias: 'alias/tax', replaces: ['alias/aws/s3'] }, 'replaces[0]" must not validate the schema'],
     ] as const
   ).map(([key, message]): [string, ResourceKind, unknown, string] => [
     `the key ${JSON.stringify(key)}`,
@@ -182,6 +184,37 @@ const REJECTED: [problem: string, kind: ResourceKind, spec: unknown, message: st
     'BucketReplication',
     { ...PAIR, role: { arn: 'arn:aws:iam::111122223333:role/a', tags: { a: 'b' } } },
     'never changes a role given by ARN',
+  ],
+  ...(['source', 'destination'] as const).flatMap((side) =>
+    (
+      [
+        [
+          'a mode alone',
+          { mode: 'Governance' },
+          `${side}.objectLock: a default retention has a mode and a period`,
+        ],
+        ['days alone', { days: 30 }, `${side}.objectLock: a default retention has a mode and a period`],
+        ['years alone', { years: 1 }, `${side}.objectLock: a default retention has a mode and a period`],
+        ['days and years', { mode: 'Compliance', days: 1, years: 1 }, 'set days or years, not both'],
+      ] as const
+    ).map(([name, objectLock, message]): [string, ResourceKind, unknown, string] => [
+      `a default retention of the ${side} with ${name}`,
+      'BucketReplication',
+      { ...PAIR, [side]: { ...PAIR[side], objectLock } },
+      message,
+    ]),
+  ),
+  [
+    'days and years in Defaults',
+    'Defaults',
+    { destination: { objectLock: { days: 1, years: 1 } } },
+    'set days or years, not both',
+  ],
+  [
+    'Object Lock on one side of a two-way pair',
+    'BucketReplication',
+    { ...PAIR, direction: 'both', source: { ...source, objectLock: {} } },
+    'set objectLock on both sides or on neither',
   ],
   [
     'the same bucket as source and destination',
