@@ -104,7 +104,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
         id: backfillId(source.bucket, declared),
         kind: 's3.backfill',
         name: source.bucket,
-        details: toDetails(declared, backfill),
+        details: toDetails(ofBucket, backfill),
         location: locationOfSide(source),
         spec: { bucket: source.bucket, digest: declared.digest, supersededJobs: [] },
         context: backfillContext(pair, backfill, declared, ofBucket),
@@ -123,7 +123,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
   },
 
   async fetch(aws, location, _name, details = []) {
-    const { digest, roleName } = fromDetails(details);
+    const { digests, roleName } = fromDetails(details);
     const [descriptors, role] = await Promise.all([
       listJobs(aws, location),
       roleName === undefined
@@ -131,7 +131,9 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
         : ignoreErrors(fetchRole(aws, location, roleName), 'NoSuchEntityException'),
     ]);
     const jobs = descriptors.map(toObservedJob).filter(({ description }) => parseJobDescription(description));
-    const isDetailed = (job: ObservedJob) => isJobOf(job, digest) && needsDetails(job);
+    const recorded = new Set(recordsIn(role?.tags ?? {}).map(({ digest }) => digest));
+    const open = digests.filter((digest) => !recorded.has(digest));
+    const isDetailed = (job: ObservedJob) => needsDetails(job) && open.some((digest) => isJobOf(job, digest));
     return {
       jobs: await Promise.all(jobs.map((job) => (isDetailed(job) ? withDetails(aws, location, job) : job))),
       tags: role?.tags ?? {},
@@ -250,13 +252,16 @@ function backfillContext(
   });
 }
 
-/** The details of a read: the digest, and the name of the role whose tags record jobs. */
-const toDetails = ({ digest }: DeclaredBackfill, { role }: Backfill): string[] => [
-  digest,
-  ...('name' in role ? [role.name] : []),
+/** The details of a read: the role whose tags record jobs, and the digests of the bucket. */
+const toDetails = (ofBucket: readonly DeclaredBackfill[], { role }: Backfill): string[] => [
+  'name' in role ? role.name : '',
+  ...ofBucket.map(({ digest }) => digest),
 ];
 
-const fromDetails = ([digest = '', roleName]: readonly string[]) => ({ digest, roleName });
+const fromDetails = ([roleName = '', ...digests]: readonly string[]) => ({
+  digests,
+  roleName: roleName === '' ? undefined : roleName,
+});
 
 const toObservedJob = (descriptor: JobListDescriptor): ObservedJob => {
   const { JobId, Description, Status, CreationTime, TerminationDate, ProgressSummary = {} } = descriptor;

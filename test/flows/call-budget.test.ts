@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { testEnv } from '../support/env.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 
 /** The calls of a pass, by operation. A change of these numbers must be deliberate. */
 test('pass without changes: reads each document once, and writes nothing', async () => {
@@ -44,5 +44,28 @@ test('first run: writes each document once, and reads it before the plan, after 
     'PutKeyPolicy',
     'PutKeyPolicy',
     'PutRolePolicy',
+  ]);
+});
+
+test('pass without changes, with a backfill: reads its role, and lists the jobs of the account once', async () => {
+  const pairs = ['tax', 'books'].map((name) =>
+    TAX_SPEC.replaceAll('tax', name).replace(
+      '  rules:',
+      '  backfill: { before: "2026-01-01T00:00:00Z", role: { name: batch } }\n  rules:',
+    ),
+  );
+  await using env = await testEnv(pairs.join('---\n'));
+  for (let pass = 0; pass < 3; pass += 1) {
+    await env.reconcile();
+    await env.sandbox.waitForJobs();
+  }
+  env.sandbox.log.reset();
+  const { plan } = await env.reconcile();
+  expect(plan.waves).toEqual([]);
+  const counts = env.sandbox.log.counts();
+  expect(counts['s3control:ListJobs']).toBe(1);
+  // Nothing else about jobs, their objects or their costs.
+  expect(Object.keys(counts).filter((call) => /Job|Metric|Lifecycle|Object/.test(call))).toEqual([
+    's3control:ListJobs',
   ]);
 });
