@@ -206,10 +206,14 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
     };
   },
 
-  explain: (path) =>
-    path.startsWith('/supersededJobs')
-      ? 'the spec has changed since the job was created'
-      : 'objects that exist already are to be replicated',
+  explain(path, { decision = '' }) {
+    if (path.startsWith('/supersededJobs')) return 'the spec has changed since the job was created';
+    if (decision === 'recorded') return 'all objects were tried; a tag of the batch role records this';
+    if (decision.endsWith('cancelled')) return 'the job has more objects than the spec allows';
+    return decision.endsWith('approved')
+      ? 'the job waits for an approval'
+      : 'a batch job replicates the objects that exist already; S3 counts them first';
+  },
 
   transientErrors: [
     {
@@ -269,13 +273,17 @@ const toObservedJob = (descriptor: JobListDescriptor): ObservedJob => {
     id: JobId ?? '',
     description: Description,
     status: Status ?? '',
-    createdAtMs: CreationTime?.getTime() ?? 0,
-    endedAtMs: TerminationDate?.getTime(),
+    createdAtMs: toMs(CreationTime) ?? 0,
+    endedAtMs: toMs(TerminationDate),
     total: ProgressSummary.TotalNumberOfTasks,
     succeeded: ProgressSummary.NumberOfTasksSucceeded ?? 0,
     failed: ProgressSummary.NumberOfTasksFailed ?? 0,
   });
 };
+
+/** A snapshot has dates as text. */
+const toMs = (date: Date | string | undefined): number | undefined =>
+  date === undefined ? undefined : new Date(date).getTime();
 
 /** Returns whether ListJobs omits what decides about a job: why it ended, and perhaps its number of objects. */
 const needsDetails = ({ status, total }: ObservedJob): boolean =>

@@ -1,4 +1,5 @@
 import { ListRolesCommand } from '@aws-sdk/client-iam';
+import { listJobs } from '../aws/batch-jobs.ts';
 import type { AwsClient } from '../aws/client.ts';
 import { paginate } from '../aws/paginate.ts';
 import { desiredResources } from '../core/desired.ts';
@@ -20,7 +21,7 @@ import { omitUndefined } from '../util/canonical-json.ts';
 
 /**
  * Makes the reads that the plan for these specs needs, and those that another plan or a doctor may need: tags that
- * show the owner, grants of keys, and lists of buckets, roles and aliases. The lists let a later plan distinguish an absent resource
+ * show the owner, grants of keys, and lists of buckets, roles, aliases and batch jobs. The lists let a later plan distinguish an absent resource
  * from an unread one.
  */
 export async function collectSnapshot(
@@ -40,6 +41,7 @@ export async function collectSnapshot(
     await Promise.all([listBucketNames(aws, location), listRolePages(aws, location)]);
   });
   const keys = managedLocations(specs).map((location) => findKeyByAliasTag(aws, location, ''));
+  const jobs = managedLocations(specs).map((location) => listJobs(aws, location));
   const sources = specs.pairs.filter(({ source }) => source.managed).map(({ source }) => source.bucket);
   const locations = locationsOf(specs, specs.pairs[0]?.source.region ?? 'us-east-1');
   const diagnosis = diagnose(aws, sources, {
@@ -56,7 +58,7 @@ export async function collectSnapshot(
     return addGrants(aws, facts, new Set([...keyArns, ...namedArns]), locations);
   });
   // The snapshot records a refused read as an error. A plan that needs the read reports that error.
-  await Promise.allSettled([...tags, ...listings, ...keys, grants]);
+  await Promise.allSettled([...tags, ...listings, ...keys, ...jobs, grants]);
 }
 
 async function listRolePages(aws: Aws, location: Location): Promise<void> {

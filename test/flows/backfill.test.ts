@@ -2,11 +2,17 @@ import { CreateKeyCommand } from '@aws-sdk/client-kms';
 import { PutObjectCommand, type PutObjectCommandInput } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
 import { createJob, listJobs, updateJobStatus } from '../../src/aws/batch-jobs.ts';
+import { createAwsClient } from '../../src/aws/client.ts';
 import type { Plan } from '../../src/core/resource.ts';
+import { kinds } from '../../src/kinds/index.ts';
 import type { SandboxOptions } from '../../src/sandbox/server.ts';
 import type { VersionState } from '../../src/sandbox/state.ts';
+import { collectSnapshot } from '../../src/snapshot/collect.ts';
+import { createRecordingClients } from '../../src/snapshot/record.ts';
+import { createReplayClients } from '../../src/snapshot/replay.ts';
+import type { Snapshot } from '../../src/snapshot/snapshot.ts';
 import { changeRolePolicy, changeRules, REPLICA, SOURCE, versionOf } from '../sandbox/support.ts';
-import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { callS3 } from '../support/raw-aws.ts';
 
 const EAST = { region: 'us-east-1' };
@@ -358,6 +364,30 @@ test('backfill: several prefixes have one job at a time', async () => {
     ['Tax/old.pdf', 'Books/old.pdf'].map((key) => versionOf(env.sandbox, REPLICA, key) !== undefined),
   ).toEqual([true, true]);
   expect(callsOf((await env.reconcile(START)).plan)).toEqual([]);
+});
+
+test.each([
+  ['before the spec declares it', TAX_SPEC, 's3:CreateJob'],
+  ['after its job', BACKFILL_SPEC, 'iam:TagRole'],
+])('backfill: a plan from a snapshot %s is the plan from AWS', async (_, yaml, call) => {
+  await using env = await envWithOldObject();
+  for (let pass = 0; pass < 2; pass += 1) {
+    await env.reconcileWith(yaml, START);
+    await env.sandbox.waitForJobs();
+  }
+  const recording = createRecordingClients(env.clients);
+  await collectSnapshot(
+    await parseSpecs(yaml),
+    kinds,
+    createAwsClient({ clients: recording, accounts: [], ...EAST }),
+  );
+  // A snapshot is a file.
+  const snapshot = JSON.parse(JSON.stringify(recording.snapshot(new Date()))) as Snapshot;
+  const replaying = createAwsClient({ clients: createReplayClients(snapshot), accounts: [], ...EAST });
+  const replayed = await env.reconcile({ aws: replaying, dryRun: true });
+  expect(blockedOf(replayed.plan)).toEqual([]);
+  expect(callsOf(replayed.plan)).toContain(`${ID} ${call}`);
+  expect(replayed.plan.waves).toEqual((await env.reconcile({ dryRun: true })).plan.waves);
 });
 
 test('backfill: a job of another tool is left alone', async () => {
