@@ -104,7 +104,10 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
         id: backfillId(source.bucket, declared),
         kind: 's3.backfill',
         name: source.bucket,
-        details: toDetails(ofBucket, backfill),
+        details: backfillDetails(
+          'name' in backfill.role ? backfill.role.name : undefined,
+          ofBucket.map(({ digest }) => digest),
+        ),
         location: locationOfSide(source),
         spec: { bucket: source.bucket, digest: declared.digest, supersededJobs: [] },
         context: backfillContext(pair, backfill, declared, ofBucket),
@@ -256,10 +259,10 @@ function backfillContext(
   });
 }
 
-/** The details of a read: the role whose tags record jobs, and the digests of the bucket. */
-const toDetails = (ofBucket: readonly DeclaredBackfill[], { role }: Backfill): string[] => [
-  'name' in role ? role.name : '',
-  ...ofBucket.map(({ digest }) => digest),
+/** Returns the details of a read: the role whose tags record jobs, and the digests of backfills of the bucket. */
+export const backfillDetails = (roleName: string | undefined, digests: readonly string[]): string[] => [
+  roleName ?? '',
+  ...digests,
 ];
 
 const fromDetails = ([roleName = '', ...digests]: readonly string[]) => ({

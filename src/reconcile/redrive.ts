@@ -11,7 +11,7 @@ import {
 } from '../core/backfill.ts';
 import { locationOfSide, redriveName, toRuleId } from '../core/ids.ts';
 import type { Aws, Location } from '../core/resource.ts';
-import { s3Backfill } from '../kinds/s3-backfill.ts';
+import { backfillDetails, s3Backfill } from '../kinds/s3-backfill.ts';
 import { defaultBatchRoleName } from '../spec/patterns.ts';
 import type { Backfill, BackfillObjects, BucketReplication } from '../spec/types.ts';
 import { canonicalJson, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
@@ -223,7 +223,8 @@ export async function readRedriveState(
   aws: Aws,
   { bucket, location, digest }: Redrive,
 ): Promise<RedriveState> {
-  const doc = await s3Backfill.fetch(aws, location, bucket, [digest]);
+  // No tag records a re-drive.
+  const doc = await s3Backfill.fetch(aws, location, bucket, backfillDetails(undefined, [digest]));
   const result = backfillState(digest, [], doc?.jobs ?? []);
   switch (result.state) {
     case 'running':
