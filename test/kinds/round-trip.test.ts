@@ -51,9 +51,9 @@ const ADD_FOREIGN: Record<string, (doc: never) => unknown> = {
   's3.replication': ({ Role, Rules }: ReplicationDoc) => ({ Role, Rules: [FOREIGN_RULE, ...Rules] }),
 };
 
-/** The specs of these tests declare no monitoring, which has tests of its own. */
+/** The specs of these tests declare neither monitoring nor jobs, which have tests of their own. */
 const REPLICATION_KINDS = [...kinds.values()]
-  .flatMap(({ name, scope }) => (scope.stage === 'monitoring' ? [] : name))
+  .flatMap(({ name, scope }) => (scope.stage === 'monitoring' || scope.stage === 'jobs' ? [] : name))
   .sort();
 
 const kindOf = (resource: Resource): Kind => {

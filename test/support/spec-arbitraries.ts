@@ -76,18 +76,22 @@ interface Document {
     direction?: string;
     source: { bucket: string; region: string; account?: 'main' | 'backup' };
     destination: { region: string };
-    rules: { metrics: boolean }[];
+    rules: { metrics: boolean; enabled: boolean }[];
   };
 }
 
-/** Adds alarms and failure events to specs of which every rule has metrics. Returns the queues and topics that must exist. */
-export const monitoredSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target[]; topics: Target[] }> = fc
+/**
+ * Adds a backfill to specs with an enabled rule, and alarms and failure events to specs of which every rule has metrics. Returns
+ * the queues and topics that must exist.
+ */
+export const completeSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target[]; topics: Target[] }> = fc
   .record({
     yaml: specArbitrary,
     alarms: fc.boolean(),
+    backfill: fc.boolean(),
     events: fc.constantFrom('queue', 'topic'),
   })
-  .map(({ yaml, alarms, events }) => {
+  .map(({ yaml, alarms, backfill, events }) => {
     const queues: Target[] = [];
     const topics: Target[] = [];
     const arnOf = (targets: Target[], service: string, target: Target): string => {
@@ -97,7 +101,10 @@ export const monitoredSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target
     };
     const documents = yaml.split('\n---\n').map((text) => JSON.parse(text) as Document);
     for (const { kind, spec } of documents) {
-      if (kind !== 'BucketReplication' || spec.direction === 'both') continue;
+      if (kind !== 'BucketReplication') continue;
+      if (backfill && spec.rules.some(({ enabled }) => enabled))
+        Object.assign(spec, { backfill: { before: '2026-01-01T00:00:00Z' } });
+      if (spec.direction === 'both') continue;
       if (!spec.rules.every(({ metrics }) => metrics)) continue;
       const { bucket: name, region, account } = spec.source;
       const regions = [...new Set([region, spec.destination.region])];
