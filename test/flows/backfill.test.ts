@@ -366,6 +366,23 @@ test('backfill: several prefixes have one job at a time', async () => {
   expect(callsOf((await env.reconcile(START)).plan)).toEqual([]);
 });
 
+test('backfill: a reviewed plan approves the job that it shows, and no other', async () => {
+  await using env = await envWithOldObject();
+  await passAndWait(env);
+  const { plan } = await env.reconcile({ ...START, dryRun: true });
+  const approvedPlan = { checksum: plan.digest, plan };
+  const [waiting] = await listJobs(env.client, EAST);
+  await updateJobStatus(env.client, EAST, waiting?.JobId ?? '', 'Cancelled', 'other job');
+  await env.sandbox.waitForJobs();
+  await passAndWait(env);
+  const stale = await env.reconcile({ ...START, approvedPlan });
+  expect(stale.refusals.map(({ id }) => id)).toContain('stale-plan');
+  expect((await jobsOf(env)).sort()).toEqual(['Cancelled', 'Suspended']);
+  const reviewed = (await env.reconcile({ ...START, dryRun: true })).plan;
+  await passAndWait(env, { ...START, approvedPlan: { checksum: reviewed.digest, plan: reviewed } });
+  expect((await jobsOf(env)).sort()).toEqual(['Cancelled', 'Complete']);
+});
+
 test.each([
   ['before the spec declares it', TAX_SPEC, 's3:CreateJob'],
   ['after its job', BACKFILL_SPEC, 'iam:TagRole'],
