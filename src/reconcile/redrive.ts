@@ -8,6 +8,7 @@ import {
   type ObservedJob,
   parseJobDescription,
   STATUS_BY_OBJECTS,
+  toInstant,
 } from '../core/backfill.ts';
 import { locationOfSide, redriveName, toRuleId } from '../core/ids.ts';
 import type { Aws, Location } from '../core/resource.ts';
@@ -206,8 +207,6 @@ const DEFAULT_PRIORITY = 10;
 
 /** Returns the next full second: S3 compares it with the time of a write, which has whole seconds. */
 const instantAfter = (ms: number): string => toInstant((Math.floor(ms / 1_000) + 1) * 1_000);
-
-const toInstant = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 
 /** How far the job of a re-drive is. */
 export type RedriveState =

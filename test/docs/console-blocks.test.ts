@@ -9,6 +9,7 @@ import { PutBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { childEnvironment, isInstalled, runCli, startSandboxProcess } from '../support/cli.ts';
 import { type TestEnv, testEnv } from '../support/env.ts';
+import { callS3 } from '../support/raw-aws.ts';
 
 /*
  * These tests run the commands in the console blocks of a page, in order, and compare the output under each command. In a
@@ -104,6 +105,37 @@ test('docs/how-to/adopt-existing-replication.md: the console blocks show the out
   expect(count).toBeGreaterThan(5);
   await expect(text).toMatchFileSnapshot(`../../${page}`);
 });
+
+test('docs/how-to/recover-from-a-failure.md: the console blocks show the output of the program', {
+  timeout: 120_000,
+}, async () => {
+  const page = 'docs/how-to/recover-from-a-failure.md';
+  const spec = await readFile('specs/tax.yaml', 'utf8');
+  await mkdir(path.join(folder, 'specs'));
+  await writeFile(path.join(folder, 'specs/tax.yaml'), spec);
+  await using env = await testEnv(spec, { faultSettings: { metricsDelayMs: 0 } });
+  await env.reconcile();
+  await putObjectsThatFail(env, 3);
+  const { text, count } = await withActualOutput(page, ({ args = [] }) =>
+    // The log has the time and the progress of the job.
+    runCli([...args, '--log-level', 'warn'], { cwd: folder, endpoint: env.sandbox.endpoint }),
+  );
+  expect(count).toBe(5);
+  await expect(text).toMatchFileSnapshot(`../../${page}`);
+});
+
+/** Removes the statement with which S3 reads source objects, and puts objects. */
+async function putObjectsThatFail({ client, sandbox }: TestEnv, count: number): Promise<void> {
+  const east = { region: 'us-east-1' };
+  const role = { RoleName: 'replikey-acme-tax', PolicyName: 'replikey' };
+  const { PolicyDocument = '' } = await client.send(east, new GetRolePolicyCommand(role));
+  const policy = JSON.parse(decodeURIComponent(PolicyDocument)) as { Statement: { Sid?: string }[] };
+  policy.Statement = policy.Statement.filter(({ Sid }) => !Sid?.includes('SourceObjects'));
+  await client.send(east, new PutRolePolicyCommand({ ...role, PolicyDocument: JSON.stringify(policy) }));
+  for (let index = 0; index < count; index++)
+    await callS3(sandbox.endpoint, 'PUT', `/acme-tax/Tax/2026-0${index + 1}.pdf`, { body: 'numbers' });
+  await sandbox.waitForReplication();
+}
 
 /** Gives the resources of a pair the names, and its policies the form, that another tool gives them. */
 async function createAsAnotherTool({ client, reconcile, sandbox }: TestEnv): Promise<void> {
@@ -220,7 +252,8 @@ const withoutVariableValues = (text: string): string =>
   text
     .replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:PORT')
     .replace(/in \d+ ms/g, 'in N ms')
-    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\dZ/g, 'TIME')
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z/g, 'TIME')
+    .replace(/job [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'job ID')
     .replace(/Checksum [0-9a-f]{16}/g, 'Checksum C')
     .replace(/key\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'key/ID');
 
