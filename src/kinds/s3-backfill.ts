@@ -481,7 +481,7 @@ function ownerOfJob({ description }: ObservedJob): string {
 const groupDigits = (count: number | undefined): string =>
   count === undefined ? 'an unknown number of' : count.toLocaleString('en-US');
 
-const jobSize = ({ total }: ObservedJob): string => `${groupDigits(total)} objects`;
+const jobSize = ({ total }: ObservedJob): string => `${groupDigits(total)} object${total === 1 ? '' : 's'}`;
 
 const jobPrice = ({ total }: ObservedJob): string =>
   total === undefined ? '' : `, for ${jobPriceText(total)}`;

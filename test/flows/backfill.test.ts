@@ -366,6 +366,19 @@ test('backfill: several prefixes have one job at a time', async () => {
   expect(callsOf((await env.reconcile(START)).plan)).toEqual([]);
 });
 
+test('backfill: a plan makes the same calls for 1 and for 5,000 objects', async () => {
+  const countsOf = async (objects: number, text: string) => {
+    await using env = await envWithOldObject();
+    await addCopies(env, 'Tax/old.pdf', objects);
+    await passAndWait(env);
+    env.sandbox.log.reset();
+    const { plan } = await env.reconcile({ dryRun: true });
+    expect(notesOf(plan)[0]).toContain(`replicates ${text} of acme-tax`);
+    return env.sandbox.log.counts();
+  };
+  expect(await countsOf(5_000, '5,000 objects')).toEqual(await countsOf(1, '1 object'));
+});
+
 test('backfill: a reviewed plan approves the job that it shows, and no other', async () => {
   await using env = await envWithOldObject();
   await passAndWait(env);
