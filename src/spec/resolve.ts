@@ -54,11 +54,18 @@ function strictest(values: readonly (number | undefined)[]): number | undefined 
   return declaredLimits.length > 0 ? Math.min(...declaredLimits) : undefined;
 }
 
-/** Applies the guardrail to the job of a pair. */
+/** Applies the guardrail to the jobs of a pair. */
 function withJobLimit(pair: BucketReplication, maxBackfillObjects: number | undefined): BucketReplication {
-  const { backfill } = pair;
-  const maxObjects = strictest([backfill?.maxObjects, maxBackfillObjects]);
-  return backfill && maxObjects !== undefined ? { ...pair, backfill: { ...backfill, maxObjects } } : pair;
+  const { backfill, reencrypt } = pair;
+  const withLimit = <T extends { maxObjects?: number }>(job: T): T => {
+    const maxObjects = strictest([job.maxObjects, maxBackfillObjects]);
+    return maxObjects === undefined ? job : { ...job, maxObjects };
+  };
+  return {
+    ...pair,
+    ...(backfill && { backfill: withLimit(backfill) }),
+    ...(reencrypt && { reencrypt: withLimit(reencrypt) }),
+  };
 }
 
 type ResolvedAccounts = ReadonlyMap<string, Account>;
@@ -101,6 +108,7 @@ function resolveReplication(
     ...resolveFailures(spec, 'to', source, accounts),
     ...(spec.alarms && { alarms: omitUndefined({ ...spec.alarms, failed: spec.alarms.failed ?? false }) }),
     ...resolveBackfill(spec),
+    ...resolveReencrypt(spec),
     positions: positionsByPath(parsed),
   };
   if (spec.direction !== 'both') return [pair];
@@ -155,6 +163,12 @@ function resolveBackfill({
       prefixes: jobPrefixesOf(rules),
     }),
   };
+}
+
+function resolveReencrypt({ reencrypt }: ReplicationDocument['spec']): Pick<BucketReplication, 'reencrypt'> {
+  if (!reencrypt) return {};
+  const { countedAfter } = reencrypt;
+  return { reencrypt: omitUndefined({ ...reencrypt, countedAfter: countedAfter && toUtc(countedAfter) }) };
 }
 
 /** Returns the prefixes of the jobs of a spec. A job takes one prefix, and covers all longer ones. */

@@ -3,6 +3,7 @@ import {
   ALARM_PRICE_TEXT,
   JOB_PRICE_TEXT,
   QUERY_ALARM_PRICE_TEXT,
+  REENCRYPTION_PRICE_TEXT,
   RULE_METRICS_PRICE_TEXT,
 } from '../util/prices.ts';
 import * as patterns from './patterns.ts';
@@ -202,6 +203,31 @@ const defaultsNameSchema = nameSchema(
   'Name of a Defaults document that supplies the fields omitted in this spec; absent: none.',
 ).optional();
 
+const jobStartSchema = z
+  .enum(['Confirmed', 'Automatic'])
+  .describe(
+    'Whether the prepared job waits, with its number of objects, until a person approves it (Confirmed), or starts (Automatic).',
+  )
+  .default('Confirmed');
+
+const maxJobObjectsSchema = integerSchema(
+  1,
+  MAX_JOB_OBJECTS,
+  'Maximum number of objects of a job; replikey cancels a job with more; absent: no limit.',
+);
+
+const jobPrioritySchema = integerSchema(
+  0,
+  2_147_483_647,
+  'Priority of the job among the batch jobs of the account in the Region; S3 prefers higher numbers.',
+).default(10);
+
+const batchRoleNameSchema = textSchema(
+  patterns.checkRoleName,
+  'Name of the role; replikey creates the role when absent.',
+  { maxLength: 64, pattern: '^[\\w+=,.@-]+$' },
+);
+
 /** The fields of a pair. Defaults can supply any of them. */
 const pairShape = {
   direction: z
@@ -389,22 +415,9 @@ const pairShape = {
         'Only objects written after this instant are replicated; absent: of any age.',
         { pattern: patterns.INSTANT_PATTERN.source, examples: ['2025-01-01T00:00:00Z'] },
       ).optional(),
-      start: z
-        .enum(['Confirmed', 'Automatic'])
-        .describe(
-          'Whether the prepared job waits, with its number of objects, until a person approves it (Confirmed), or starts (Automatic).',
-        )
-        .default('Confirmed'),
-      maxObjects: integerSchema(
-        1,
-        MAX_JOB_OBJECTS,
-        'Maximum number of objects of a job; replikey cancels a job with more; absent: no limit.',
-      ).optional(),
-      priority: integerSchema(
-        0,
-        2_147_483_647,
-        'Priority of the job among the batch jobs of the account in the Region; S3 prefers higher numbers.',
-      ).default(10),
+      start: jobStartSchema,
+      maxObjects: maxJobObjectsSchema.optional(),
+      priority: jobPrioritySchema,
       report: z
         .strictObject({
           bucket: textSchema(
@@ -422,11 +435,7 @@ const pairShape = {
         .optional(),
       role: z
         .strictObject({
-          name: textSchema(
-            patterns.checkRoleName,
-            'Name of the role; replikey creates the role when absent.',
-            { maxLength: 64, pattern: '^[\\w+=,.@-]+$' },
-          ).optional(),
+          name: batchRoleNameSchema.optional(),
           arn: textSchema(
             patterns.checkRoleArnFormat,
             'ARN of an existing role, which replikey never changes.',
@@ -441,6 +450,27 @@ const pairShape = {
     })
     .describe(
       `A batch job of S3 that replicates existing objects under the rules; absent: none. A job costs ${JOB_PRICE_TEXT}, beside the requests and the transfer of replication.`,
+    )
+    .optional(),
+  reencrypt: z
+    .strictObject({
+      start: jobStartSchema,
+      maxObjects: maxJobObjectsSchema.optional(),
+      priority: jobPrioritySchema,
+      countedAfter: textSchema(
+        patterns.checkInstant,
+        'Objects are counted again after this instant; absent: once.',
+        { pattern: patterns.INSTANT_PATTERN.source, examples: ['2026-12-01T00:00:00Z'] },
+      ).optional(),
+      role: z
+        .strictObject({ name: batchRoleNameSchema })
+        .describe(
+          'The role that S3 Batch Operations assumes; absent: a role for each bucket, named replikey-batch- and the bucket, cut to 64 characters.',
+        )
+        .optional(),
+    })
+    .describe(
+      `Batch jobs of S3 that encrypt the objects under replaced keys again, in place, until none is left; absent: none. A job costs ${JOB_PRICE_TEXT}, beside ${REENCRYPTION_PRICE_TEXT}.`,
     )
     .optional(),
 };

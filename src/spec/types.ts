@@ -88,6 +88,8 @@ export interface BucketReplication {
   alarms?: AlarmSettings;
   /** A batch job that replicates existing objects; absent: none. */
   backfill?: Backfill;
+  /** Batch jobs that re-encrypt the objects under replaced keys; absent: none. */
+  reencrypt?: ReencryptSettings;
   /** Positions by path, for errors and plans: `''` is the document; `spec.source.key`, `spec.rules[0]`, … */
   positions: Record<string, Position>;
 }
@@ -108,6 +110,17 @@ export interface Backfill {
   role: { name: string } | { arn: string };
   /** The prefixes of the enabled rules, none of which begins with another; `''` alone for all objects. Sorted. */
   prefixes: string[];
+}
+
+export interface ReencryptSettings {
+  start: 'Confirmed' | 'Automatic';
+  /** Absent: no limit. */
+  maxObjects?: number;
+  priority: number;
+  /** In UTC, ISO 8601 with seconds; absent: objects are counted once. */
+  countedAfter?: string;
+  /** Absent: a role for each bucket. */
+  role?: { name: string };
 }
 
 /** Objects by their replication status: none, FAILED, COMPLETED and REPLICA. */

@@ -43,6 +43,15 @@ const isUsRegion = (region: string): boolean => /^us-(east|west)-\d$/.test(regio
 
 const BYTES_PER_GB = 1_000_000_000;
 
+/** UpdateObjectEncryption costs as much as PUT (S3 User Guide, "Updating server-side encryption for existing data"). */
+const USD_PER_MILLION_PUTS = 5;
+
+export const REENCRYPTION_PRICE_TEXT = `${usd(USD_PER_MILLION_PUTS)} for the requests of each million objects, and those to KMS`;
+
+/** Returns what the re-encryption of this number of objects costs, without the requests to KMS. */
+export const reencryptionPriceText = (objects: number): string =>
+  `about ${usd(USD_PER_JOB + (objects / 1_000_000) * (USD_PER_MILLION_OBJECTS + USD_PER_MILLION_PUTS))}`;
+
 /** Returns what alarms on single rules cost. */
 export const alarmsPriceText = (count: number): string => `about ${usd(count * USD_PER_ALARM)} a month`;
 

@@ -27,6 +27,14 @@ const alarms = (settings: string, ...changes: [string, string][]) =>
 /** A pair with a backfill, and other changes. */
 const backfill = (settings: string, ...changes: [string, string][]) =>
   tax(...changes, ['  rules:', `  backfill: { ${settings} }\n  rules:`]);
+/** A pair with a re-encryption, given as a mapping, and a replaced key of the source. */
+const reencrypt = (settings: string, hasReplacedKey = true) =>
+  tax(
+    ['  rules:', `  reencrypt: ${settings}\n  rules:`],
+    ...(hasReplacedKey
+      ? [[KEY, '    key: { alias: alias/acme-tax, replaces: [alias/acme-old] }\n'] as [string, string]]
+      : []),
+  );
 const BEFORE = 'before: "2026-01-01T00:00:00Z"';
 
 /** Invalid specs by name. golden/invalid-specs.txt has their problems. */
@@ -284,6 +292,37 @@ export const INVALID_SPECS: Record<string, string> = {
     [KEY, '    key: { alias: alias/acme-tax, replaces: [alias/acme-old] }\n'],
     ['  rules:', '  sourceKeys: [alias/acme-old]\n  rules:'],
     ['alias/acme-tax-replica', '{ alias: alias/acme-tax-replica, replaces: [] }'],
+  ),
+  'a re-encryption without a replaced key': reencrypt('{}', false),
+  'a re-encryption with wrong settings': reencrypt(
+    '{ start: Now, maxObjects: 0, countedAfter: tomorrow, role: { arn: "arn:aws:iam::111122223333:role/r" } }',
+  ),
+  'a re-encryption after a day that does not exist': reencrypt('{ countedAfter: "2026-02-30T00:00:00Z" }'),
+  'a re-encryption under a key of another account': together(
+    tax(
+      [
+        KEY,
+        `    account: main\n    key: { arn: "arn:aws:kms:us-east-1:444455556666:key/${ID}", replaces: [alias/acme-old] }\n`,
+      ],
+      ['us-west-2', 'us-west-2\n    account: main'],
+      ['  rules:', '  reencrypt: {}\n  rules:'],
+    ),
+    MAIN,
+  ),
+  'a re-encryption in an unmanaged account': across(
+    MAIN,
+    UNMANAGED_BACKUP,
+    [
+      'alias/acme-tax-replica',
+      `{ arn: "arn:aws:kms:us-west-2:444455556666:key/${ID}", replaces: [${ID.replace('1234', '5678')}] }`,
+    ],
+    ['  rules:', '  reencrypt: {}\n  rules:'],
+  ),
+  'two re-encryptions of one bucket': together(
+    reencrypt('{}'),
+    reencrypt('{ start: Automatic }')
+      .replace('name: tax', 'name: other')
+      .replace('bucket: acme-tax-replica', 'bucket: acme-three'),
   ),
   'two lists of replaced keys of one bucket': together(
     tax([KEY, '    key: { alias: alias/acme-tax, replaces: [alias/acme-old] }\n']),

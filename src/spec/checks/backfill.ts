@@ -58,14 +58,14 @@ function checkInstants({ content: { spec } }: CheckedReplication): CheckFailure[
 }
 
 /** Returns whether the month has the day of an instant. */
-function isDayOfMonth(instant: string): boolean {
+export function isDayOfMonth(instant: string): boolean {
   const [year = 0, month = 0, day = 0] = instant.slice(0, 10).split('-').map(Number);
   // Day 0 of the next month is the last day of this one.
   return day <= new Date(Date.UTC(year, month, 0)).getUTCDate();
 }
 
 /** The clock of the author of a spec, or of this machine, may be wrong by this time. */
-const MAX_CLOCK_SKEW_MS = 5 * 60_000;
+export const MAX_CLOCK_SKEW_MS = 5 * 60_000;
 
 /** Reports an instant in the future: objects that are written until then would not be part of the job. */
 export function checkBackfillTime(

@@ -54,6 +54,7 @@ function claimsOfPair({ content: { spec } }: CheckedReplication): Claim[] {
     ...roleClaims(spec),
     ...alarmClaims(spec),
     ...backfillClaims(spec),
+    ...reencryptClaims(spec),
     ...(spec.direction === 'both' ? reverseRoleClaims(spec) : []),
     ...targetClaims(spec),
   ];
@@ -161,6 +162,24 @@ function backfillClaims({ backfill, source, rules }: ReplicationSpec): Claim[] {
         field === 'role'
           ? (role?.arn ?? role?.name ?? defaultBatchRoleName(source.bucket))
           : (backfill[field] ?? 'not set'),
+      ),
+    ),
+  );
+}
+
+/** Returns the claims of the re-encryption of each bucket, which specs of the bucket share. */
+function reencryptClaims({ reencrypt, ...spec }: ReplicationSpec): Claim[] {
+  if (!reencrypt) return [];
+  return SIDES.filter((side) => toLongForm(spec[side].key).replaces !== undefined).flatMap((side) =>
+    (['start', 'maxObjects', 'priority', 'countedAfter', 'role'] as const).flatMap((field) =>
+      claimIfSet(
+        ['spec', 'reencrypt', ...(reencrypt[field] === undefined ? [] : [field])],
+        [
+          ['spec', side, 'bucket'],
+          ['spec', side, 'key'],
+        ],
+        `${field} of the re-encryption of bucket ${spec[side].bucket}`,
+        reencrypt[field] ?? 'not set',
       ),
     ),
   );

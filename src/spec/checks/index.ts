@@ -10,6 +10,7 @@ import { checkAgreement, checkGuardrails, checkRulesUnique } from './conflicts.t
 import { failureChecks } from './failures.ts';
 import { keyChecks } from './keys.ts';
 import { type AccountsByName, type CheckFailure, pairChecks, SIDES } from './pairs.ts';
+import { checkCountedAfter, reencryptChecks } from './reencrypt.ts';
 import { ruleChecks } from './rules.ts';
 
 /**
@@ -25,9 +26,11 @@ export function checkSpecs(
   const accounts = collectAccounts(checkedDocuments);
   return [
     ...pairs.flatMap((pair) =>
-      [...PAIR_CHECKS.flatMap((check) => check(pair, accounts)), ...checkBackfillTime(pair, nowMs)].flatMap(
-        toProblems(pair),
-      ),
+      [
+        ...PAIR_CHECKS.flatMap((check) => check(pair, accounts)),
+        ...checkBackfillTime(pair, nowMs),
+        ...checkCountedAfter(pair, nowMs),
+      ].flatMap(toProblems(pair)),
     ),
     ...checkedDocuments.flatMap(checkCredentials),
     ...checkAccountsExist(pairs, documents),
@@ -52,6 +55,7 @@ const PAIR_CHECKS = [
   ...failureChecks,
   ...alarmChecks,
   ...backfillChecks,
+  ...reencryptChecks,
 ];
 
 /** Returns the accounts with a valid id and `managed` setting, by name. */
