@@ -1,7 +1,7 @@
 import { keyUsesOf } from '../spec/key-uses.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { isJsonEqual, sortKeys } from '../util/canonical-json.ts';
-import { batchRoleResourceId, keyResourceId, roleResourceId } from './ids.ts';
+import { batchRoleId, batchRolesOf, keyResourceId, roleResourceId } from './ids.ts';
 import type { Kind } from './kind.ts';
 import { isRef } from './ref.ts';
 import type { Id, Resource } from './resource.ts';
@@ -79,11 +79,10 @@ export function sharedResourceKeysOf(pair: BucketReplication): string[] {
     .filter(({ side: { key, managed } }) => !('arn' in key && managed))
     .map(({ side }) => keyResourceId('key', side));
   const role = 'arn' in pair.role ? [] : [roleResourceId('role', pair)];
-  const batchRole =
-    pair.backfill && 'name' in pair.backfill.role ? batchRoleResourceId('role', pair) : undefined;
-  return [
-    ...new Set([source.bucket, destination.bucket, ...role, ...(batchRole ? [batchRole] : []), ...keys]),
-  ];
+  const batchRoles = batchRolesOf(pair)
+    .filter((batchRole) => 'name' in batchRole.role)
+    .map((batchRole) => batchRoleId('role', batchRole));
+  return [...new Set([source.bucket, destination.bucket, ...role, ...batchRoles, ...keys])];
 }
 
 /** Merges the declarations of one resource by several specs. */

@@ -1,3 +1,4 @@
+import { reencryptedSidesOf } from '../spec/key-uses.ts';
 import type { BucketReplication, Position, Side } from '../spec/types.ts';
 import { partitionOfRegion } from '../util/arn.ts';
 import type { Id, Location } from './resource.ts';
@@ -16,12 +17,32 @@ export const keyResourceId = (kind: string, { key, account, region }: Side): Id 
 export const roleResourceId = (kind: string, { role, source }: BucketReplication): Id =>
   'arn' in role ? `${kind}/${role.arn}` : namedRoleResourceId(kind, role.name, source.account);
 
-/** Returns the id of a resource of the role of a pair's batch jobs; undefined for a pair without a backfill. */
-export function batchRoleResourceId(kind: string, { backfill, source }: BucketReplication): Id | undefined {
-  if (!backfill) return undefined;
-  const { role } = backfill;
-  return 'arn' in role ? `${kind}/${role.arn}` : namedRoleResourceId(kind, role.name, source.account);
+/** Returns the id of a resource of the role of a pair's backfill; undefined for a pair without one. */
+export const batchRoleResourceId = (kind: string, { backfill, source }: BucketReplication): Id | undefined =>
+  backfill && batchRoleId(kind, { role: backfill.role, side: source });
+
+/** A role of the batch jobs of a pair. */
+export interface BatchRole {
+  role: { name: string } | { arn: string };
+  /** The side with the bucket of the jobs. The role belongs to its account. */
+  side: Side;
+  /** Where the spec declares it. */
+  path: string;
 }
+
+/** Returns the roles of the batch jobs of a pair. A role with jobs in several buckets occurs once. */
+export function batchRolesOf(pair: BucketReplication): BatchRole[] {
+  const { backfill, source } = pair;
+  const roles: BatchRole[] = [
+    ...(backfill ? [{ role: backfill.role, side: source, path: 'spec.backfill.role' }] : []),
+    ...reencryptedSidesOf(pair).map(({ role, side }) => ({ role, side, path: 'spec.reencrypt.role' })),
+  ];
+  return [...new Map(roles.map((role) => [batchRoleId('role', role), role])).values()];
+}
+
+/** Returns the id of a resource of a role of batch jobs. */
+export const batchRoleId = (kind: string, { role, side }: Omit<BatchRole, 'path'>): Id =>
+  'arn' in role ? `${kind}/${role.arn}` : namedRoleResourceId(kind, role.name, side.account);
 
 export const namedRoleResourceId = (kind: string, name: string, account: string | undefined): Id =>
   `${kind}/${[name, account].filter(Boolean).join('@')}`;

@@ -156,6 +156,8 @@ export interface Scope<Doc = unknown> {
    * depend on it. `jobs` act on existing objects, under the rules.
    */
   stage: 'permissions' | 'rules' | 'monitoring' | 'jobs';
+  /** Whether a job runs the rules of its bucket; absent: it does. */
+  runsRules?: boolean;
   /** Returns whether S3 treats every object the same before and after a step; absent: it may not. */
   keepsReplication?(step: Pick<Step, 'patch' | 'before'>): boolean;
   /** Id of the bucket, role or key itself. */

@@ -292,6 +292,8 @@ export interface Aws {
   send<O>(location: Location, command: Command<O>): Promise<O>;
   /** Returns the id of an account, twelve digits: the expected bucket owner of every S3 call. */
   accountId(account: string | undefined): Promise<string>;
+  /** Returns the time of AWS, in milliseconds since 1970. */
+  now(): number;
 }
 
 /** The part of an SDK command that identifies its output, so that `send` can type its result. */
@@ -321,6 +323,7 @@ export const RISKS = {
     'stops or removes a pair that no spec declares any more, or a whole replication configuration',
   'remove-rules': 'removes foreign rules',
   'start-backfill': 'starts a batch job, which replicates existing objects and costs money',
+  'start-reencryption': 'starts a batch job, which encrypts objects under another key and costs money',
   'stop-foreign-rules': 'stops the replication of foreign rules, for good or between two steps',
 } as const;
 

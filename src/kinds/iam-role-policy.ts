@@ -1,7 +1,9 @@
 import { DeleteRolePolicyCommand, GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { requireField } from '../aws/response.ts';
 import {
+  batchRoleId,
   batchRoleResourceId,
+  batchRolesOf,
   bucketResourceId,
   locationOfSide,
   namedRoleResourceId,
@@ -13,9 +15,14 @@ import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import type { Aws, Id, Location, Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import { batchRoleStatements, rolePolicyStatements } from '../policy/required-statements.ts';
+import {
+  batchRoleStatements,
+  reencryptRoleStatements,
+  rolePolicyStatements,
+} from '../policy/required-statements.ts';
 import { normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
-import type { BucketReplication } from '../spec/types.ts';
+import { reencryptedSidesOf } from '../spec/key-uses.ts';
+import type { BucketReplication, Side } from '../spec/types.ts';
 import { awsCli, MERGED_FILE, mergePolicyCommand } from '../util/aws-cli.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
@@ -67,7 +74,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
             field: 'spec.role',
           }),
         ]),
-    ...batchRolePolicyOf(pair, relatedPairs),
+    ...batchRolePoliciesOf(pair, relatedPairs),
   ],
 
   // The last resource but the role: prune finds all other orphans through this policy.
@@ -162,12 +169,13 @@ function policyOf(
   pair: BucketReplication,
   roleId: Id,
   role: { name: string; path?: string | undefined; statements: Statements; field: string },
+  side: Side = pair.source,
 ): Resource<IamRolePolicy> {
   return {
-    id: namedRoleResourceId('iam.role-policy', role.name, pair.source.account),
+    id: namedRoleResourceId('iam.role-policy', role.name, side.account),
     kind: 'iam.role-policy',
     name: role.name,
-    location: locationOfSide(pair.source),
+    location: locationOfSide(side),
     spec: { role: role.name, statements: role.statements },
     context: omitUndefined({ path: role.path }),
     after: [roleId],
@@ -176,21 +184,26 @@ function policyOf(
   };
 }
 
-/** Returns the policy of the role of the batch jobs of a pair, and of the others that use the role. */
-function batchRolePolicyOf(
+/** Returns the policies of the roles of the batch jobs of a pair, and of the others that use these roles. */
+function batchRolePoliciesOf(
   pair: BucketReplication,
   relatedPairs: readonly BucketReplication[],
 ): Resource<IamRolePolicy>[] {
-  const id = batchRoleResourceId('iam.role', pair);
-  if (id === undefined || !pair.backfill || 'arn' in pair.backfill.role) return [];
-  const sharing = relatedPairs.filter((other) => batchRoleResourceId('iam.role', other) === id);
-  return [
-    policyOf(pair, id, {
-      name: pair.backfill.role.name,
-      statements: batchRoleStatements(sharing),
-      field: 'spec.backfill.role',
-    }),
-  ];
+  return batchRolesOf(pair).flatMap(({ role, side, path }) => {
+    if ('arn' in role) return [];
+    const id = batchRoleId('iam.role', { role, side });
+    const sharing = relatedPairs.filter((other) =>
+      batchRolesOf(other).some((batchRole) => batchRoleId('iam.role', batchRole) === id),
+    );
+    const statements = {
+      ...batchRoleStatements(sharing.filter((other) => batchRoleResourceId('iam.role', other) === id)),
+      ...reencryptRoleStatements(
+        sharing.flatMap(reencryptedSidesOf).filter((use) => batchRoleId('iam.role', use) === id),
+        keyArnOrRef,
+      ),
+    };
+    return policyOf(pair, id, { name: role.name, statements, field: path }, side);
+  });
 }
 
 /** Returns the command that adds statements to the inline policy, in an account that replikey cannot read. */
@@ -229,9 +242,18 @@ const JOB_REASONS: readonly [subject: string, reason: string][] = [
   ['Report', 'a batch job writes its report as the role'],
 ];
 
+const REENCRYPTION_REASONS: readonly [subject: string, reason: string][] = [
+  ['Objects', 'a batch job re-encrypts objects in place as the role'],
+  ['Bucket', 'a batch job finds the objects under a replaced key as the role'],
+  ['Key', 'a batch job decrypts with the replaced keys and encrypts with the new one as the role'],
+];
+
 const STATEMENT_REASONS: [string, string][] = [
   ...['Backfill', 'Redrive'].flatMap((prefix) =>
     JOB_REASONS.map(([subject, reason]): [string, string] => [prefix + subject, reason]),
+  ),
+  ...['ReencryptSource', 'ReencryptDestination'].flatMap((prefix) =>
+    REENCRYPTION_REASONS.map(([subject, reason]): [string, string] => [prefix + subject, reason]),
   ),
   ['SourceBucket', 'S3 reads the replication configuration as the role'],
   ['SourceObjects', 'S3 reads source objects, their ACLs and tags as the role'],

@@ -11,7 +11,9 @@ import {
 import { requireField } from '../aws/response.ts';
 import { READ_AFTER_APPLY } from '../core/facts.ts';
 import {
-  batchRoleResourceId,
+  type BatchRole,
+  batchRoleId,
+  batchRolesOf,
   DELETION_TAG_PREFIX,
   locationOfSide,
   NARROW_TAG_PREFIX,
@@ -131,7 +133,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       declaredBy: [pair.name],
       position: positionOfPath(pair, 'spec.role'),
     },
-    ...batchRoleOf(pair),
+    ...batchRolesOf(pair).map((role) => desiredBatchRole(pair, role)),
   ],
 
   orphans: (orphan) =>
@@ -288,25 +290,19 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
   }),
 };
 
-/** Returns the settings of the role itself. */
-/** Returns the role of the batch jobs of a pair. */
-function batchRoleOf(pair: BucketReplication): Resource<IamRole>[] {
-  const id = batchRoleResourceId('iam.role', pair);
-  if (id === undefined || !pair.backfill) return [];
-  const { role } = pair.backfill;
+/** Returns a role of the batch jobs of a pair. */
+function desiredBatchRole(pair: BucketReplication, { role, side, path }: BatchRole): Resource<IamRole> {
   const name = 'arn' in role ? nameInArn(role.arn) : role.name;
-  return [
-    {
-      id,
-      kind: 'iam.role',
-      name,
-      location: locationOfSide(pair.source),
-      spec: 'arn' in role ? { name, arn: role.arn } : { name, trust: batchTrustStatements },
-      after: [],
-      declaredBy: [pair.name],
-      position: positionOfPath(pair, 'spec.backfill.role'),
-    },
-  ];
+  return {
+    id: batchRoleId('iam.role', { role, side }),
+    kind: 'iam.role',
+    name,
+    location: locationOfSide(side),
+    spec: 'arn' in role ? { name, arn: role.arn } : { name, trust: batchTrustStatements },
+    after: [],
+    declaredBy: [pair.name],
+    position: positionOfPath(pair, path),
+  };
 }
 
 const settingsOf = ({ also: _, ...settings }: Exclude<RoleChoice, { arn: string }>) => settings;

@@ -13,6 +13,7 @@ import { s3Notification } from './s3-notification.ts';
 import { s3ObjectLock } from './s3-object-lock.ts';
 import { s3Ownership } from './s3-ownership.ts';
 import { s3PublicAccess } from './s3-public-access.ts';
+import { s3Reencryption } from './s3-reencryption.ts';
 import { s3Replication } from './s3-replication.ts';
 import { s3Versioning } from './s3-versioning.ts';
 import { snsTopicPolicy } from './sns-topic-policy.ts';
@@ -37,6 +38,7 @@ const ALL_KINDS = [
   s3Notification,
   cloudwatchAlarm,
   s3Backfill,
+  s3Reencryption,
 ] as unknown as readonly Kind[];
 
 export const kinds: ReadonlyMap<string, Kind> = new Map(ALL_KINDS.map((kind) => [kind.name, kind]));

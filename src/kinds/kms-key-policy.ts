@@ -1,13 +1,18 @@
 import { GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { requireField } from '../aws/response.ts';
-import { bucketResourceId, keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
+import { batchRoleId, bucketResourceId, keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { DesiredContext, Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
+import { ref } from '../core/ref.ts';
 import type { Aws, Location, Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import { keyPolicyStatements, type RoleKeyUse } from '../policy/required-statements.ts';
+import {
+  keyPolicyStatements,
+  type RoleKeyUse,
+  reencryptKeyStatements,
+} from '../policy/required-statements.ts';
 import { joinPolicy, normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
-import { type KeyUse, keyUsesOf } from '../spec/key-uses.ts';
+import { type KeyUse, keysOfReencryption, keyUsesOf, reencryptedSidesOf } from '../spec/key-uses.ts';
 import { awsCli, MERGED_FILE, mergePolicyCommand } from '../util/aws-cli.ts';
 import { shellQuote } from '../util/escape.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
@@ -137,9 +142,11 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
       ? 'the role must be able to decrypt source objects with either encryption context'
       : path.startsWith('/statements/ReplikeyDestination')
         ? 'the role must be able to encrypt replicas with either encryption context'
-        : path.startsWith('/statements/ReplikeyReplaced')
-          ? 'the role must be able to decrypt replicas that are still encrypted under the key'
-          : undefined,
+        : path.startsWith('/statements/ReplikeyReencrypt')
+          ? 'the role of batch jobs re-encrypts objects with the key'
+          : path.startsWith('/statements/ReplikeyReplaced')
+            ? 'the role must be able to decrypt replicas that are still encrypted under the key'
+            : undefined,
 
   transientErrors: [
     {
@@ -197,7 +204,11 @@ function desiredKeyPolicy(
       .filter((use) => keyResourceId('kms.key', use.side) === id)
       .map((use): RoleKeyUse => ({ pair: other, side: use.role, role: roleArnOrRef(other) })),
   );
-  const statements = keyPolicyStatements(uses);
+  const reencryptions = relatedPairs
+    .flatMap(reencryptedSidesOf)
+    .filter((use) => keysOfReencryption(use).some((keySide) => keyResourceId('kms.key', keySide) === id))
+    .map((use) => ({ ...use, roleArn: ref(batchRoleId('iam.role', use)) }));
+  const statements = { ...keyPolicyStatements(uses), ...reencryptKeyStatements(reencryptions) };
   if (Object.keys(statements).length === 0) return [];
   const name = 'arn' in side.key ? side.key.arn : side.key.alias;
   return [

@@ -232,7 +232,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
 };
 
 /** The reason of an approved job. */
-const APPROVAL_REASON = 'replikey: approved';
+export const APPROVAL_REASON = 'replikey: approved';
 
 /** Returns the id of a backfill. Only a spec with several prefixes has several backfills. */
 const backfillId = (bucket: string, { specName, prefix, isOnly }: DeclaredBackfill): Id =>
@@ -270,7 +270,7 @@ const fromDetails = ([roleName = '', ...digests]: readonly string[]) => ({
   roleName: roleName === '' ? undefined : roleName,
 });
 
-const toObservedJob = (descriptor: JobListDescriptor): ObservedJob => {
+export const toObservedJob = (descriptor: JobListDescriptor): ObservedJob => {
   const { JobId, Description, Status, CreationTime, TerminationDate, ProgressSummary = {} } = descriptor;
   return omitUndefined({
     id: JobId ?? '',
@@ -289,12 +289,12 @@ const toMs = (date: Date | string | undefined): number | undefined =>
   date === undefined ? undefined : new Date(date).getTime();
 
 /** Returns whether ListJobs omits what decides about a job: why it ended, and perhaps its number of objects. */
-const needsDetails = ({ status, total }: ObservedJob): boolean =>
+export const needsDetails = ({ status, total }: ObservedJob): boolean =>
   ['Failing', 'Failed', 'Cancelling', 'Cancelled'].includes(status) ||
   (status === 'Suspended' && total === undefined);
 
 /** Adds the details of a job. A list may show a job that S3 does not find. */
-async function withDetails(aws: Aws, location: Location, job: ObservedJob): Promise<ObservedJob> {
+export async function withDetails(aws: Aws, location: Location, job: ObservedJob): Promise<ObservedJob> {
   const details = await ignoreErrors(describeJob(aws, location, job.id), 'NoSuchJobException');
   return details ? { ...job, ...detailsOf(details) } : job;
 }
@@ -332,7 +332,7 @@ function plannedWrites({ current, resource }: BackfillChange): {
 }
 
 /** Cancels a job, unless it has ended. */
-const endJob = (aws: Aws, location: Location, id: string, reason: string) =>
+export const endJob = (aws: Aws, location: Location, id: string, reason: string) =>
   ignoreErrors(updateJobStatus(aws, location, id, 'Cancelled', reason), 'JobStatusException');
 
 /**
@@ -403,7 +403,7 @@ function blockedReason(
   return undefined;
 }
 
-const reasonsOf = ({ status, failureReasons = [], statusUpdateReason }: ObservedJob): string =>
+export const reasonsOf = ({ status, failureReasons = [], statusUpdateReason }: ObservedJob): string =>
   failureReasons.length > 0
     ? failureReasons.join('; ')
     : statusUpdateReason
@@ -478,10 +478,11 @@ function ownerOfJob({ description }: ObservedJob): string {
   return isRedrive(specName) ? 'a re-drive' : `the spec ${specName}`;
 }
 
-const groupDigits = (count: number | undefined): string =>
+export const groupDigits = (count: number | undefined): string =>
   count === undefined ? 'an unknown number of' : count.toLocaleString('en-US');
 
-const jobSize = ({ total }: ObservedJob): string => `${groupDigits(total)} object${total === 1 ? '' : 's'}`;
+export const jobSize = ({ total }: ObservedJob): string =>
+  `${groupDigits(total)} object${total === 1 ? '' : 's'}`;
 
 const jobPrice = ({ total }: ObservedJob): string =>
   total === undefined ? '' : `, for ${jobPriceText(total)}`;

@@ -1,7 +1,13 @@
 import { isRedrive } from '../core/ids.ts';
 import type { Ref } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
-import { type KeyUse, keyUsesOf, sourceKeySides } from '../spec/key-uses.ts';
+import {
+  type KeyUse,
+  keysOfReencryption,
+  keyUsesOf,
+  type ReencryptedSide,
+  sourceKeySides,
+} from '../spec/key-uses.ts';
 import type { BucketReplication, Rule, Side } from '../spec/types.ts';
 import { bucketArn, regionOfArn } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
@@ -74,6 +80,62 @@ function pairBatchStatements(pair: BucketReplication): Statements {
     }),
   };
 }
+
+/**
+ * Returns the permissions of a role of batch jobs for re-encryptions. AWS states neither which key needs which action nor
+ * which condition keys S3 sends to KMS, so all keys get all actions, without a condition.
+ *
+ * S3 User Guide, "Updating server-side encryption for existing data", Required permissions. S3 generates the manifest as for
+ * a backfill.
+ */
+export const reencryptRoleStatements = (sides: readonly ReencryptedSide[], keyArnOf: KeyArnOf): Statements =>
+  Object.fromEntries(
+    sides.flatMap((reencrypted): [string, Statement][] => {
+      const { side } = reencrypted;
+      const bucket = bucketArn(side.bucket, side.region);
+      const sid = (subject: string) => reencryptSid(subject, reencrypted);
+      return [
+        [
+          sid('Objects'),
+          {
+            Effect: 'Allow',
+            Action: ['s3:PutObject', 's3:UpdateObjectEncryption'],
+            Resource: `${bucket}/*`,
+          },
+        ],
+        [sid('Bucket'), { Effect: 'Allow', Action: 's3:PutInventoryConfiguration', Resource: bucket }],
+        [
+          sid('Key'),
+          {
+            Effect: 'Allow',
+            Action: REENCRYPT_KEY_ACTIONS,
+            Resource: toUniqueArns(keysOfReencryption(reencrypted).map(keyArnOf)),
+          },
+        ],
+      ];
+    }),
+  );
+
+/** Returns the statements that the policy of a key grants to the roles of batch jobs for re-encryptions. */
+export const reencryptKeyStatements = (
+  uses: readonly (ReencryptedSide & { roleArn: string | Ref })[],
+): Statements =>
+  Object.fromEntries(
+    uses.map((use): [string, Statement] => [
+      reencryptSid('Key', use),
+      {
+        Effect: 'Allow',
+        Principal: { AWS: toUniqueArns([use.roleArn]) },
+        Action: REENCRYPT_KEY_ACTIONS,
+        Resource: '*',
+      },
+    ]),
+  );
+
+const REENCRYPT_KEY_ACTIONS = ['kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey', 'kms:ReEncrypt*'];
+
+const reencryptSid = (subject: string, { pair, name }: ReencryptedSide): string =>
+  statementSid(`Reencrypt${name === 'source' ? 'Source' : 'Destination'}${subject}`, pair);
 
 /**
  * Returns the permissions of a role, for all pairs that share it. Each spec has its own statements, named after the

@@ -18,7 +18,7 @@ export type Statements = Record<string, Statement>;
 
 /** Subjects of the statements in Sids, as a regular expression. */
 export const SID_SUBJECT =
-  '(?:Foreign)?(?:SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey)|ReplacedKey|FailureEvents|(?:Backfill|Redrive)(?:Objects|Bucket|Report)';
+  '(?:Foreign)?(?:SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey)|ReplacedKey|FailureEvents|(?:Backfill|Redrive)(?:Objects|Bucket|Report)|Reencrypt(?:Source|Destination)(?:Objects|Bucket|Key)';
 
 /**
  * A Sid of replikey: the subject, then the name of the spec. The trust statement for S3 has no spec name, because it is

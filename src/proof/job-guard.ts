@@ -35,9 +35,10 @@ export function guardJobs(
   const waiting: Id[] = [];
   const keep = (step: Step): Step[] => {
     if (!isJobStep(step, kinds) || !startsJob(step)) return [step];
-    const rules = proveBucket(bucketOf(step)).filter(({ verdict }) => verdict !== 'off');
+    const runsRules = kinds.get(step.kind)?.scope.runsRules ?? true;
+    const rules = runsRules ? proveBucket(bucketOf(step)).filter(({ verdict }) => verdict !== 'off') : [];
     const facts = factsOf(step.id) ?? { lifecycles: [] };
-    const why = unprovenReason(rules) ?? reportProblem(facts);
+    const why = (runsRules ? unprovenReason(rules) : undefined) ?? reportProblem(facts);
     const risks = [...step.risks, ...foreignRisks(step, rules)];
     const open = risks.filter(
       (risk) => !allowedRisks.includes(risk.id) && !allowedRisks.includes(allowanceOf(risk)),

@@ -1,3 +1,4 @@
+import { defaultBatchRoleName } from './patterns.ts';
 import type { BucketReplication, Side } from './types.ts';
 
 /** A use of a key by a pair. */
@@ -45,3 +46,28 @@ export const sourceKeySides = (pair: BucketReplication): Side[] =>
   keyUsesOf(pair)
     .filter(({ role }) => role === 'source')
     .map(({ side }) => side);
+
+/** A bucket whose objects are re-encrypted by the batch jobs of a pair. */
+export interface ReencryptedSide {
+  pair: BucketReplication;
+  name: 'source' | 'destination';
+  side: Side;
+  role: { name: string };
+}
+
+/** Returns the buckets whose objects the batch jobs of a pair re-encrypt. */
+export const reencryptedSidesOf = (pair: BucketReplication): ReencryptedSide[] =>
+  pair.reencrypt
+    ? (['source', 'destination'] as const)
+        .filter((name) => pair[name].managed && pair[name].replacedKeys.length > 0)
+        .map((name) => ({
+          pair,
+          name,
+          side: pair[name],
+          role: pair.reencrypt?.role ?? { name: defaultBatchRoleName(pair[name].bucket) },
+        }))
+    : [];
+
+/** Returns the keys of a re-encryption: the key of the bucket, and those that it replaces. */
+export const keysOfReencryption = ({ side }: ReencryptedSide): Side[] =>
+  [side.key, ...side.replacedKeys].map((key) => ({ ...side, key }));

@@ -96,6 +96,7 @@ async function endpointReturning(xml: string) {
   const send = (command: object) => clients.get('s3', at).send(command);
   const aws: Aws = {
     accountId: async () => '111122223333',
+    now: () => 0,
     send: (_, command) => send(command) as never,
   };
   return {

@@ -24,6 +24,7 @@ function cloudWatch(minutes: Minute[], isDenied = (_period: number) => false) {
   const requests: [start: string, period: number][] = [];
   const aws: Aws = {
     accountId: async () => '111122223333',
+    now: () => 0,
     async send<O>(_: unknown, command: Command<O>): Promise<O> {
       const { input } = command as unknown as { input: GetMetricDataCommandInput };
       const { MetricDataQueries = [], StartTime, EndTime } = input;

@@ -80,6 +80,7 @@ function cloudWatch(respond: (input: GetMetricDataCommandInput, location: Locati
   const requests: { location: Location; input: GetMetricDataCommandInput }[] = [];
   const aws: Aws = {
     accountId: async () => '111122223333',
+    now: () => 0,
     async send<O>(location: Location, command: Command<O>): Promise<O> {
       const { input } = command as unknown as { input: GetMetricDataCommandInput };
       requests.push({ location, input });

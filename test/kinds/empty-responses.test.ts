@@ -51,6 +51,7 @@ const fetchOf = (kindName: string, aws: Aws): Promise<unknown> => {
 /** An AWS client for which one operation returns a response without fields. */
 const awsWithEmpty = (emptyOperation: string): Aws => ({
   accountId: async () => '111122223333',
+  now: () => 0,
   send: async (_, command) => {
     const { operation } = commandInfo(command);
     const isDescribedKey = operation === 'DescribeKey' && emptyOperation !== operation;
@@ -103,7 +104,11 @@ describe('an endpoint that returns 200 without a body', () => {
       });
       const client = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 0 });
       // The caller identity is known, so that the read of the document fails.
-      const aws: Aws = { accountId: async () => '111122223333', send: (...call) => client.send(...call) };
+      const aws: Aws = {
+        accountId: async () => '111122223333',
+        now: () => 0,
+        send: (...call) => client.send(...call),
+      };
       await expect(fetchOf(kindName, aws)).rejects.toThrow(
         /invalid response: \w+ is missing|cannot parse the response/,
       );

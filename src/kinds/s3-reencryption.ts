@@ -1,0 +1,522 @@
+import { TagRoleCommand } from '@aws-sdk/client-iam';
+import type { CreateJobRequest } from '@aws-sdk/client-s3-control';
+import { createJob, listJobs, updateJobStatus } from '../aws/batch-jobs.ts';
+import {
+  type BackfillAction,
+  type BackfillDecision,
+  currentDecision,
+  formatRecord,
+  jobToken,
+  MAX_ATTEMPTS,
+  type ObservedJob,
+  parseJobDescription,
+  recordsIn,
+  SUPERSEDED_REASON,
+  TOO_MANY_OBJECTS_REASON,
+  toInstant,
+  UNSUPPORTED_OBJECTS_REASON,
+} from '../core/backfill.ts';
+import {
+  batchRoleId,
+  bucketResourceId,
+  keyResourceId,
+  locationOfSide,
+  positionOfPath,
+  roleResourceId,
+} from '../core/ids.ts';
+import type { Change, Check, Kind } from '../core/kind.ts';
+import {
+  nextReencryption,
+  type ObservedReencryption,
+  observeReencryption,
+  parseReencryptionDescription,
+  REENCRYPTION_TAG_PREFIX,
+  type Reencryption,
+  type ReencryptionChoices,
+  reencryptionDescription,
+  reencryptionDigest,
+  reencryptionFilter,
+  reencryptionTagKey,
+} from '../core/reencryption.ts';
+import { ref } from '../core/ref.ts';
+import type { Aws, Id, Location, Ref } from '../core/resource.ts';
+import { type ReencryptedSide, reencryptedSidesOf } from '../spec/key-uses.ts';
+import type { BucketReplication, KeyChoice } from '../spec/types.ts';
+import { bucketArn } from '../util/arn.ts';
+import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
+import { reencryptionPriceText } from '../util/prices.ts';
+import { jobAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { fetchRole } from './iam-role.ts';
+import { describeKey } from './kms-key.ts';
+import {
+  APPROVAL_REASON,
+  endJob,
+  groupDigits,
+  jobSize,
+  needsDetails,
+  reasonsOf,
+  toObservedJob,
+  withDetails,
+} from './s3-backfill.ts';
+import { jobScope } from './scopes.ts';
+
+/** The re-encryption of the objects of a bucket under one replaced key, by batch jobs. */
+export interface S3Reencryption {
+  bucket: string;
+  /** What callers have decided about its job; absent in a declaration, which `render` completes. */
+  decision?: BackfillDecision;
+  /** Ids of jobs that wait or run for an earlier form of the spec. */
+  supersededJobs: string[];
+}
+
+/** Jobs and records, as AWS has them or as a write leaves them. */
+export interface ReencryptionDoc {
+  /** The jobs of replikey for the bucket, and all backfills of the account, of the last 90 days. */
+  jobs: ObservedJob[];
+  /** Tags of the batch role. */
+  tags: Record<string, string>;
+  /** ARNs of the keys by alias, as far as they exist. */
+  keyArns: Record<string, string>;
+  /** The time of AWS, in milliseconds since 1970. */
+  nowMs: number;
+  /** In a rendered document, what a write leaves. */
+  written?: Pick<S3Reencryption, 'decision' | 'supersededJobs'>;
+}
+
+/** More input for `render`, `check` and `send`. Keys are aliases or ARNs. */
+interface ReencryptionContext extends Omit<ReencryptionChoices, 'reencryption' | 'ofBucket'> {
+  key: string;
+  replacedKey: string;
+  /** All replaced keys of the bucket. */
+  replacedKeys: string[];
+  countedAfter?: string;
+  /** The specs whose backfills read the same bucket. */
+  specNames: string[];
+  bucketKey: boolean;
+  priority: number;
+  roleArn: Ref;
+  roleName: string;
+}
+
+interface CurrentReencryption extends S3Reencryption {
+  doc: ReencryptionDoc;
+}
+
+type ReencryptionChange = Change<S3Reencryption, ReencryptionDoc, never>;
+
+export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
+  name: 's3.reencryption',
+  scope: { ...jobScope, runsRules: false },
+  permissions: {
+    read: ['s3:ListJobs', 's3:DescribeJob', 'iam:GetRole'],
+    write: ['s3:CreateJob', 's3:UpdateJobStatus', 'iam:TagRole', 'iam:PassRole'],
+    passesRoleTo: 'batchoperations.s3.amazonaws.com',
+  },
+
+  desired: ({ pair, relatedPairs }) =>
+    reencryptedSidesOf(pair).flatMap((reencrypted) =>
+      reencrypted.side.replacedKeys.map((replaced) => {
+        const { side, name } = reencrypted;
+        return {
+          id: reencryptionId(side.bucket, replaced),
+          kind: 's3.reencryption',
+          name: side.bucket,
+          details: [reencrypted.role.name, ...[side.key, ...side.replacedKeys].map(nameOfKey)],
+          location: locationOfSide(side),
+          spec: { bucket: side.bucket, supersededJobs: [] },
+          context: reencryptionContext(reencrypted, replaced, relatedPairs),
+          after: dependenciesOf(reencrypted, replaced, relatedPairs),
+          declaredBy: [pair.name],
+          position: positionOfPath(pair, `spec.${name}.key.replaces`),
+        };
+      }),
+    ),
+
+  fetch: fetchDoc,
+
+  parse(doc, { name, context }) {
+    const { start } = context as ReencryptionContext;
+    const observed = observedIn(doc, name, context as ReencryptionContext);
+    return {
+      spec: {
+        bucket: name,
+        decision: currentDecision(observed, start),
+        supersededJobs: observed.superseded,
+        ...doc.written,
+        doc,
+      } satisfies CurrentReencryption,
+      attrs: {},
+    };
+  },
+
+  normalize: ({ bucket, decision, supersededJobs }) =>
+    omitUndefined({ bucket, decision, supersededJobs: toSortedSet(supersededJobs) }),
+
+  render({ name, context }, current) {
+    const doc = docOf(current);
+    const { decision } = decisionOn(doc, name, context as ReencryptionContext);
+    return { ...doc, written: { decision, supersededJobs: [] } };
+  },
+
+  operations(change) {
+    const { superseded, action } = plannedWrites(change);
+    return [
+      ...superseded.map(() => ({ call: 's3:UpdateJobStatus' })),
+      ...(action === 'create' ? [{ call: 's3:CreateJob' }] : []),
+      ...(action === 'approve' || action === 'cancel' ? [{ call: 's3:UpdateJobStatus' }] : []),
+      ...(action === 'record' ? [{ call: 'iam:TagRole' }] : []),
+    ];
+  },
+
+  async send(aws, change) {
+    const { superseded, action, observed } = plannedWrites(change);
+    const { location } = change.resource;
+    const { state, encryption } = observed;
+    for (const id of superseded) await endJob(aws, location, id, SUPERSEDED_REASON);
+    if (action === 'create') await sendCreateJob(aws, change);
+    if (action === 'record' && state.state === 'complete') {
+      const { roleName } = change.resource.context as ReencryptionContext;
+      const Key = reencryptionTagKey(reencryptionOf(change));
+      const Tags = [{ Key, Value: formatRecord(state.record) }];
+      await aws.send(location, new TagRoleCommand({ RoleName: roleName, Tags }));
+    }
+    if (!('job' in state)) return;
+    if (action === 'cancel')
+      await endJob(
+        aws,
+        location,
+        state.job.id,
+        encryption === 'DSSE-KMS' ? UNSUPPORTED_OBJECTS_REASON : TOO_MANY_OBJECTS_REASON,
+      );
+    // A job that has left the state is read again after the write.
+    if (action === 'approve')
+      await ignoreErrors(
+        updateJobStatus(aws, location, state.job.id, 'Ready', APPROVAL_REASON),
+        'JobStatusException',
+      );
+  },
+
+  response: { replacesWholeDocument: true },
+
+  check(change) {
+    const { action, observed } = plannedWrites(change);
+    return {
+      blocked: blockedReason(change, observed, action),
+      risks: startRisks(change, observed, action),
+      notes: progressNotes(change, observed, action),
+    };
+  },
+
+  explain: (path) =>
+    path.startsWith('/supersededJobs')
+      ? 'the spec has changed since the job was created'
+      : 'objects are to be encrypted under the key that replaces their key',
+
+  transientErrors: [
+    {
+      code: 'BadRequestException',
+      // AWS does not document the message.
+      message: /assum|role/i,
+      waitsFor: 'S3 Batch Operations to see the new role',
+    },
+    { code: 'NoSuchJobException', waitsFor: 'S3 Batch Operations to see the new job' },
+  ],
+
+  auditEvents: jobAuditEvents({ '': [], '/': ['CreateJob', 'UpdateJobStatus'] }),
+};
+
+async function fetchDoc(
+  aws: Aws,
+  location: Location,
+  name: string,
+  [roleName, ...keyNames]: readonly string[] = [],
+): Promise<ReencryptionDoc> {
+  const aliases = keyNames.filter((key) => key.startsWith('alias/'));
+  // The client shares the reads of the keys with those of the keys themselves.
+  const [descriptors, role, ...keys] = await Promise.all([
+    listJobs(aws, location),
+    roleName === undefined
+      ? undefined
+      : ignoreErrors(fetchRole(aws, location, roleName), 'NoSuchEntityException'),
+    ...aliases.map((alias) => describeKey(aws, location, alias)),
+  ]);
+  const isOfBucket = ({ description }: ObservedJob) =>
+    parseReencryptionDescription(description)?.bucket === name;
+  const jobs = descriptors
+    .map(toObservedJob)
+    .filter((job) => isOfBucket(job) || parseJobDescription(job.description));
+  const isDetailed = (job: ObservedJob) => isOfBucket(job) && needsDetails(job);
+  return {
+    jobs: await Promise.all(jobs.map((job) => (isDetailed(job) ? withDetails(aws, location, job) : job))),
+    tags: role?.tags ?? {},
+    keyArns: Object.fromEntries(
+      aliases.flatMap((alias, index) => {
+        const arn = keys[index]?.Arn;
+        return arn === undefined ? [] : [[alias, arn]];
+      }),
+    ),
+    nowMs: aws.now(),
+  };
+}
+
+const reencryptionId = (bucket: string, replaced: KeyChoice): Id =>
+  `s3.reencryption/${bucket}/${nameOfKey(replaced)}`;
+
+const nameOfKey = (key: KeyChoice): string => ('arn' in key ? key.arn : key.alias);
+
+function reencryptionContext(
+  { pair, side, role }: ReencryptedSide,
+  replaced: KeyChoice,
+  relatedPairs: readonly BucketReplication[],
+): ReencryptionContext {
+  const { start, maxObjects, priority, countedAfter } = pair.reencrypt ?? { start: 'Confirmed', priority: 0 };
+  const ofBucket = relatedPairs.filter(({ source, destination }) =>
+    [source.bucket, destination.bucket].includes(side.bucket),
+  );
+  return omitUndefined({
+    key: nameOfKey(side.key),
+    replacedKey: nameOfKey(replaced),
+    replacedKeys: side.replacedKeys.map(nameOfKey),
+    countedAfter,
+    specNames: ofBucket.filter(({ source }) => source.bucket === side.bucket).map(({ name }) => name),
+    bucketKey: side.bucketKey,
+    drainMs: Math.max(...ofBucket.map(({ policy }) => policy.drainMs)),
+    start,
+    maxObjects,
+    priority,
+    roleName: role.name,
+    roleArn: ref(batchRoleId('iam.role', { role, side })),
+  });
+}
+
+/** Returns what must be in place before a job: the new key for new objects, and the permissions of both roles for it. */
+const dependenciesOf = (
+  { side, role }: ReencryptedSide,
+  replaced: KeyChoice,
+  relatedPairs: readonly BucketReplication[],
+): Id[] => [
+  bucketResourceId('s3.versioning', side.bucket),
+  bucketResourceId('s3.encryption', side.bucket),
+  batchRoleId('iam.role-policy', { role, side }),
+  ...[side.key, replaced].map((key) =>
+    keyResourceId('arn' in key ? 'kms.key' : 'kms.key-policy', { ...side, key }),
+  ),
+  ...relatedPairs
+    .filter(({ source, destination }) => [source.bucket, destination.bucket].includes(side.bucket))
+    .flatMap((pair) => [
+      ...(pair.source.managed ? [bucketResourceId('s3.replication', pair.source.bucket)] : []),
+      ...('arn' in pair.role || !pair.source.managed ? [] : [roleResourceId('iam.role-policy', pair)]),
+    ]),
+];
+
+/** Returns the re-encryption of a replaced key. A key that does not exist yet has its alias for an ARN. */
+function toReencryption(
+  bucket: string,
+  { key, countedAfter }: ReencryptionContext,
+  replacedKey: string,
+  { keyArns }: ReencryptionDoc,
+): Reencryption {
+  const arnOf = (name: string) => keyArns[name] ?? name;
+  return omitUndefined({ bucket, replacedKey: arnOf(replacedKey), key: arnOf(key), countedAfter });
+}
+
+/** Returns the re-encryption that a change concerns. */
+const reencryptionOf = ({ current, resource: { name, context } }: ReencryptionChange): Reencryption =>
+  toReencryption(
+    name,
+    context as ReencryptionContext,
+    (context as ReencryptionContext).replacedKey,
+    docOf(current),
+  );
+
+const choicesOf = (
+  doc: ReencryptionDoc,
+  bucket: string,
+  context: ReencryptionContext,
+  replacedKey: string,
+): ReencryptionChoices => ({
+  ...context,
+  reencryption: toReencryption(bucket, context, replacedKey, doc),
+  ofBucket: context.replacedKeys.map((key) => toReencryption(bucket, context, key, doc)),
+});
+
+const docOf = (current: { spec: S3Reencryption } | undefined): ReencryptionDoc => {
+  const doc = current && 'doc' in current.spec ? (current.spec as CurrentReencryption).doc : undefined;
+  return {
+    jobs: doc?.jobs ?? [],
+    tags: doc?.tags ?? {},
+    keyArns: doc?.keyArns ?? {},
+    nowMs: doc?.nowMs ?? 0,
+  };
+};
+
+/** Returns what the document shows. Backfills of other buckets do not count. */
+function observedIn(
+  doc: ReencryptionDoc,
+  bucket: string,
+  context: ReencryptionContext,
+  replacedKey = context.replacedKey,
+): ObservedReencryption {
+  const ofBucket = doc.jobs.filter(({ description }) => {
+    const backfill = parseJobDescription(description);
+    return !backfill || context.specNames.includes(backfill.specName);
+  });
+  const records = recordsIn(doc.tags, REENCRYPTION_TAG_PREFIX);
+  return observeReencryption(choicesOf(doc, bucket, context, replacedKey), records, ofBucket, doc.nowMs);
+}
+
+function decisionOn(doc: ReencryptionDoc, bucket: string, context: ReencryptionContext) {
+  const choices = choicesOf(doc, bucket, context, context.replacedKey);
+  return nextReencryption(observedIn(doc, bucket, context), choices, ({ replacedKey }) => {
+    const index = choices.ofBucket.findIndex((other) => other.replacedKey === replacedKey);
+    return observedIn(doc, bucket, context, context.replacedKeys[index]).state;
+  });
+}
+
+/** Returns what a change writes. */
+function plannedWrites({ current, resource: { name, context } }: ReencryptionChange): {
+  observed: ObservedReencryption;
+  superseded: readonly string[];
+  action?: BackfillAction | undefined;
+} {
+  const doc = docOf(current);
+  const observed = observedIn(doc, name, context as ReencryptionContext);
+  const { action } = decisionOn(doc, name, context as ReencryptionContext);
+  return { observed, superseded: observed.superseded, action };
+}
+
+/**
+ * Creates a job. Two runs create one job, because their requests have the same token. The keys may be new, so they are read
+ * again before.
+ */
+async function sendCreateJob(aws: Aws, { resource }: ReencryptionChange): Promise<void> {
+  const { name, location } = resource;
+  const context = resource.context as ReencryptionContext;
+  const doc = await fetchDoc(aws, location, name, resource.details);
+  const { attempts, encryption } = observedIn(doc, name, context);
+  if (decisionOn(doc, name, context).action !== 'create') return;
+  const { start, priority, bucketKey, roleArn } = context;
+  const reencryption = toReencryption(name, context, context.replacedKey, doc);
+  const digest = reencryptionDigest(reencryption, encryption);
+  const request: Omit<CreateJobRequest, 'AccountId'> = {
+    // The objects with DSSE-KMS are only counted.
+    ConfirmationRequired: start === 'Confirmed' || encryption === 'DSSE-KMS',
+    Operation: {
+      S3UpdateObjectEncryption: {
+        ObjectEncryption: { SSEKMS: { KMSKeyArn: reencryption.key, BucketKeyEnabled: bucketKey } },
+      },
+    },
+    Report: { Enabled: false },
+    ClientRequestToken: jobToken([digest], attempts + 1),
+    Priority: priority,
+    RoleArn: String(roleArn),
+    Description: reencryptionDescription(name, digest),
+    ManifestGenerator: {
+      S3JobManifestGenerator: {
+        ExpectedBucketOwner: await aws.accountId(location.account),
+        SourceBucket: bucketArn(name, location.region),
+        EnableManifestOutput: false,
+        Filter: reencryptionFilter(reencryption, encryption),
+      },
+    },
+  };
+  // Another request had the token, so the job exists.
+  await ignoreErrors(createJob(aws, location, request), 'IdempotencyException');
+}
+
+/** Returns why only a person can bring a re-encryption forward. */
+function blockedReason(
+  change: ReencryptionChange,
+  { state }: ObservedReencryption,
+  action: BackfillAction | undefined,
+): string | undefined {
+  const { name, context } = change.resource;
+  const { maxObjects } = context as ReencryptionContext;
+  const { key, replacedKey } = reencryptionOf(change);
+  if (key === replacedKey)
+    return `a key cannot replace itself: its alias names ${key}, too; remove it from replaces`;
+  if (state.state === 'exhausted')
+    return `${MAX_ATTEMPTS} jobs left objects of ${name} under ${replacedKey}, the last one (${state.lastJob.id}): ${outcomeOf(state.lastJob)}. S3 re-encrypts no object with a retention or a legal hold of Object Lock; remove the cause, then declare a later countedAfter`;
+  if (state.state === 'tooLarge')
+    return `the job ${state.lastJob.id} had ${jobSize(state.lastJob)}, and the limit is ${groupDigits(maxObjects)}, so replikey cancelled it; raise maxObjects of reencrypt and maxBackfillObjects of the guardrails`;
+  if (state.state === 'unsupported')
+    return `${jobSize(state.lastJob)} of ${name} are encrypted under ${replacedKey} with DSSE-KMS, which S3 cannot re-encrypt (job ${state.lastJob.id}); copy them in place, then declare a later countedAfter`;
+  if (
+    action === 'approve' &&
+    state.state === 'suspended' &&
+    state.job.total === undefined &&
+    maxObjects !== undefined
+  )
+    return `S3 reports no number of objects for the job ${state.job.id}, so the limit of ${groupDigits(maxObjects)} cannot be checked; look at the job in the S3 console, and remove maxObjects`;
+  return undefined;
+}
+
+const outcomeOf = (job: ObservedJob): string =>
+  job.status === 'Complete'
+    ? `${groupDigits(job.failed)} of ${groupDigits(job.succeeded + job.failed)} objects failed`
+    : reasonsOf(job);
+
+/** Returns the risk of an action that starts a job. */
+function startRisks(
+  change: ReencryptionChange,
+  { state, encryption }: ObservedReencryption,
+  action: BackfillAction | undefined,
+): NonNullable<Check['risks']> {
+  const { name, context } = change.resource;
+  const { start } = context as ReencryptionContext;
+  const { key, replacedKey } = reencryptionOf(change);
+  const what = `of ${name} from ${replacedKey} to ${key}`;
+  if (action === 'approve' && 'job' in state) {
+    const { id, total } = state.job;
+    const price = total === undefined ? '' : `, for ${reencryptionPriceText(total)}`;
+    return [
+      {
+        id: 'start-reencryption',
+        // The number of objects of a prepared job never changes.
+        subject: id,
+        message: `starts the job ${id}, which re-encrypts ${jobSize(state.job)} ${what}${price}`,
+      },
+    ];
+  }
+  if (action === 'create' && start === 'Automatic' && encryption === 'SSE-KMS')
+    return [
+      {
+        id: 'start-reencryption',
+        subject: name,
+        message: `re-encrypts the objects ${what}, whose number is not known yet`,
+      },
+    ];
+  return [];
+}
+
+/** Returns how far the re-encryption is. */
+function progressNotes(
+  change: ReencryptionChange,
+  { state, otherJob }: ObservedReencryption,
+  action: BackfillAction | undefined,
+): string[] {
+  const { name } = change.resource;
+  const { replacedKey } = reencryptionOf(change);
+  if (state.state === 'running' && !action) {
+    const { id, status, total, succeeded, failed } = state.job;
+    return total === undefined || total === 0
+      ? [`S3 counts the objects of ${name} under ${replacedKey} (job ${id}, ${status})`]
+      : [
+          `the job ${id} is ${status}: ${groupDigits(succeeded + failed)} of ${jobSize(state.job)} re-encrypted, ${groupDigits(failed)} failed`,
+        ];
+  }
+  if (state.state === 'early')
+    return [
+      `the job ${state.lastJob.id} has ended; the objects of ${name} under ${replacedKey} are counted after ${toInstant(state.untilMs)}, when no earlier upload uses the key any more`,
+    ];
+  if (state.state === 'absent' && !action)
+    return [
+      `a job follows when ${otherJob ? `the job ${otherJob.id}` : 'that of another replaced key'} of ${name} has ended`,
+    ];
+  if (state.state === 'done')
+    return [
+      `no object of ${name} was encrypted under ${replacedKey} on ${state.record.completedAt}; remove the key from replaces, unless writers still name it in their requests`,
+    ];
+  return [];
+}

@@ -1,0 +1,153 @@
+import { setTimeout } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { listJobs } from '../../src/aws/batch-jobs.ts';
+import type { Plan } from '../../src/core/resource.ts';
+import type { Outcome, PassOptions } from '../../src/reconcile/pass.ts';
+import type { VersionState } from '../../src/sandbox/state.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { callS3 } from '../support/raw-aws.ts';
+
+const MINUTE = 60_000;
+/** Pause between two objects of the writer, in milliseconds. */
+const PACE_MS = 15;
+const EAST = { region: 'us-east-1' };
+const WEST = { region: 'us-west-2' };
+const ALLOWED = { allowedRisks: ['start-reencryption'] };
+
+/** The pair of TAX_SPEC with other keys, which replace those of TAX_SPEC. */
+const replaced = (start = 'Confirmed'): string =>
+  TAX_SPEC.replace('alias/acme-tax }', '{ alias: alias/acme-tax-2026, replaces: [alias/acme-tax] } }')
+    .replace(
+      'alias/acme-tax-replica }',
+      '{ alias: alias/acme-replica-2026, replaces: [alias/acme-tax-replica] } }',
+    )
+    .replace('  rules:', `  reencrypt: { start: ${start} }\n  rules:`);
+
+/** A sandbox whose time a test advances, and a writer that puts one object after another into the source. */
+async function envWithWriter() {
+  let offset = 0;
+  const env = await testEnv(TAX_SPEC, { clock: () => Date.now() + offset });
+  let isWriting = true;
+  let written = 0;
+  const write = async () => {
+    while (isWriting) {
+      const { status } = await callS3(env.sandbox.endpoint, 'PUT', `/acme-tax/Tax/${written}.txt`, {
+        body: 'tax',
+      });
+      expect(status).toBe(200);
+      written += 1;
+      await setTimeout(PACE_MS);
+    }
+  };
+  let writing = Promise.resolve();
+  return {
+    env,
+    startWriter: () => {
+      writing = write();
+    },
+    stopWriter: async () => {
+      isWriting = false;
+      await writing;
+      return written;
+    },
+    async [Symbol.asyncDispose]() {
+      isWriting = false;
+      await writing.catch(() => {});
+      await env[Symbol.asyncDispose]();
+    },
+    skip: (ms: number) => {
+      offset += ms;
+    },
+  };
+}
+
+const jobSteps = ({ waves }: Plan): string[] =>
+  waves
+    .flat()
+    .filter(({ kind }) => kind === 's3.reencryption')
+    .flatMap(({ id, calls }) => calls.map((call) => `${id} ${call}`))
+    .sort();
+const notesOf = ({ notes }: Plan) =>
+  notes
+    .filter(({ id }) => id.startsWith('s3.reencryption'))
+    .map(({ message }) => message)
+    .sort((a, b) => (bucketIn(a) < bucketIn(b) ? -1 : 1));
+const bucketIn = (message: string): string => / of (acme-\S+)/.exec(message)?.[1] ?? '';
+const versionsOf = ({ sandbox }: TestEnv, bucket: string): VersionState[] =>
+  [...(sandbox.store.bucket(bucket)?.objects.values() ?? [])].flat();
+const keysOf = (env: TestEnv, bucket: string): string[] => [
+  ...new Set(versionsOf(env, bucket).map(({ encryption }) => encryption.keyArn ?? 'none')),
+];
+const aliasesOf = (env: TestEnv, arns: readonly string[]): string[] =>
+  arns
+    .map((arn) => {
+      const { aliases } = env.sandbox.store.account('111122223333');
+      return [...aliases.values()].find(({ targetKeyId }) => arn.endsWith(targetKeyId))?.name ?? arn;
+    })
+    .sort();
+
+test('key replacement under load: no object fails, none is left under the old keys, and these leave the role', async () => {
+  await using load = await envWithWriter();
+  const { env, startWriter, stopWriter, skip } = load;
+  await env.reconcile();
+  startWriter();
+  const pass = async (yaml: string, options: Partial<PassOptions> = {}): Promise<Outcome> => {
+    const outcome = await env.reconcileWith(yaml, options);
+    expect(outcome.refusals).toEqual([]);
+    expect(outcome.results.filter(({ result }) => result !== 'applied')).toEqual([]);
+    await env.sandbox.waitForJobs();
+    return outcome;
+  };
+
+  // 1. The new keys are the default, the old ones stay permitted, and jobs count the objects under these.
+  const first = await pass(replaced());
+  expect(jobSteps(first.plan)).toEqual([
+    's3.reencryption/acme-tax-replica/alias/acme-tax-replica s3:CreateJob',
+    's3.reencryption/acme-tax/alias/acme-tax s3:CreateJob',
+  ]);
+  // 2. The jobs wait for an approval.
+  const waiting = await pass(replaced());
+  expect(jobSteps(waiting.plan)).toEqual([]);
+  expect(notesOf(waiting.plan)).toEqual([
+    expect.stringMatching(
+      /starts the job \S+, which re-encrypts [\d,]+ objects of acme-tax from arn:\S+ to arn:\S+, for about 0.25 USD; approve with --allow start-reencryption=\S+$/,
+    ),
+    expect.stringMatching(/re-encrypts [\d,]+ objects of acme-tax-replica from/),
+  ]);
+  expect(jobSteps((await pass(replaced(), ALLOWED)).plan)).toHaveLength(2);
+  // 3. The census follows when no upload uses the old key any more.
+  const early = await pass(replaced(), ALLOWED);
+  expect(jobSteps(early.plan)).toEqual([]);
+  expect(notesOf(early.plan)).toEqual([
+    expect.stringMatching(/are counted after \S+Z, when no earlier upload uses the key any more$/),
+    expect.stringMatching(/are counted after/),
+  ]);
+  skip(16 * MINUTE);
+  for (const _encryption of ['SSE-KMS', 'DSSE-KMS'])
+    expect(jobSteps((await pass(replaced(), ALLOWED)).plan)).toEqual([
+      's3.reencryption/acme-tax-replica/alias/acme-tax-replica s3:CreateJob',
+      's3.reencryption/acme-tax/alias/acme-tax s3:CreateJob',
+    ]);
+  expect(jobSteps((await pass(replaced())).plan)).toEqual([
+    's3.reencryption/acme-tax-replica/alias/acme-tax-replica iam:TagRole',
+    's3.reencryption/acme-tax/alias/acme-tax iam:TagRole',
+  ]);
+  const done = await pass(replaced());
+  expect(done.plan.waves).toEqual([]);
+  expect(notesOf(done.plan)).toEqual([
+    expect.stringMatching(/^no object of acme-tax was encrypted under arn:\S+ on \S+Z; remove the key/),
+    expect.stringMatching(/^no object of acme-tax-replica was encrypted under/),
+  ]);
+  expect(await stopWriter()).toBeGreaterThan(20);
+  await env.sandbox.waitForReplication();
+  const failed = versionsOf(env, 'acme-tax').filter(({ replication }) => replication?.status !== 'COMPLETED');
+  expect(failed.map(({ key, replication }) => `${key} ${JSON.stringify(replication)}`)).toEqual([]);
+  expect(aliasesOf(env, keysOf(env, 'acme-tax'))).toEqual(['alias/acme-tax-2026']);
+  expect(aliasesOf(env, keysOf(env, 'acme-tax-replica'))).toEqual(['alias/acme-replica-2026']);
+  for (const location of [EAST, WEST])
+    expect((await listJobs(env.client, location)).map(({ Status }) => Status).sort()).toEqual([
+      'Complete',
+      'Failed',
+      'Failed',
+    ]);
+});
