@@ -700,7 +700,9 @@ async function observeAll(env: TestEnv): Promise<ActualState> {
 }
 
 test('perturbations: cover every kind', () => {
-  expect(Object.keys(PERTURBATIONS).sort()).toEqual([...kinds.keys()].sort());
+  // No caller can change a job that has ended. Jobs have tests of their own.
+  const expected = [...kinds.values()].filter(({ scope }) => scope.stage !== 'jobs').map(({ name }) => name);
+  expect(Object.keys(PERTURBATIONS).sort()).toEqual(expected.sort());
 });
 
 describe('every kind', () => {

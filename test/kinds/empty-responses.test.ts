@@ -30,6 +30,8 @@ const REQUIRED: Record<string, Record<string, string>> = {
   's3.public-access': { GetPublicAccessBlock: 'PublicAccessBlockConfiguration' },
   's3.ownership': { GetBucketOwnershipControls: 'OwnershipControls' },
   's3.object-lock': { GetObjectLockConfiguration: 'ObjectLockConfiguration' },
+  's3.backfill': { ListJobs: 'Jobs' },
+  's3.reencryption': { ListJobs: 'Jobs' },
   's3.replication': { GetBucketReplication: 'ReplicationConfiguration' },
   'cloudwatch.alarm': { DescribeAlarms: 'MetricAlarms' },
   'sqs.queue-policy': { GetQueueAttributes: 'Attributes' },
