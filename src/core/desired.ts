@@ -40,7 +40,8 @@ export function jobResources(
 ): Resource[] {
   const kept = resources.filter(
     ({ id, kind }) =>
-      kinds.get(kind)?.scope.stage === 'jobs' || pairs.some((pair) => batchRoleResourceId(kind, pair) === id),
+      kinds.get(kind)?.scope.stage === 'jobs' ||
+      pairs.some((pair) => batchRolesOf(pair).some((role) => batchRoleId(kind, role) === id)),
   );
   const ids = new Set(kept.map(({ id }) => id));
   return kept.map((resource) => ({ ...resource, after: resource.after.filter((id) => ids.has(id)) }));

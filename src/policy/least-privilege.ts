@@ -1,7 +1,7 @@
 import { desiredResources } from '../core/desired.ts';
 import { FACT_ACTIONS } from '../core/facts.ts';
 import { splitByAccess } from '../core/handover.ts';
-import { accountsOfPair, batchRoleResourceId } from '../core/ids.ts';
+import { accountsOfPair, batchRoleId, batchRolesOf } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { isRef } from '../core/ref.ts';
 import type { Resource } from '../core/resource.ts';
@@ -189,7 +189,9 @@ function jobResourceFilter(
   const roleIds = new Set(
     kinds
       .filter(({ scope }) => scope.type === 'role')
-      .flatMap(({ name }) => pairs.map((pair) => batchRoleResourceId(name, pair))),
+      .flatMap(({ name }) =>
+        pairs.flatMap((pair) => batchRolesOf(pair).map((role) => batchRoleId(name, role))),
+      ),
   );
   return ({ id, kind }) => jobKinds.has(kind) || roleIds.has(id);
 }

@@ -1,6 +1,12 @@
 import { GetAccountAuthorizationDetailsCommand, type RoleDetail } from '@aws-sdk/client-iam';
 import { paginate } from '../aws/paginate.ts';
-import { DELETION_TAG_PREFIX, parseDeletionTag, ROLE_POLICY_NAME, SPEC_TAG } from '../core/ids.ts';
+import {
+  batchRolesOf,
+  DELETION_TAG_PREFIX,
+  parseDeletionTag,
+  ROLE_POLICY_NAME,
+  SPEC_TAG,
+} from '../core/ids.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { toTagMap } from '../kinds/helpers.ts';
@@ -95,12 +101,16 @@ export function findOrphans(
   nowMs: number,
 ): OrphanCandidate[] {
   const account = role.arn.split(':')[4];
-  const isRole = (choice: { name: string } | { arn: string }, pair: BucketReplication): boolean =>
+  const isRole = (choice: { name: string } | { arn: string }, roleAccount: string | undefined): boolean =>
     'arn' in choice
       ? choice.arn === role.arn
       : // IAM compares role names without regard to case.
-        choice.name.toLowerCase() === role.name.toLowerCase() && accountIdOf(pair) === account;
-  const pairsUsingRole = pairs.filter((pair) => isRole(pair.role, pair));
+        choice.name.toLowerCase() === role.name.toLowerCase() && roleAccount === account;
+  const isBatchRole = (pair: BucketReplication): boolean =>
+    batchRolesOf(pair).some(({ role: choice, side }) =>
+      isRole(choice, side === pair.source ? accountIdOf(pair) : (side.accountId ?? accountIdOf(pair))),
+    );
+  const pairsUsingRole = pairs.filter((pair) => isRole(pair.role, accountIdOf(pair)));
   const location =
     pairsUsingRole[0] && !('arn' in pairsUsingRole[0].role)
       ? { ...role.location, ...accountFieldOf(pairsUsingRole[0]) }
@@ -116,8 +126,7 @@ export function findOrphans(
     ...(pairsUsingRole.length === 0 ? taggedNames.map(toSidName) : []),
   ]);
   for (const pair of pairs)
-    if (isRole(pair.role, pair) || (pair.backfill && isRole(pair.backfill.role, pair)))
-      names.delete(toSidName(pair.name));
+    if (pairsUsingRole.includes(pair) || isBatchRole(pair)) names.delete(toSidName(pair.name));
   return [...names].map((name) => {
     const candidate = {
       name,
