@@ -46,7 +46,7 @@ export const reencryptionDigest = (
   encryption: CountedEncryption = 'SSE-KMS',
 ): string => sha256Hex(canonicalJson({ bucket, replacedKey, key, countedAfter, encryption })).slice(0, 16);
 
-const DESCRIPTION = /^replikey reencrypt (\S+) ([0-9a-f]{16})$/;
+const REENCRYPTION_DESCRIPTION = /^replikey reencrypt (\S+) ([0-9a-f]{16})$/;
 
 /** Returns the description of a job, at most 256 characters. */
 export const reencryptionDescription = (bucket: string, digest: string): string =>
@@ -56,7 +56,7 @@ export const reencryptionDescription = (bucket: string, digest: string): string 
 export function parseReencryptionDescription(
   description: string | undefined,
 ): { bucket: string; digest: string } | undefined {
-  const [, bucket, digest] = DESCRIPTION.exec(description ?? '') ?? [];
+  const [, bucket, digest] = REENCRYPTION_DESCRIPTION.exec(description ?? '') ?? [];
   return bucket === undefined || digest === undefined ? undefined : { bucket, digest };
 }
 
@@ -117,9 +117,9 @@ export function observeReencryption(
   const declared = new Set(ofBucket.flatMap(digestsOf));
   const isFirst = ofBucket[0]?.replacedKey === reencryption.replacedKey;
   const superseded = jobs.filter(
-    (job) => isReencryption(job) && !ENDED.has(job.status) && !declared.has(digestOf(job)),
+    (job) => isReencryption(job) && !ENDED.has(job.status) && !declared.has(jobDigestOf(job)),
   );
-  const otherJob = jobs.find((job) => !hasStopped(job) && !own.has(digestOf(job)));
+  const otherJob = jobs.find((job) => !hasStopped(job) && !own.has(jobDigestOf(job)));
   return {
     ...stateOf(choices, records, attempts, nowMs),
     attempts: attempts.length,
@@ -130,13 +130,13 @@ export function observeReencryption(
 
 const digestsOf = (reencryption: Reencryption): string[] =>
   ENCRYPTIONS.map((encryption) => reencryptionDigest(reencryption, encryption));
-const digestOf = ({ description }: ObservedJob): string =>
+const jobDigestOf = ({ description }: ObservedJob): string =>
   parseReencryptionDescription(description)?.digest ?? '';
-const isReencryption = (job: ObservedJob): boolean => digestOf(job) !== '';
+const isReencryption = (job: ObservedJob): boolean => jobDigestOf(job) !== '';
 
 /** Returns the jobs with these digests, the newest first. */
 const attemptsOf = (digests: ReadonlySet<string>, jobs: readonly ObservedJob[]): ObservedJob[] =>
-  jobs.filter((job) => digests.has(digestOf(job))).sort((a, b) => b.createdAtMs - a.createdAtMs);
+  jobs.filter((job) => digests.has(jobDigestOf(job))).sort((a, b) => b.createdAtMs - a.createdAtMs);
 
 /** Returns the state, and the encryption that the next job counts. */
 function stateOf(
@@ -155,7 +155,7 @@ function stateOf(
   if (suspended)
     return {
       state: { state: 'suspended', job: suspended },
-      encryption: digestOf(suspended) === dsseDigest ? 'DSSE-KMS' : 'SSE-KMS',
+      encryption: jobDigestOf(suspended) === dsseDigest ? 'DSSE-KMS' : 'SSE-KMS',
     };
   const [lastJob] = attempts;
   const firstJob = attempts.at(-1);
@@ -165,10 +165,10 @@ function stateOf(
   if (lastJob.statusUpdateReason === UNSUPPORTED_OBJECTS_REASON)
     return forSse({ state: 'unsupported', lastJob });
   const countsFromMs = firstJob.createdAtMs + drainMs;
-  const census = attempts.find((job) => digestOf(job) === digest);
+  const census = attempts.find((job) => jobDigestOf(job) === digest);
   const isCounted = census !== undefined && foundNone(census) && census.createdAtMs >= countsFromMs;
-  if (isCounted && digestOf(lastJob) === dsseDigest && foundNone(lastJob))
-    return forSse({ state: 'complete', job: lastJob, record: recordOf(digest, census, attempts) });
+  if (isCounted && jobDigestOf(lastJob) === dsseDigest && foundNone(lastJob))
+    return forSse({ state: 'complete', job: lastJob, record: censusRecord(digest, census, attempts) });
   const unsuccessful = attempts.filter(
     (job) => !isOwnCancellation(job) && !foundNone(job) && !(job.status === 'Complete' && job.failed === 0),
   );
@@ -185,7 +185,11 @@ const foundNone = (job: ObservedJob): boolean =>
   foundNoObjects(job) || (job.status === 'Complete' && job.succeeded + job.failed === 0);
 
 /** Returns the record of a census. The jobs before it re-encrypted the objects. */
-const recordOf = (digest: string, census: ObservedJob, attempts: readonly ObservedJob[]): BackfillRecord => ({
+const censusRecord = (
+  digest: string,
+  census: ObservedJob,
+  attempts: readonly ObservedJob[],
+): BackfillRecord => ({
   digest,
   // S3 lists the objects later than this.
   completedAt: toInstant(census.createdAtMs),

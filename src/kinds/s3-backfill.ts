@@ -171,12 +171,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
 
   operations(change) {
     const { superseded, action } = plannedWrites(change);
-    return [
-      ...superseded.map(() => ({ call: 's3:UpdateJobStatus' })),
-      ...(action === 'create' ? [{ call: 's3:CreateJob' }] : []),
-      ...(action === 'approve' || action === 'cancel' ? [{ call: 's3:UpdateJobStatus' }] : []),
-      ...(action === 'record' ? [{ call: 'iam:TagRole' }] : []),
-    ];
+    return jobOperations(superseded, action);
   },
 
   async send(aws, change) {
@@ -188,12 +183,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
     const { state } = observed;
     if (!('job' in state)) return;
     if (action === 'cancel') await endJob(aws, location, state.job.id, TOO_MANY_OBJECTS_REASON);
-    // A job that has left the state is read again after the write.
-    if (action === 'approve')
-      await ignoreErrors(
-        updateJobStatus(aws, location, state.job.id, 'Ready', APPROVAL_REASON),
-        'JobStatusException',
-      );
+    if (action === 'approve') await approveJob(aws, location, state.job.id);
   },
 
   response: { replacesWholeDocument: true },
@@ -232,7 +222,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
 };
 
 /** The reason of an approved job. */
-export const APPROVAL_REASON = 'replikey: approved';
+const APPROVAL_REASON = 'replikey: approved';
 
 /** Returns the id of a backfill. Only a spec with several prefixes has several backfills. */
 const backfillId = (bucket: string, { specName, prefix, isOnly }: DeclaredBackfill): Id =>
@@ -331,6 +321,21 @@ function plannedWrites({ current, resource }: BackfillChange): {
   return { observed, superseded: observed.superseded, action: decisionOn(doc, choices).action };
 }
 
+/** Returns the calls of an action on jobs. */
+export const jobOperations = (
+  superseded: readonly string[],
+  action: BackfillAction | undefined,
+): { call: string }[] => [
+  ...superseded.map(() => ({ call: 's3:UpdateJobStatus' })),
+  ...(action === 'create' ? [{ call: 's3:CreateJob' }] : []),
+  ...(action === 'approve' || action === 'cancel' ? [{ call: 's3:UpdateJobStatus' }] : []),
+  ...(action === 'record' ? [{ call: 'iam:TagRole' }] : []),
+];
+
+/** Approves a job. One that has left its state is read again after the write. */
+export const approveJob = (aws: Aws, location: Location, id: string) =>
+  ignoreErrors(updateJobStatus(aws, location, id, 'Ready', APPROVAL_REASON), 'JobStatusException');
+
 /** Cancels a job, unless it has ended. */
 export const endJob = (aws: Aws, location: Location, id: string, reason: string) =>
   ignoreErrors(updateJobStatus(aws, location, id, 'Cancelled', reason), 'JobStatusException');
@@ -393,15 +398,18 @@ function blockedReason(
     return `${MAX_ATTEMPTS} jobs ended before they replicated all objects, the last one (${state.lastJob.id}) with: ${reasonsOf(state.lastJob)}; remove the cause, then declare a later before`;
   if (state.state === 'tooLarge')
     return `the job ${state.lastJob.id} had ${groupDigits(state.lastJob.total)} objects, and the limit is ${groupDigits(maxObjects)}, so replikey cancelled it; raise maxObjects of the backfill and maxBackfillObjects of the guardrails, or declare a shorter period`;
-  if (
-    action === 'approve' &&
-    state.state === 'suspended' &&
-    state.job.total === undefined &&
-    maxObjects !== undefined
-  )
-    return `S3 reports no number of objects for the job ${state.job.id}, so the limit of ${groupDigits(maxObjects)} cannot be checked; look at the job in the S3 console, and remove maxObjects`;
+  if (action === 'approve' && state.state === 'suspended') return unknownSizeReason(state.job, maxObjects);
   return undefined;
 }
+
+/** Returns why a limit of objects forbids the approval of a job of unknown size. */
+export const unknownSizeReason = (
+  { id, total }: ObservedJob,
+  maxObjects: number | undefined,
+): string | undefined =>
+  total === undefined && maxObjects !== undefined
+    ? `S3 reports no number of objects for the job ${id}, so the limit of ${groupDigits(maxObjects)} cannot be checked; look at the job in the S3 console, and remove maxObjects`
+    : undefined;
 
 export const reasonsOf = ({ status, failureReasons = [], statusUpdateReason }: ObservedJob): string =>
   failureReasons.length > 0

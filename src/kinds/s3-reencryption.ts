@@ -1,6 +1,6 @@
 import { TagRoleCommand } from '@aws-sdk/client-iam';
 import type { CreateJobRequest } from '@aws-sdk/client-s3-control';
-import { createJob, listJobs, updateJobStatus } from '../aws/batch-jobs.ts';
+import { createJob, listJobs } from '../aws/batch-jobs.ts';
 import {
   type BackfillAction,
   type BackfillDecision,
@@ -50,13 +50,15 @@ import { ignoreErrors } from './helpers.ts';
 import { fetchRole } from './iam-role.ts';
 import { describeKey } from './kms-key.ts';
 import {
-  APPROVAL_REASON,
+  approveJob,
   endJob,
   groupDigits,
+  jobOperations,
   jobSize,
   needsDetails,
   reasonsOf,
   toObservedJob,
+  unknownSizeReason,
   withDetails,
 } from './s3-backfill.ts';
 import { jobScope } from './scopes.ts';
@@ -133,11 +135,11 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
       }),
     ),
 
-  fetch: fetchDoc,
+  fetch: fetchReencryptionDoc,
 
   parse(doc, { name, context }) {
     const { start } = context as ReencryptionContext;
-    const observed = observedIn(doc, name, context as ReencryptionContext);
+    const observed = observedReencryption(doc, name, context as ReencryptionContext);
     return {
       spec: {
         bucket: name,
@@ -154,27 +156,22 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
     omitUndefined({ bucket, decision, supersededJobs: toSortedSet(supersededJobs) }),
 
   render({ name, context }, current) {
-    const doc = docOf(current);
-    const { decision } = decisionOn(doc, name, context as ReencryptionContext);
+    const doc = currentReencryptionDoc(current);
+    const { decision } = reencryptionDecision(doc, name, context as ReencryptionContext);
     return { ...doc, written: { decision, supersededJobs: [] } };
   },
 
   operations(change) {
-    const { superseded, action } = plannedWrites(change);
-    return [
-      ...superseded.map(() => ({ call: 's3:UpdateJobStatus' })),
-      ...(action === 'create' ? [{ call: 's3:CreateJob' }] : []),
-      ...(action === 'approve' || action === 'cancel' ? [{ call: 's3:UpdateJobStatus' }] : []),
-      ...(action === 'record' ? [{ call: 'iam:TagRole' }] : []),
-    ];
+    const { superseded, action } = plannedReencryption(change);
+    return jobOperations(superseded, action);
   },
 
   async send(aws, change) {
-    const { superseded, action, observed } = plannedWrites(change);
+    const { superseded, action, observed } = plannedReencryption(change);
     const { location } = change.resource;
     const { state, encryption } = observed;
     for (const id of superseded) await endJob(aws, location, id, SUPERSEDED_REASON);
-    if (action === 'create') await sendCreateJob(aws, change);
+    if (action === 'create') await createReencryptionJob(aws, change);
     if (action === 'record' && state.state === 'complete') {
       const { roleName } = change.resource.context as ReencryptionContext;
       const Key = reencryptionTagKey(reencryptionOf(change));
@@ -189,22 +186,17 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
         state.job.id,
         encryption === 'DSSE-KMS' ? UNSUPPORTED_OBJECTS_REASON : TOO_MANY_OBJECTS_REASON,
       );
-    // A job that has left the state is read again after the write.
-    if (action === 'approve')
-      await ignoreErrors(
-        updateJobStatus(aws, location, state.job.id, 'Ready', APPROVAL_REASON),
-        'JobStatusException',
-      );
+    if (action === 'approve') await approveJob(aws, location, state.job.id);
   },
 
   response: { replacesWholeDocument: true },
 
   check(change) {
-    const { action, observed } = plannedWrites(change);
+    const { action, observed } = plannedReencryption(change);
     return {
-      blocked: blockedReason(change, observed, action),
-      risks: startRisks(change, observed, action),
-      notes: progressNotes(change, observed, action),
+      blocked: reencryptionProblem(change, observed, action),
+      risks: reencryptionRisks(change, observed, action),
+      notes: reencryptionNotes(change, observed, action),
     };
   },
 
@@ -226,7 +218,7 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
   auditEvents: jobAuditEvents({ '': [], '/': ['CreateJob', 'UpdateJobStatus'] }),
 };
 
-async function fetchDoc(
+async function fetchReencryptionDoc(
   aws: Aws,
   location: Location,
   name: string,
@@ -327,10 +319,10 @@ const reencryptionOf = ({ current, resource: { name, context } }: ReencryptionCh
     name,
     context as ReencryptionContext,
     (context as ReencryptionContext).replacedKey,
-    docOf(current),
+    currentReencryptionDoc(current),
   );
 
-const choicesOf = (
+const reencryptionChoices = (
   doc: ReencryptionDoc,
   bucket: string,
   context: ReencryptionContext,
@@ -341,7 +333,7 @@ const choicesOf = (
   ofBucket: context.replacedKeys.map((key) => toReencryption(bucket, context, key, doc)),
 });
 
-const docOf = (current: { spec: S3Reencryption } | undefined): ReencryptionDoc => {
+const currentReencryptionDoc = (current: { spec: S3Reencryption } | undefined): ReencryptionDoc => {
   const doc = current && 'doc' in current.spec ? (current.spec as CurrentReencryption).doc : undefined;
   return {
     jobs: doc?.jobs ?? [],
@@ -352,7 +344,7 @@ const docOf = (current: { spec: S3Reencryption } | undefined): ReencryptionDoc =
 };
 
 /** Returns what the document shows. Backfills of other buckets do not count. */
-function observedIn(
+function observedReencryption(
   doc: ReencryptionDoc,
   bucket: string,
   context: ReencryptionContext,
@@ -363,26 +355,31 @@ function observedIn(
     return !backfill || context.specNames.includes(backfill.specName);
   });
   const records = recordsIn(doc.tags, REENCRYPTION_TAG_PREFIX);
-  return observeReencryption(choicesOf(doc, bucket, context, replacedKey), records, ofBucket, doc.nowMs);
+  return observeReencryption(
+    reencryptionChoices(doc, bucket, context, replacedKey),
+    records,
+    ofBucket,
+    doc.nowMs,
+  );
 }
 
-function decisionOn(doc: ReencryptionDoc, bucket: string, context: ReencryptionContext) {
-  const choices = choicesOf(doc, bucket, context, context.replacedKey);
-  return nextReencryption(observedIn(doc, bucket, context), choices, ({ replacedKey }) => {
+function reencryptionDecision(doc: ReencryptionDoc, bucket: string, context: ReencryptionContext) {
+  const choices = reencryptionChoices(doc, bucket, context, context.replacedKey);
+  return nextReencryption(observedReencryption(doc, bucket, context), choices, ({ replacedKey }) => {
     const index = choices.ofBucket.findIndex((other) => other.replacedKey === replacedKey);
-    return observedIn(doc, bucket, context, context.replacedKeys[index]).state;
+    return observedReencryption(doc, bucket, context, context.replacedKeys[index]).state;
   });
 }
 
 /** Returns what a change writes. */
-function plannedWrites({ current, resource: { name, context } }: ReencryptionChange): {
+function plannedReencryption({ current, resource: { name, context } }: ReencryptionChange): {
   observed: ObservedReencryption;
   superseded: readonly string[];
   action?: BackfillAction | undefined;
 } {
-  const doc = docOf(current);
-  const observed = observedIn(doc, name, context as ReencryptionContext);
-  const { action } = decisionOn(doc, name, context as ReencryptionContext);
+  const doc = currentReencryptionDoc(current);
+  const observed = observedReencryption(doc, name, context as ReencryptionContext);
+  const { action } = reencryptionDecision(doc, name, context as ReencryptionContext);
   return { observed, superseded: observed.superseded, action };
 }
 
@@ -390,12 +387,12 @@ function plannedWrites({ current, resource: { name, context } }: ReencryptionCha
  * Creates a job. Two runs create one job, because their requests have the same token. The keys may be new, so they are read
  * again before.
  */
-async function sendCreateJob(aws: Aws, { resource }: ReencryptionChange): Promise<void> {
+async function createReencryptionJob(aws: Aws, { resource }: ReencryptionChange): Promise<void> {
   const { name, location } = resource;
   const context = resource.context as ReencryptionContext;
-  const doc = await fetchDoc(aws, location, name, resource.details);
-  const { attempts, encryption } = observedIn(doc, name, context);
-  if (decisionOn(doc, name, context).action !== 'create') return;
+  const doc = await fetchReencryptionDoc(aws, location, name, resource.details);
+  const { attempts, encryption } = observedReencryption(doc, name, context);
+  if (reencryptionDecision(doc, name, context).action !== 'create') return;
   const { start, priority, bucketKey, roleArn } = context;
   const reencryption = toReencryption(name, context, context.replacedKey, doc);
   const digest = reencryptionDigest(reencryption, encryption);
@@ -426,7 +423,7 @@ async function sendCreateJob(aws: Aws, { resource }: ReencryptionChange): Promis
 }
 
 /** Returns why only a person can bring a re-encryption forward. */
-function blockedReason(
+function reencryptionProblem(
   change: ReencryptionChange,
   { state }: ObservedReencryption,
   action: BackfillAction | undefined,
@@ -442,13 +439,7 @@ function blockedReason(
     return `the job ${state.lastJob.id} had ${jobSize(state.lastJob)}, and the limit is ${groupDigits(maxObjects)}, so replikey cancelled it; raise maxObjects of reencrypt and maxBackfillObjects of the guardrails`;
   if (state.state === 'unsupported')
     return `${jobSize(state.lastJob)} of ${name} are encrypted under ${replacedKey} with DSSE-KMS, which S3 cannot re-encrypt (job ${state.lastJob.id}); copy them in place, then declare a later countedAfter`;
-  if (
-    action === 'approve' &&
-    state.state === 'suspended' &&
-    state.job.total === undefined &&
-    maxObjects !== undefined
-  )
-    return `S3 reports no number of objects for the job ${state.job.id}, so the limit of ${groupDigits(maxObjects)} cannot be checked; look at the job in the S3 console, and remove maxObjects`;
+  if (action === 'approve' && state.state === 'suspended') return unknownSizeReason(state.job, maxObjects);
   return undefined;
 }
 
@@ -458,7 +449,7 @@ const outcomeOf = (job: ObservedJob): string =>
     : reasonsOf(job);
 
 /** Returns the risk of an action that starts a job. */
-function startRisks(
+function reencryptionRisks(
   change: ReencryptionChange,
   { state, encryption }: ObservedReencryption,
   action: BackfillAction | undefined,
@@ -491,7 +482,7 @@ function startRisks(
 }
 
 /** Returns how far the re-encryption is. */
-function progressNotes(
+function reencryptionNotes(
   change: ReencryptionChange,
   { state, otherJob }: ObservedReencryption,
   action: BackfillAction | undefined,

@@ -231,7 +231,7 @@ function reportProblems(
 }
 
 /** Returns the role of a job and the role of replication of each direction, as texts that are equal for one role. */
-const batchRolesOf = ({ backfill, source, destination, direction }: ReplicationSpec): string[] =>
+const backfillRolesOf = ({ backfill, source, destination, direction }: ReplicationSpec): string[] =>
   backfill
     ? [
         roleText(backfill.role?.arn ?? backfill.role?.name ?? defaultBatchRoleName(source.bucket), source),
@@ -254,7 +254,7 @@ const roleText = (role: string, { account = '' }: ReplicationSpec['source']): st
 
 function roleProblems(pair: CheckedReplication, replicationRoles: ReadonlySet<string>): Problem[] {
   const { spec } = pair.content;
-  if (!batchRolesOf(spec).some((role) => replicationRoles.has(role))) return [];
+  if (!backfillRolesOf(spec).some((role) => replicationRoles.has(role))) return [];
   const path = spec.backfill?.role ? ROLE : BACKFILL;
   if (!isValidAt(pair, path, ['spec', 'role'], ['spec', 'source', 'bucket'])) return [];
   const message = 'the role of the job is also a role of replication, which another service assumes';
