@@ -1,6 +1,8 @@
+import { formatAwsError } from '../aws/errors.ts';
 import { hasStopped } from '../core/backfill.ts';
 import { allowanceOf } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
+import { readJobReport } from '../facts/job-report.ts';
 import { discoverReplication } from '../import/discover.ts';
 import { importSpecs, toYaml } from '../import/render-yaml.ts';
 import { kinds } from '../kinds/index.ts';
@@ -209,13 +211,28 @@ async function redriveBuckets(run: RedriveRun): Promise<number> {
     const last = await waitFor(run, (state) =>
       options.detach ? state !== 'suspended' : state === 'complete' || state === 'failed',
     );
+    const ended = await Promise.all(last.map((progress) => withReport(progress, run)));
     const paint = createPaint(io.stdout, io.env);
-    for (const progress of last) output.print(redriveResultText(progress, paint));
+    for (const progress of ended) output.print(redriveResultText(progress, paint));
     if (options.detach && last.some(isUnfinished)) output.print(continueText(run));
-    return output.end(last.some(isUnsuccessful) ? EXIT.failed : EXIT.ok, preview, last);
+    return output.end(last.some(isUnsuccessful) ? EXIT.failed : EXIT.ok, preview, ended);
   } catch (error) {
     if (signal.aborted) io.stderr.write(`${continueText(run)}\n`);
     throw error;
+  }
+}
+
+/** Adds the report of a job with failed objects. */
+async function withReport(progress: RedriveProgress, { session }: RedriveRun): Promise<RedriveProgress> {
+  const { redrive, state } = progress;
+  const location = redrive.pair.backfill?.report;
+  if (!location || !('job' in state) || state.job.failed === 0 || !hasStopped(state.job)) return progress;
+  try {
+    const report = await readJobReport(session.aws, redrive.location, location, state.job.id);
+    return report ? { ...progress, report } : progress;
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    return { ...progress, report: { unread: formatAwsError(error) } };
   }
 }
 

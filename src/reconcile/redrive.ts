@@ -15,6 +15,7 @@ import type { Aws, Location } from '../core/resource.ts';
 import { backfillDetails, s3Backfill } from '../kinds/s3-backfill.ts';
 import { defaultBatchRoleName } from '../spec/patterns.ts';
 import type { Backfill, BackfillObjects, BucketReplication } from '../spec/types.ts';
+import { nameInArn } from '../util/arn.ts';
 import { canonicalJson, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 
 /**
@@ -85,6 +86,8 @@ interface UnfinishedJob {
   /** ISO 8601 in UTC, with seconds. */
   before?: string;
   objects: BackfillObjects[];
+  report?: NonNullable<Backfill['report']>;
+  roleArn: string;
 }
 
 /** Time in milliseconds for which S3 may not find a job that it lists. */
@@ -114,20 +117,27 @@ async function unfinishedJobs(
   );
 }
 
-function toUnfinishedJob({ JobId, Status, Description, ManifestGenerator }: JobDescriptor): UnfinishedJob {
+function toUnfinishedJob(descriptor: JobDescriptor): UnfinishedJob {
+  const { JobId, Status, Description, ManifestGenerator, Report, RoleArn } = descriptor;
   const { SourceBucket, Filter } = ManifestGenerator?.S3JobManifestGenerator ?? {};
   const statuses: readonly string[] = Filter?.ObjectReplicationStatuses ?? [];
   return omitUndefined({
     id: JobId ?? '',
     status: Status ?? '',
     description: Description,
-    bucket: SourceBucket?.split(':::')[1],
+    bucket: SourceBucket && nameInBucketArn(SourceBucket),
     before: Filter?.CreatedBefore && toInstant(Filter.CreatedBefore.getTime()),
     objects: (Object.keys(STATUS_BY_OBJECTS) as BackfillObjects[]).filter((name) =>
       statuses.includes(STATUS_BY_OBJECTS[name]),
     ),
+    report: Report?.Enabled
+      ? { bucket: nameInBucketArn(Report.Bucket), prefix: Report.Prefix ? `${Report.Prefix}/` : '' }
+      : undefined,
+    roleArn: RoleArn ?? '',
   });
 }
+
+const nameInBucketArn = (arn = ''): string => arn.split(':::')[1] ?? '';
 
 /** Returns the unfinished re-drive among the unfinished jobs of a bucket. */
 function continuedJob(bucket: string, jobs: readonly UnfinishedJob[]): UnfinishedJob | undefined {
@@ -165,13 +175,25 @@ function toRedrive(
     throw new RedriveError(
       `${bucket} has the unfinished batch job ${job.id} for ${job.objects.join(' and ')} objects; continue it without --objects, or cancel it`,
     );
-  const pair = redrivePair(base, pairs, {
-    objects: toSortedSet(job?.objects ?? requested ?? ['failed']) as BackfillObjects[],
-    before: job?.before ?? instantAfter(options.nowMs),
-    ...omitUndefined({ report: options.report, maxObjects: options.maxObjects }),
-  });
-  const [declared] = declaredBackfills([pair]);
-  const digest = declared?.digest ?? '';
+  const declared = base.backfill ?? pairs.find(({ backfill }) => backfill)?.backfill;
+  const role = declared?.role ?? { name: defaultBatchRoleName(bucket) };
+  const pair = redrivePair(
+    base,
+    pairs,
+    omitUndefined({
+      objects: toSortedSet(job?.objects ?? requested ?? ['failed']) as BackfillObjects[],
+      before: job?.before ?? instantAfter(options.nowMs),
+      report: job ? job.report : (options.report ?? declared?.report),
+      maxObjects: options.maxObjects,
+      start: 'Confirmed' as const,
+      priority: declared?.priority ?? DEFAULT_PRIORITY,
+      // An unfinished job keeps its role, which another spec may have declared.
+      role: job && !('name' in role && role.name === nameInArn(job.roleArn)) ? { arn: job.roleArn } : role,
+      // One job for the whole bucket: S3 selects the objects of the enabled rules.
+      prefixes: [''],
+    }),
+  );
+  const digest = declaredBackfills([pair])[0]?.digest ?? '';
   return { bucket, location, pair, digest, ...(job && { jobId: job.id }) };
 }
 
@@ -179,10 +201,9 @@ function toRedrive(
 function redrivePair(
   base: BucketReplication,
   pairs: readonly BucketReplication[],
-  choices: Pick<Backfill, 'objects' | 'before' | 'report' | 'maxObjects'>,
+  backfill: Backfill,
 ): BucketReplication {
-  const { failures: _, alarms: __, backfill, ...settings } = base;
-  const declared = backfill ?? pairs.find((pair) => pair.backfill)?.backfill;
+  const { failures: _, alarms: __, ...settings } = base;
   return {
     ...settings,
     name: redriveName(base.source.bucket),
@@ -190,15 +211,7 @@ function redrivePair(
     rules: pairs.flatMap(({ name, rules }) =>
       rules.map((rule) => ({ ...rule, id: rule.id ?? toRuleId(name, rule.name) })),
     ),
-    backfill: omitUndefined({
-      ...choices,
-      report: choices.report ?? declared?.report,
-      start: 'Confirmed' as const,
-      priority: declared?.priority ?? DEFAULT_PRIORITY,
-      role: declared?.role ?? { name: defaultBatchRoleName(base.source.bucket) },
-      // One job for the whole bucket: S3 selects the objects of the enabled rules.
-      prefixes: [''],
-    }),
+    backfill,
   };
 }
 

@@ -1,7 +1,9 @@
 import type { ObservedJob } from '../core/backfill.ts';
+import type { JobReport } from '../facts/job-report.ts';
+import { FINDING_CODES, type FindingDefinition } from '../proof/findings.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Redrive, RedriveState } from '../reconcile/redrive.ts';
-import { escapeUnprintable } from '../util/escape.ts';
+import { escapeUnprintable, shellQuote } from '../util/escape.ts';
 import { jobPriceText } from '../util/prices.ts';
 import type { Paint } from './style.ts';
 
@@ -9,6 +11,8 @@ import type { Paint } from './style.ts';
 export interface RedriveProgress {
   redrive: Redrive;
   state: RedriveState;
+  /** The report of an ended job, or the reason for which it cannot be read; absent without one. */
+  report?: JobReport | { unread: string };
 }
 
 /** Returns the rules that the jobs run: all enabled rules of the buckets. The plan explains those that are not proven. */
@@ -56,7 +60,10 @@ export function redriveProgressText({ redrive: { bucket }, state }: RedriveProgr
 }
 
 /** Returns the result of a job, and what to do about failed objects. */
-export function redriveResultText({ redrive, state }: RedriveProgress, paint: Paint): string {
+export function redriveResultText(
+  { redrive, state, report: jobReport }: RedriveProgress,
+  paint: Paint,
+): string {
   const { bucket, pair } = redrive;
   const { objects = [], report, before } = pair.backfill ?? {};
   if (!('job' in state)) return `${paint.red('✗')} ${bucket}: S3 does not show the job`;
@@ -76,12 +83,41 @@ export function redriveResultText({ redrive, state }: RedriveProgress, paint: Pa
     : 'add --report to get a list of them';
   return [
     `${paint.red('✗')} ${bucket}: ${grouped(succeeded)} of ${grouped(succeeded + failed)} objects replicated, ${grouped(failed)} failed (job ${id}); ${list}`,
-    `    reconcile doctor --bucket ${bucket} explains why objects fail`,
+    ...causeLines(bucket, jobReport),
   ].join('\n');
 }
 
+/** Returns the causes of failed objects, each with the command that explains one of them. */
+function causeLines(bucket: string, report: RedriveProgress['report']): string[] {
+  if (report && 'unread' in report)
+    return [`    the list cannot be read: ${escapeUnprintable(report.unread)}`];
+  const [example] = report?.causes.flatMap(({ keys }) => keys) ?? [];
+  const object = example === undefined ? '' : ` --object ${shellQuote(example)}`;
+  return [
+    ...(report?.causes ?? []).map(({ errorCode, count, message, keys }) => {
+      const codes = codesOfReason(errorCode);
+      const pages = codes.length > 0 ? ` (${codes.join(', ')})` : '';
+      return escapeUnprintable(
+        `    ${grouped(count)} × ${errorCode}${pages}, such as ${keys[0]}: ${message}`,
+      );
+    }),
+    ...(report && !report.isComplete
+      ? ['    the list is longer than replikey reads, so there are more']
+      : []),
+    escapeUnprintable(
+      `    reconcile doctor --bucket ${bucket}${object} explains ${object ? 'it' : 'why objects fail'}`,
+    ),
+  ];
+}
+
+/** Returns the findings with a failure reason of S3. */
+const codesOfReason = (reason: string): string[] =>
+  Object.entries<FindingDefinition>(FINDING_CODES).flatMap(([code, { failureReason }]) =>
+    failureReason === reason ? code : [],
+  );
+
 /** Returns the re-drives in the form of `-o json`. */
-export const redriveJson = ({ redrive: { bucket, jobId, pair }, state }: RedriveProgress) => {
+export const redriveJson = ({ redrive: { bucket, jobId, pair }, state, report }: RedriveProgress) => {
   const { objects = [], before = '' } = pair.backfill ?? {};
   const job = 'job' in state ? state.job : undefined;
   return {
@@ -97,5 +133,6 @@ export const redriveJson = ({ redrive: { bucket, jobId, pair }, state }: Redrive
       failed: job.failed,
       reasons: [...(job.failureReasons ?? []), ...(job.statusUpdateReason ? [job.statusUpdateReason] : [])],
     }),
+    ...(report && 'causes' in report ? { causes: report.causes } : {}),
   };
 };

@@ -215,6 +215,15 @@ const redriveSchema = namedObject('Redrive', 'A re-drive: the plan, and the batc
       succeeded: countField('Number of replicated objects.').optional(),
       failed: countField('Number of objects that could not be replicated.').optional(),
       reasons: stringListField('Reasons for the status, as S3 reports them.').optional(),
+      causes: listField(
+        namedObject('FailureCause', 'Failed objects with one cause.', {
+          errorCode: stringField('Failure reason of S3: `DstObjectHardDeleted`.'),
+          message: stringField('Message of S3 about the first of them.'),
+          count: countField('Number of objects.'),
+          keys: stringListField('Keys of up to three of them.'),
+        }),
+        'The failed objects by cause, from the report; absent without `--report`.',
+      ).optional(),
     }),
     'The job of each bucket; empty if the plan was not applied.',
   ),

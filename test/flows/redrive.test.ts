@@ -16,7 +16,7 @@ import {
 } from '../../src/reconcile/redrive.ts';
 import type { SandboxOptions } from '../../src/sandbox/server.ts';
 import type { Specs } from '../../src/spec/types.ts';
-import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { callS3 } from '../support/raw-aws.ts';
 
 const EAST = { region: 'us-east-1' };
@@ -137,6 +137,23 @@ test('redrive: continues an unfinished job, with the objects and the instant of 
   await expect(plan({ objects: ['failed'] })).rejects.toThrow(
     /^acme-tax has the unfinished batch job \S+ for existing and failed objects; continue it without --objects, or cancel it$/,
   );
+});
+
+test('redrive: continues a job without a change of its role, also with other options', async () => {
+  await start();
+  await putFailed(1);
+  await callS3(env.sandbox.endpoint, 'PUT', '/acme-reports');
+  await pass(await plan({ report: { bucket: 'acme-reports', prefix: 'replikey/' } }));
+  await env.sandbox.waitForJobs();
+  const redrives = await plan();
+  expect(redrives[0]?.pair.backfill?.report).toEqual({ bucket: 'acme-reports', prefix: 'replikey/' });
+  expect(callsOf(await pass(redrives))).toEqual([]);
+  // The spec of another run declares another role.
+  const yaml = BACKFILL_SPEC.replace(
+    '"2026-01-01T00:00:00Z"',
+    '"2026-01-01T00:00:00Z", role: { name: jobs }',
+  );
+  expect(callsOf(await pass(await plan({}, await parseSpecs(yaml))))).toEqual([]);
 });
 
 test('redrive: two concurrent ones create one job', async () => {

@@ -94,6 +94,29 @@ The job waits for an approval. To start: reconcile redrive tax.yaml --allow star
     expect(code).toBe(0);
   });
 
+  test('redrive --report: groups the objects that failed by cause, and exits with 1', async () => {
+    env = await testEnv();
+    await env.reconcile();
+    await callS3(env.sandbox.endpoint, 'PUT', '/acme-reports');
+    for (const key of ['1', '2 a', '3'])
+      await callS3(env.sandbox.endpoint, 'PUT', `/acme-tax/Tax/${encodeURIComponent(key)}.txt`, {
+        body: 'numbers',
+      });
+    await env.sandbox.waitForReplication();
+    // S3 User Guide, "Replicating existing objects": Batch Replication does not replicate an object version again whose replica
+    // was deleted with its version id (DstObjectHardDeleted).
+    for (const key of ['Tax/1.txt', 'Tax/2 a.txt'])
+      env.sandbox.store.bucket('acme-tax-replica')?.objects.delete(key);
+    const args = ['--objects', 'elsewhere', '--report', 's3://acme-reports/replikey/'];
+    const { code, stdout } = await redrive('tax.yaml', ...args, '--allow', 'start-backfill');
+    expect(
+      normalize(stdout),
+    ).toContain(`✗ acme-tax: 1 of 3 objects replicated, 2 failed (job JOB); s3://acme-reports/replikey/ has the list
+    2 × DstObjectHardDeleted, such as Tax/1.txt: `);
+    expect(stdout).toMatch(/\n {4}reconcile doctor --bucket acme-tax --object Tax\/1\.txt explains it\n$/);
+    expect(code).toBe(1);
+  });
+
   test('redrive --dry-run: creates nothing, and exits like a plan', async () => {
     await startWithFailed(1);
     const writes = () => env.sandbox.log.entries.filter(({ write }) => write).length;
