@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { ShownStatus } from '../controller/read-status.ts';
 import { EXIT, UserError } from '../errors.ts';
+import { jobSchema } from '../report/plan-schema.ts';
 import {
   canaryStatusSchema,
   conditionSchema,
@@ -30,6 +31,7 @@ const pageSchema = z.object({
       conditions: z.record(z.string(), conditionSchema),
       replication: replicationSchema.optional(),
       canary: canaryStatusSchema.optional(),
+      jobs: z.array(jobSchema).optional(),
     }),
   ),
   continue: z.string().optional(),

@@ -1,4 +1,5 @@
 import type { CanaryResult } from '../canary/canary.ts';
+import { type JobStatus, jobStatusText, mostUrgentJobs } from '../core/job-status.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 
@@ -24,6 +25,15 @@ export const CONDITION_TYPES = ['Ready', 'Proven', 'Verified', 'Replicating', 'D
 
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
+/** The condition of a pair that declares a backfill: S3 has replicated its existing objects. */
+export const BACKFILL_CONDITION = 'BackfillComplete';
+
+/** All condition types, in their order. */
+export const ALL_CONDITION_TYPES = [...CONDITION_TYPES, BACKFILL_CONDITION] as const;
+
+/** The conditions of a pair. Only a pair that declares a backfill has `BackfillComplete`. */
+export type PairConditions = Record<ConditionType, Condition> & { [BACKFILL_CONDITION]?: Condition };
+
 /**
  * How a pair that is not ready is retried. `recoverable`: with backoff. `terminal`: with the next resync, because a
  * person or a new spec must resolve it.
@@ -33,9 +43,13 @@ export type RetryKind = 'none' | 'recoverable' | 'terminal';
 export type ConditionState = Omit<Condition, 'since'>;
 
 /** Replaces a condition. `since` restarts only if the status changes, not if only the reason or message changes. */
-export const setCondition = (before: Condition, next: ConditionState, now: string): Condition => ({
+export const setCondition = (
+  before: Condition | undefined,
+  next: ConditionState,
+  now: string,
+): Condition => ({
   ...next,
-  since: before.status === next.status ? before.since : now,
+  since: before?.status === next.status ? before.since : now,
 });
 
 /** A resource, or a document that a proof needs (RK1901), which replikey could not read. The next read may succeed. */
@@ -109,6 +123,35 @@ export function provenCondition(proof: readonly RuleVerdict[]): ConditionState {
     status: 'True',
     reason: 'AllRequestsAllowed',
     message: `${proof.length} of ${proof.length} rules proven`,
+  };
+}
+
+/** The reasons of the condition, by the state of a job. */
+const BACKFILL_REASONS: Readonly<Record<JobStatus['state'], string>> = {
+  blocked: 'Blocked',
+  failed: 'Failed',
+  tasksFailed: 'TasksFailed',
+  awaitingApproval: 'AwaitingApproval',
+  preparing: 'Preparing',
+  inProgress: 'InProgress',
+  notStarted: 'NotStarted',
+  succeeded: 'Succeeded',
+};
+
+/** Returns the condition of a pair that declares a backfill, from the jobs of its prefixes. */
+export function backfillCondition(jobs: readonly JobStatus[]): ConditionState {
+  const urgent = mostUrgentJobs(jobs);
+  const [first] = urgent;
+  if (!first)
+    return {
+      status: 'Unknown',
+      reason: 'Unreadable',
+      message: 'the jobs of the backfill are not known, because they cannot be read, or the pair is blocked',
+    };
+  return {
+    status: first.state === 'succeeded' ? 'True' : 'False',
+    reason: BACKFILL_REASONS[first.state],
+    message: [...new Set(urgent.map(jobStatusText))].join('; '),
   };
 }
 

@@ -2,6 +2,7 @@ import type { AwsClient } from '../aws/client.ts';
 import type { CloudTrailModule } from '../aws/cloudtrail.ts';
 import { runCanaries } from '../canary/canary.ts';
 import type { Thresholds } from '../core/guard.ts';
+import { JOB_PROBLEMS } from '../core/job-status.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Id, PlanTarget } from '../core/resource.ts';
 import { measureReplicationLag } from '../facts/object-sample.ts';
@@ -276,7 +277,7 @@ export function createController(options: ControllerOptions): Controller {
       const preview = await reconcileOnce(item, true);
       const differs = preview.plan.waves.length + preview.plan.housekeeping.length > 0;
       const outcome = differs && options.isLeaderFor(item) ? await applyExclusively(item) : preview;
-      const after = afterPass(latestStatus(), outcome, item.generation, nowIso());
+      const after = afterPass(latestStatus(), outcome, item, nowIso());
       logTransition(before, after, outcome);
       requestAttribution(after, outcome);
       return after;
@@ -403,8 +404,17 @@ export function createController(options: ControllerOptions): Controller {
       log.warn({ pair: after.name }, `drift: ${driftedAfter.message}`);
       options.observer?.onDrift?.(after.name);
     }
+    logBackfill(before, after);
     if (after.conditions.Proven.status === 'False' && before.conditions.Proven.status !== 'False')
       warnings.add(`not proven: ${after.conditions.Proven.reason}`, after.name);
+  }
+
+  /** Logs one line when the state of a backfill changes. Its progress alone logs nothing. */
+  function logBackfill({ conditions: { BackfillComplete: before } }: PairStatus, after: PairStatus): void {
+    const { reason, message } = after.conditions.BackfillComplete ?? {};
+    if (reason === undefined || reason === before?.reason) return;
+    const isProblem = after.jobs?.some(({ state }) => JOB_PROBLEMS.has(state));
+    log[isProblem ? 'warn' : 'info']({ pair: after.name }, `backfill: ${message}`);
   }
 
   /** Logs one line when operations begin to fail, or replicate again, or when the metrics become unreadable. */

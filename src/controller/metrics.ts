@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { JOB_STATES, type JobStatus } from '../core/job-status.ts';
 import type { ConditionType } from './conditions.ts';
 import type { Controller, ControllerObserver } from './controller.ts';
 
@@ -182,6 +183,18 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
     'Unix time after which the first replaced permission of a pair is removed.',
     'pair',
   );
+  const backfillObjects = gauge(
+    'replikey_backfill_objects',
+    'Objects of the backfill of a pair: `succeeded`, `failed`, and those that S3 has not tried yet (`remaining`).',
+    'pair',
+    'state',
+  );
+  const backfillJobs = gauge(
+    'replikey_backfill_jobs',
+    'Backfills of a pair, by the state of their jobs: every state has a value.',
+    'pair',
+    'state',
+  );
   const driftTotal = counter(
     'replikey_drift_total',
     'Changes outside replikey that a pass detected.',
@@ -239,6 +252,20 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
     if (value === undefined) metric.remove(labels);
     else metric.set(labels, value);
   };
+  function setBackfill(pair: string, jobs: readonly JobStatus[]): void {
+    for (const state of JOB_STATES)
+      backfillJobs.set({ pair, state }, jobs.filter((job) => job.state === state).length);
+    // While S3 lists the objects, their number is not known, which is not 0.
+    if (jobs.every(({ total }) => total === undefined)) return;
+    const sum = (countOf: (job: JobStatus) => number) => jobs.reduce((count, job) => count + countOf(job), 0);
+    const counts = {
+      succeeded: sum(({ succeeded }) => succeeded),
+      failed: sum(({ failed }) => failed),
+      remaining: sum(({ total, succeeded, failed }) => Math.max(0, (total ?? 0) - succeeded - failed)),
+    };
+    for (const [state, count] of Object.entries(counts)) backfillObjects.set({ pair, state }, count);
+  }
+
   /** The pairs with counters. */
   const countedPairs = new Set<string>();
   const CONDITION_VALUES = { True: 1, False: 0, Unknown: -1 };
@@ -271,6 +298,8 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
       retainedExpiry,
       failedOperations,
       failedSince,
+      backfillObjects,
+      backfillJobs,
     ])
       metric.reset();
     for (const pair of status.pairs) {
@@ -290,6 +319,7 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
       const { failed, failedSince: since } = pair.replication ?? {};
       if (failed !== undefined) failedOperations.set({ pair: pair.name }, failed);
       if (since !== undefined) failedSince.set({ pair: pair.name }, Date.parse(since) / 1000);
+      if (pair.jobs) setBackfill(pair.name, pair.jobs);
       for (const [status, count] of Object.entries(pair.objects?.byStatus ?? {}))
         objectCount.set({ pair: pair.name, status }, count);
       if (pair.objects?.oldestPending !== undefined)

@@ -1,5 +1,5 @@
 import { compareCodeUnits } from '../util/canonical-json.ts';
-import type { Condition } from './conditions.ts';
+import { BACKFILL_CONDITION, type Condition } from './conditions.ts';
 import type { PairStatus } from './status.ts';
 
 /**
@@ -29,7 +29,18 @@ type Conditions = Pick<PairStatus, 'conditions'>;
 const NOT_ENABLED_REASONS: readonly string[] = ['NotEnabled', 'Skipped'];
 
 /** Condition types, the one that explains a state best first: failed objects explain more than a different setting. */
-const EXPLANATION_ORDER: readonly string[] = ['Replicating', 'Proven', 'Verified', 'Ready', 'Drifted'];
+const EXPLANATION_ORDER: readonly string[] = [
+  ...['Replicating', 'Proven', 'Verified', 'Ready', 'Drifted'],
+  BACKFILL_CONDITION,
+];
+
+/** States of a pair by the reason of its backfill. A job that proceeds by itself says nothing about the pair. */
+const STATE_BY_BACKFILL_REASON: Readonly<Record<string, PairState>> = {
+  Blocked: 'failing',
+  Failed: 'failing',
+  TasksFailed: 'failing',
+  AwaitingApproval: 'pending',
+};
 
 const explanationRank = (type: string): number => {
   const index = EXPLANATION_ORDER.indexOf(type);
@@ -44,6 +55,7 @@ function stateOfCondition(type: string, { status, reason }: Condition): RankedCo
   }
   if (type === 'Drifted') return status === 'True' ? 'drifted' : 'ready';
   if (status === 'True') return 'ready';
+  if (type === BACKFILL_CONDITION) return STATE_BY_BACKFILL_REASON[reason] ?? 'noData';
   return reason === 'ChangesPending' ? 'pending' : 'failing';
 }
 

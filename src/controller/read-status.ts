@@ -53,7 +53,7 @@ export function createStatusReader({ specs, kinds, aws, clock, signal }: StatusR
     );
     const nowIso = new Date(aws.now()).toISOString();
     const before = statuses.get(item.key) ?? initialStatus(item, nowIso, { canaries: true, metrics: true });
-    return afterPass({ ...before, ...declaredFields(item) }, outcome, item.generation, nowIso);
+    return afterPass({ ...before, ...declaredFields(item) }, outcome, item, nowIso);
   }
 
   /** Makes the passes of all pairs. After an error of one, starts no others. */
@@ -102,13 +102,13 @@ function withSharedBatching(aws: AwsClient): AwsClient {
 /** The part of a status that `reconcile status` shows. */
 export type ShownStatus = Pick<
   PairStatus,
-  'name' | 'labels' | 'sides' | 'conditions' | 'replication' | 'canary'
+  'name' | 'labels' | 'sides' | 'conditions' | 'replication' | 'canary' | 'jobs'
 >;
 
 /** Returns the rows of the table, in the order of the status page: worst state first. */
 export const toStatusRows = (pairs: readonly ShownStatus[]): StatusRow[] =>
   sortBySeverity(pairs).map((pair) => {
-    const { name, labels, sides, conditions, replication, canary } = pair;
+    const { name, labels, sides, conditions, replication, canary, jobs } = pair;
     const { state, condition } = explainPairState(pair);
     const { history: _, ...metrics } = replication ?? {};
     return omitUndefined({
@@ -126,5 +126,6 @@ export const toStatusRows = (pairs: readonly ShownStatus[]): StatusRow[] =>
       })),
       replication: replication && metrics,
       canary,
+      jobs,
     }) as StatusRow;
   });

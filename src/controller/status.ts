@@ -1,4 +1,5 @@
 import type { CanaryResult } from '../canary/canary.ts';
+import { type JobStatus, jobsAfterPass } from '../core/job-status.ts';
 import type { Endpoint, Id, Step } from '../core/resource.ts';
 import type { ReplicationLag } from '../facts/object-sample.ts';
 import type { ReplicationMetrics } from '../facts/replication-metrics.ts';
@@ -9,10 +10,12 @@ import type { Position, Problem, Side } from '../spec/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { LastChange } from './attribution.ts';
 import {
+  BACKFILL_CONDITION,
+  backfillCondition,
   type Condition,
   type ConditionState,
-  type ConditionType,
   isDrift,
+  type PairConditions,
   provenCondition,
   type RetryKind,
   readyCondition,
@@ -54,7 +57,7 @@ export interface PairStatus {
   sides: { source: StatusBucket; destination: StatusBucket }[];
   from?: Position;
   labels: Record<string, string>;
-  conditions: Record<ConditionType, Condition>;
+  conditions: PairConditions;
   /** Digests of the spec of the last pass, and of the spec that AWS last matched. */
   generation: string;
   convergedGeneration?: string;
@@ -72,6 +75,8 @@ export interface PairStatus {
   proof: RuleVerdict[];
   /** Replaced permissions that stay for objects in flight; absent: none. */
   retained?: RetainedStatus;
+  /** The batch jobs that the pair declares; absent: none. */
+  jobs?: JobStatus[];
   /** Measured with each canary run. */
   objects?: ReplicationLag;
   /** The replication of the pair's rules, as CloudWatch measured it; absent: not read yet. */
@@ -259,9 +264,14 @@ export function declaredFields({
   };
 }
 
-/** Returns the status of a pair after a pass. Pure. `generation`: digest of the spec of this pass. */
-export function afterPass(before: PairStatus, outcome: Outcome, generation: string, now: string): PairStatus {
-  const { conditions } = before;
+/** Returns the status of a pair after a pass over `item`. Pure. */
+export function afterPass(
+  before: PairStatus,
+  outcome: Outcome,
+  { generation, pairs }: Pick<WorkItem, 'generation' | 'pairs'>,
+  now: string,
+): PairStatus {
+  const { [BACKFILL_CONDITION]: backfillBefore, ...conditions } = before.conditions;
   const [ready, retry] = readyCondition(outcome);
   const isReady = ready.status === 'True';
   const cause = changeCauseOf(before, generation);
@@ -270,16 +280,21 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
   const doneChanges = before.changes.filter(({ result }) => result !== 'pending');
   const convergedGeneration = isReady ? generation : before.convergedGeneration;
   const lastSuccess = isReady ? now : before.lastSuccess;
-  const { retained: _, ...status } = before;
+  const { retained: _, jobs: __, ...status } = before;
+  const jobs = jobsAfterPass(outcome);
   const retained = retainedStatusOf(outcome);
   return {
     ...status,
     ...(retained && { retained }),
+    ...(jobs.length > 0 && { jobs }),
     conditions: {
       ...conditions,
       Ready: setCondition(conditions.Ready, withRetained(ready, retained), now),
       Proven: setCondition(conditions.Proven, provenCondition(outcome.proof), now),
       Drifted: setCondition(conditions.Drifted, driftedCondition(conditions.Drifted, change, isReady), now),
+      ...(pairs.some(({ backfill }) => backfill) && {
+        [BACKFILL_CONDITION]: setCondition(backfillBefore, backfillCondition(jobs), now),
+      }),
     },
     generation,
     ...(convergedGeneration === undefined ? {} : { convergedGeneration }),

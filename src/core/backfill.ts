@@ -3,6 +3,7 @@ import type { Backfill, BackfillObjects, BucketReplication, Rule } from '../spec
 import { bucketArn } from '../util/arn.ts';
 import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
 import { isRedrive, redriveName } from './ids.ts';
+import { type JobStatus, unfinishedJobState } from './job-status.ts';
 import type { Step } from './resource.ts';
 
 /**
@@ -358,6 +359,74 @@ export function observeBackfill(
     ...(otherJob && { otherJob }),
     superseded: cancels ? supersededJobs([specName], digests, jobs).map(({ id }) => id) : [],
   };
+}
+
+/** Returns the state of a backfill for people, without the decisions of a plan. */
+export function backfillStatus(
+  { state, otherJob }: ObservedBackfill,
+  { declared: { digest } }: BackfillChoices,
+  jobs: readonly ObservedJob[],
+): Omit<JobStatus, 'id' | 'pairs'> {
+  switch (state.state) {
+    case 'done':
+    case 'complete': {
+      const { succeeded, failed, completedAt } = state.record;
+      // Of a recorded job, S3 may have forgotten the id.
+      const job =
+        'job' in state ? state.job : jobs.find((other) => isJobOf(other, digest) && hasStopped(other));
+      return {
+        state: failed > 0 ? 'tasksFailed' : 'succeeded',
+        ...(job && { jobId: job.id }),
+        total: succeeded + failed,
+        succeeded,
+        failed,
+        since: completedAt,
+      };
+    }
+    case 'running':
+    case 'suspended':
+      return { state: unfinishedJobState(state.job), ...countsOf(state.job) };
+    case 'absent':
+      return state.lastJob && !isOwnCancellation(state.lastJob)
+        ? {
+            state: 'failed',
+            ...countsOf(state.lastJob),
+            reason: `the job ${state.lastJob.id}, attempt ${state.attempt} of ${MAX_ATTEMPTS}, ended with: ${endReasonsOf(state.lastJob)}`,
+          }
+        : {
+            state: 'notStarted',
+            succeeded: 0,
+            failed: 0,
+            ...(otherJob && {
+              reason: `a job follows when the job ${otherJob.id} of ${ownerOfJob(otherJob)} has ended`,
+            }),
+          };
+    case 'exhausted':
+    case 'tooLarge':
+      return { state: 'failed', ...countsOf(state.lastJob), reason: endReasonsOf(state.lastJob) };
+  }
+}
+
+const countsOf = ({ id, total, succeeded, failed, createdAtMs, endedAtMs }: ObservedJob) => ({
+  jobId: id,
+  ...(total !== undefined && { total }),
+  succeeded,
+  failed,
+  since: toInstant(endedAtMs ?? createdAtMs),
+});
+
+/** Returns why a job ended. */
+export const endReasonsOf = ({ status, failureReasons = [], statusUpdateReason }: ObservedJob): string =>
+  failureReasons.length > 0
+    ? failureReasons.join('; ')
+    : statusUpdateReason
+      ? `${status}: ${statusUpdateReason}`
+      : status;
+
+/** Returns what created a job: `the spec tax`, or `a re-drive`. */
+export function ownerOfJob({ description }: ObservedJob): string {
+  const { specName = '' } = parseJobDescription(description) ?? {};
+  return isRedrive(specName) ? 'a re-drive' : `the spec ${specName}`;
 }
 
 /** Returns whether a job has ended. */

@@ -1,6 +1,7 @@
 import type { Policy } from '../iam/types.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import type { BucketFacts, Fact, KeyFacts, RoleFacts } from './facts.ts';
+import type { JobStatus } from './job-status.ts';
 import type { Orphan } from './orphan.ts';
 import type { Aws, Current, Id, Location, ManualStep, Resource, Retained, Risk, Step } from './resource.ts';
 
@@ -137,6 +138,8 @@ export interface Check {
   creationRisks?: Risk[];
   /** Notes on the existing document, also when nothing changes. */
   notes?: string[];
+  /** The batch job of the resource. */
+  job?: Omit<JobStatus, 'id' | 'pairs'>;
   /** Notes on the change itself. */
   changeNotes?: string[];
   /** An enabled rule will depend on permissions that it did not use before. */

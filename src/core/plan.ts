@@ -2,7 +2,8 @@ import { compareCodeUnits, sortKeys } from '../util/canonical-json.ts';
 import { parsePointer } from '../util/json-pointer.ts';
 import { type Diff, diffNormalForms, removedEntryPaths } from './diff.ts';
 import { ownersInDrain, planHousekeeping } from './housekeeping.ts';
-import { type Change, KEEP_RETAINED, type Kind, type Retention } from './kind.ts';
+import type { JobStatus } from './job-status.ts';
+import { type Change, type Check, KEEP_RETAINED, type Kind, type Retention } from './kind.ts';
 import { resolveRefs } from './ref.ts';
 import {
   type ActualState,
@@ -48,6 +49,8 @@ export interface PlanDraft {
   handover: readonly Handover[];
   housekeeping: Housekeeping[];
   retained: RetainedNote[];
+  /** The batch jobs that specs declare. */
+  jobs: JobStatus[];
   unchangedIds: Id[];
 }
 
@@ -69,6 +72,7 @@ export function planChanges(
   const steps = new Map<Id, Step>();
   const blocked: Blocked[] = [...remarks.blocked];
   const notes: Note[] = [...remarks.notes];
+  const jobs: JobStatus[] = [];
   const narrowedSids = new Map<Id, string[]>();
   const draining = ownersInDrain(ordered, actual, kinds, nowMs);
 
@@ -94,6 +98,7 @@ export function planChanges(
     if (result.blocked !== undefined)
       blocked.push({ id, why: result.blocked, pairs: declaredBy, from: position });
     if (result.step) steps.set(id, result.step);
+    if (result.job) jobs.push({ id, ...result.job, pairs: declaredBy });
     // A resource that does not exist yet protects nothing, so the declared order holds.
     const existing = result.follows?.filter((other) => actual.get(other)?.state === 'present') ?? [];
     if (result.step && existing.length > 0) follows.set(id, existing);
@@ -113,6 +118,7 @@ export function planChanges(
     withheld: remarks.withheld ?? [],
     notes,
     handover,
+    jobs,
     ...planHousekeeping({
       resources: ordered,
       actual,
@@ -149,8 +155,19 @@ export function joinDrafts(drafts: readonly PlanDraft[]): PlanContent {
   const retained = drafts
     .flatMap((draft) => draft.retained)
     .sort((a, b) => compareCodeUnits(`${a.id} ${a.sid}`, `${b.id} ${b.sid}`));
+  const jobs = drafts.flatMap((draft) => draft.jobs).sort(compareIds);
   const unchanged = new Set(drafts.flatMap((draft) => draft.unchangedIds)).size;
-  return { waves, blocked, withheld, notes, handover, housekeeping, retained, unchanged };
+  return {
+    waves,
+    blocked,
+    withheld,
+    notes,
+    handover,
+    housekeeping,
+    retained,
+    ...(jobs.length > 0 && { jobs }),
+    unchanged,
+  };
 }
 
 /**
@@ -255,6 +272,7 @@ interface ResourcePlan {
   follows?: Id[] | undefined;
   blocked?: string;
   notes?: string[];
+  job?: Check['job'];
 }
 
 function planResource(resource: Resource, actual: ActualState, kind: Kind, nowMs: number): ResourcePlan {
@@ -262,19 +280,21 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind, nowMs
   if (observation?.state === 'unknown') return { blocked: observation.reason };
   const change = renderChange(resource, actual, kind);
   const { current, desired } = change;
-  const { blocked, notes = [], changeNotes = [], follows, ...check } = kind.check?.(change) ?? {};
+  const { blocked, notes = [], changeNotes = [], follows, job, ...check } = kind.check?.(change) ?? {};
   const retention = retainedBy(change);
 
-  if (blocked !== undefined) return { blocked };
+  if (blocked !== undefined)
+    return { blocked, ...(job && { job: { ...job, state: 'blocked', reason: blocked } }) };
   if (resource.orphaned && !current) return {};
   const isDelete = change.doc === undefined || isSpent(resource, current, kind, nowMs);
 
   const diff = resourceDiff(current, desired, kind);
   const patch = isDelete ? diff.patch.filter(({ op }) => op === 'remove') : diff.patch;
-  if (patch.length === 0 && current && !isDelete) return { notes };
+  if (patch.length === 0 && current && !isDelete) return { notes, ...(job && { job }) };
   return {
     notes: [...notes, ...changeNotes],
     follows,
+    ...(job && { job }),
     step: {
       id: resource.id,
       kind: resource.kind,

@@ -1,4 +1,5 @@
 import type { Position } from '../spec/types.ts';
+import type { JobStatus } from './job-status.ts';
 
 /** The data types of the pipeline. All are plain data that can be printed as JSON; only `Kind` contains functions. */
 
@@ -228,6 +229,8 @@ export interface PlanContent {
   housekeeping: Housekeeping[];
   /** Retained permissions that have not expired. */
   retained: RetainedNote[];
+  /** The batch jobs that specs declare, by id; absent: none. */
+  jobs?: JobStatus[];
   /** Number of resources that are as declared. */
   unchanged: number;
 }

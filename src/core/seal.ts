@@ -115,6 +115,7 @@ export function seal(content: PlanContent, inputs: SealInputs): Plan {
     handover: freezeItems(content.handover),
     housekeeping: freezeItems(content.housekeeping),
     retained: freezeItems(content.retained),
+    ...(content.jobs && { jobs: freezeItems(content.jobs) }),
     unchanged: content.unchanged,
     target: Object.freeze({
       accounts: Object.freeze(accounts),

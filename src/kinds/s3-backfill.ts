@@ -7,11 +7,13 @@ import {
   type BackfillDecision,
   type BackfillState,
   backfillState,
+  backfillStatus,
   backfillsOfNewJob,
   backfillTagKey,
   currentDecision,
   type DeclaredBackfill,
   declaredBackfills,
+  endReasonsOf,
   formatRecord,
   isJobOf,
   jobDescription,
@@ -23,6 +25,7 @@ import {
   type ObservedBackfill,
   type ObservedJob,
   observeBackfill,
+  ownerOfJob,
   parseJobDescription,
   recordsIn,
   SUPERSEDED_REASON,
@@ -37,6 +40,7 @@ import {
   roleResourceId,
   SPEC_TAG,
 } from '../core/ids.ts';
+import { groupDigits, jobStatusText } from '../core/job-status.ts';
 import type { Change, Check, Kind } from '../core/kind.ts';
 import { ref } from '../core/ref.ts';
 import type { Aws, Id, Location, Ref } from '../core/resource.ts';
@@ -192,10 +196,16 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
     const { action, observed } = plannedWrites(change);
     const { context } = change.resource;
     const choices = context as BackfillContext;
+    const { report } = choices.backfill;
+    const job = {
+      ...backfillStatus(observed, choices, docOf(change.current).jobs),
+      ...(report && { report: `s3://${report.bucket}/${report.prefix}` }),
+    };
     return {
       blocked: blockedReason(observed.state, choices, action),
       risks: startRisks(change, action, observed.state),
-      notes: progressNotes(observed, choices, action),
+      notes: progressNotes(observed, choices, action, job),
+      job,
     };
   },
 
@@ -268,7 +278,8 @@ export const toObservedJob = (descriptor: JobListDescriptor): ObservedJob => {
     status: Status ?? '',
     createdAtMs: toMs(CreationTime) ?? 0,
     endedAtMs: toMs(TerminationDate),
-    total: ProgressSummary.TotalNumberOfTasks,
+    // A job without objects fails. So 0 is the count of a job that S3 has not counted yet.
+    total: ProgressSummary.TotalNumberOfTasks || undefined,
     succeeded: ProgressSummary.NumberOfTasksSucceeded ?? 0,
     failed: ProgressSummary.NumberOfTasksFailed ?? 0,
   });
@@ -293,7 +304,7 @@ const detailsOf = ({ FailureReasons, StatusUpdateReason, ProgressSummary }: JobD
   omitUndefined({
     failureReasons: FailureReasons?.map(({ FailureReason = '' }) => FailureReason),
     statusUpdateReason: StatusUpdateReason,
-    total: ProgressSummary?.TotalNumberOfTasks,
+    total: ProgressSummary?.TotalNumberOfTasks || undefined,
   });
 
 const docOf = (current: { spec: S3Backfill } | undefined): BackfillDoc => {
@@ -395,7 +406,7 @@ function blockedReason(
   action: BackfillAction | undefined,
 ): string | undefined {
   if (state.state === 'exhausted')
-    return `${MAX_ATTEMPTS} jobs ended before they replicated all objects, the last one (${state.lastJob.id}) with: ${reasonsOf(state.lastJob)}; remove the cause, then declare a later before`;
+    return `${MAX_ATTEMPTS} jobs ended before they replicated all objects, the last one (${state.lastJob.id}) with: ${endReasonsOf(state.lastJob)}; remove the cause, then declare a later before`;
   if (state.state === 'tooLarge')
     return `the job ${state.lastJob.id} had ${groupDigits(state.lastJob.total)} objects, and the limit is ${groupDigits(maxObjects)}, so replikey cancelled it; raise maxObjects of the backfill and maxBackfillObjects of the guardrails, or declare a shorter period`;
   if (action === 'approve' && state.state === 'suspended') return unknownSizeReason(state.job, maxObjects);
@@ -410,13 +421,6 @@ export const unknownSizeReason = (
   total === undefined && maxObjects !== undefined
     ? `S3 reports no number of objects for the job ${id}, so the limit of ${groupDigits(maxObjects)} cannot be checked; look at the job in the S3 console, and remove maxObjects`
     : undefined;
-
-export const reasonsOf = ({ status, failureReasons = [], statusUpdateReason }: ObservedJob): string =>
-  failureReasons.length > 0
-    ? failureReasons.join('; ')
-    : statusUpdateReason
-      ? `${status}: ${statusUpdateReason}`
-      : status;
 
 /** Returns the risk of an action that starts a job. */
 function startRisks(
@@ -448,46 +452,27 @@ function startRisks(
 /** Returns how far the job is. */
 function progressNotes(
   { state, otherJob }: ObservedBackfill,
-  { isRecorded, declared, backfill }: BackfillContext,
+  { isRecorded, declared }: BackfillContext,
   action: BackfillAction | undefined,
+  job: NonNullable<Check['job']>,
 ): string[] {
-  if (state.state === 'running' && !action) {
-    const { id, status, total, succeeded, failed } = state.job;
-    return total === undefined || total === 0
-      ? [`S3 prepares the job ${id} (${status})`]
-      : [
-          `the job ${id} is ${status}: ${groupDigits(succeeded + failed)} of ${jobSize(state.job)} done, ${groupDigits(failed)} failed`,
-        ];
-  }
+  if (state.state === 'running' && !action) return [jobStatusText(job)];
   if (state.state === 'suspended' && !action)
     return [`the job ${state.job.id} of ${ownerOfJob(state.job)} waits for its approval`];
-  if (state.state === 'absent' && !action && otherJob)
-    return [`a job follows when the job ${otherJob.id} of ${ownerOfJob(otherJob)} has ended`];
   if (state.state === 'absent' && !action)
-    return ['a job follows when that of another spec of the bucket has ended'];
-  const record = 'record' in state ? state.record : undefined;
+    return [
+      otherJob ? jobStatusText(job) : 'a job follows when that of another spec of the bucket has ended',
+    ];
+  const isEnded = state.state === 'done' || state.state === 'complete';
   return [
-    ...(record && record.failed > 0
-      ? [
-          `${groupDigits(record.failed)} of ${groupDigits(record.succeeded + record.failed)} objects were not replicated by the job that ended on ${record.completedAt}${backfill.report ? `; s3://${backfill.report.bucket}/${backfill.report.prefix} has the list` : ''}`,
-        ]
-      : []),
-    ...(record && !isRecorded && !isRedrive(declared.specName)
+    ...(job.state === 'tasksFailed' ? [jobStatusText(job)] : []),
+    ...(isEnded && !isRecorded && !isRedrive(declared.specName)
       ? [
           `the role of the spec ${declared.specName} is given by ARN, so nothing records the job when S3 forgets it, 90 days after its end; remove backfill before`,
         ]
       : []),
   ];
 }
-
-/** `the spec tax`, or `a re-drive` */
-function ownerOfJob({ description }: ObservedJob): string {
-  const { specName = '' } = parseJobDescription(description) ?? {};
-  return isRedrive(specName) ? 'a re-drive' : `the spec ${specName}`;
-}
-
-export const groupDigits = (count: number | undefined): string =>
-  count === undefined ? 'an unknown number of' : count.toLocaleString('en-US');
 
 export const jobSize = ({ total }: ObservedJob): string =>
   `${groupDigits(total)} object${total === 1 ? '' : 's'}`;

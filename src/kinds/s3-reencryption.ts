@@ -5,6 +5,7 @@ import {
   type BackfillAction,
   type BackfillDecision,
   currentDecision,
+  endReasonsOf,
   formatRecord,
   jobToken,
   MAX_ATTEMPTS,
@@ -24,6 +25,7 @@ import {
   positionOfPath,
   roleResourceId,
 } from '../core/ids.ts';
+import { groupDigits } from '../core/job-status.ts';
 import type { Change, Check, Kind } from '../core/kind.ts';
 import {
   nextReencryption,
@@ -52,11 +54,9 @@ import { describeKey } from './kms-key.ts';
 import {
   approveJob,
   endJob,
-  groupDigits,
   jobOperations,
   jobSize,
   needsDetails,
-  reasonsOf,
   toObservedJob,
   unknownSizeReason,
   withDetails,
@@ -446,7 +446,7 @@ function reencryptionProblem(
 const outcomeOf = (job: ObservedJob): string =>
   job.status === 'Complete'
     ? `${groupDigits(job.failed)} of ${groupDigits(job.succeeded + job.failed)} objects failed`
-    : reasonsOf(job);
+    : endReasonsOf(job);
 
 /** Returns the risk of an action that starts a job. */
 function reencryptionRisks(

@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import * as z from 'zod';
+import { BACKFILL_CONDITION } from '../controller/conditions.ts';
 import { SIDES } from '../spec/checks/pairs.ts';
 import type { TextCheck } from '../spec/patterns.ts';
 import { documentSchemas } from '../spec/schema.ts';
@@ -65,6 +66,12 @@ const PRINTER_COLUMNS: Record<ResourceKind, PrinterColumn[]> = {
     { name: 'Success', type: 'date', jsonPath: '.status.lastSuccess', priority: 1 },
     { name: 'Reason', type: 'string', jsonPath: conditionJsonPath('Ready', 'reason'), priority: 1 },
     MESSAGE_COLUMN,
+    {
+      name: 'Backfill',
+      type: 'string',
+      jsonPath: conditionJsonPath(BACKFILL_CONDITION, 'reason'),
+      priority: 1,
+    },
   ],
   Account: [READY_COLUMN, { name: 'Id', type: 'string', jsonPath: '.spec.id' }, AGE_COLUMN, MESSAGE_COLUMN],
   Guardrails: [READY_COLUMN, AGE_COLUMN, MESSAGE_COLUMN],
@@ -384,7 +391,7 @@ const STATUS_SCHEMA: CrdSchema = {
         properties: {
           type: {
             type: 'string',
-            description: 'Ready, Proven, Verified, Replicating or Drifted.',
+            description: 'Ready, Proven, Verified, Replicating, Drifted or BackfillComplete.',
             maxLength: 316,
           },
           status: { type: 'string', enum: ['True', 'False', 'Unknown'] },

@@ -1,6 +1,7 @@
 import { isDrift } from '../controller/conditions.ts';
 import { formatBurst, isDeletion } from '../controller/failure-bursts.ts';
 import type { PairStatus } from '../controller/status.ts';
+import { JOB_PROBLEMS } from '../core/job-status.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../util/clock.ts';
 import { escapeUnprintable } from '../util/escape.ts';
@@ -10,7 +11,14 @@ import { API_GROUP, API_VERSION, type CustomResource } from './resources.ts';
 /** Kubernetes event of a resource, for users. */
 export interface ResourceEvent {
   type: 'Normal' | 'Warning';
-  reason: 'Applied' | 'Drifted' | 'Failed' | 'Blocked' | 'Invalid' | 'ReplicationFailed';
+  reason:
+    | 'Applied'
+    | 'Drifted'
+    | 'Failed'
+    | 'Blocked'
+    | 'Invalid'
+    | 'ReplicationFailed'
+    | `Backfill${string}`;
   note: string;
 }
 
@@ -44,6 +52,14 @@ export function resourceEventsOf(before: PairStatus, after: PairStatus): Resourc
       type: 'Warning',
       reason: BLOCKED_REASONS.includes(readyAfter.reason) ? 'Blocked' : 'Failed',
       note: escapeUnprintable(`${readyAfter.reason}: ${readyAfter.message}`),
+    });
+  const backfill = after.conditions.BackfillComplete;
+  // The message changes with the progress of the job.
+  if (backfill && backfill.reason !== before.conditions.BackfillComplete?.reason)
+    events.push({
+      type: after.jobs?.some(({ state }) => JOB_PROBLEMS.has(state)) ? 'Warning' : 'Normal',
+      reason: `Backfill${backfill.reason}`,
+      note: escapeUnprintable(backfill.message),
     });
   for (const burst of after.failureBursts ?? []) {
     const previous = before.failureBursts?.find(({ id }) => id === burst.id);

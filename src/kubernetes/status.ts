@@ -1,4 +1,4 @@
-import { CONDITION_TYPES, type Condition, type ConditionType } from '../controller/conditions.ts';
+import { ALL_CONDITION_TYPES, BACKFILL_CONDITION, type Condition } from '../controller/conditions.ts';
 import { createWorkQueue } from '../controller/queue.ts';
 import type { PairStatus } from '../controller/status.ts';
 import { createDedupedLog, type Log } from '../log.ts';
@@ -15,6 +15,8 @@ import {
   type ResourceStatus,
   resourcePathOf,
 } from './resources.ts';
+
+type AnyConditionType = (typeof ALL_CONDITION_TYPES)[number];
 
 /** State of a declared resource in this process. */
 export interface StatusInput {
@@ -53,16 +55,18 @@ export function toResourceStatus(resource: CustomResource, input: StatusInput): 
 function toPairResourceStatus(resource: CustomResource, pair: PairStatus): ResourceStatus | undefined {
   if (pair.lastRun === undefined || pair.generation !== pair.declaredGeneration) return undefined;
   // kubectl describe prints the messages, which can contain text from AWS, on a terminal.
-  const conditions = CONDITION_TYPES.map((type) => {
+  const conditions = ALL_CONDITION_TYPES.flatMap((type) => {
     const condition = pair.conditions[type];
-    return [type, { ...condition, message: escapeUnprintable(condition.message) }] as const;
+    return condition
+      ? [[type, { ...condition, message: escapeUnprintable(condition.message) }] as const]
+      : [];
   });
   return mergeConditions(resource, conditions, pair);
 }
 
 function mergeConditions(
   { generation, status: currentStatus }: CustomResource,
-  conditions: readonly (readonly [ConditionType, Condition])[],
+  conditions: readonly (readonly [AnyConditionType, Condition])[],
   pair: PairStatus | undefined,
 ): ResourceStatus {
   const storedConditions = new Map(
@@ -76,10 +80,14 @@ function mergeConditions(
       toResourceCondition(type, condition, storedConditions.get(type), generation),
     ]),
   );
+  /** A pair that declares no backfill any more loses the condition. */
+  const isUndeclared = (type: AnyConditionType) => type === BACKFILL_CONDITION && merged.has('Proven');
   return {
     observedGeneration: generation,
     ...(lastSuccess === undefined ? {} : { lastSuccess }),
-    conditions: CONDITION_TYPES.flatMap((type) => merged.get(type) ?? storedConditions.get(type) ?? []),
+    conditions: ALL_CONDITION_TYPES.flatMap(
+      (type) => merged.get(type) ?? (isUndeclared(type) ? [] : storedConditions.get(type)) ?? [],
+    ),
   };
 }
 
@@ -88,7 +96,7 @@ function mergeConditions(
  * `NotEnabled` of canaries). Keeps the transition time if the status is unchanged.
  */
 function toResourceCondition(
-  type: ConditionType,
+  type: AnyConditionType,
   { status, reason, message, since }: Condition,
   stored: ResourceCondition | undefined,
   observedGeneration: number,

@@ -1,4 +1,5 @@
 import { startsJob } from '../core/backfill.ts';
+import type { JobStatus } from '../core/job-status.ts';
 import type { Kind } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';
 import {
@@ -33,6 +34,8 @@ export function guardJobs(
   const blocked: Blocked[] = [];
   const notes: Note[] = [];
   const waiting: Id[] = [];
+  /** What a person must do, by the id of the job. */
+  const verdicts = new Map<Id, Pick<JobStatus, 'state' | 'reason' | 'approval'>>();
   const keep = (step: Step): Step[] => {
     if (!isJobStep(step, kinds) || !startsJob(step)) return [step];
     const runsRules = kinds.get(step.kind)?.scope.runsRules ?? true;
@@ -45,12 +48,22 @@ export function guardJobs(
     );
     const foreign = open.filter(({ id }) => id === 'backfill-foreign-rules');
     const { id, pairs, from } = step;
-    const isBlocked = why !== undefined || foreign.length > 0;
-    if (isBlocked) {
-      blocked.push({ id, why: why ?? openText(foreign), pairs, from });
+    if (why !== undefined) {
+      blocked.push({ id, why, pairs, from });
+      verdicts.set(id, { state: 'blocked', reason: why });
       return [];
     }
     const size = sizeText(facts);
+    if (open.length > 0)
+      verdicts.set(id, {
+        state: 'awaitingApproval',
+        reason: openText(open, size),
+        approval: approvalOf(open),
+      });
+    if (foreign.length > 0) {
+      blocked.push({ id, why: openText(foreign), pairs, from });
+      return [];
+    }
     notes.push(...lifecycleNotes(facts).map((message) => ({ id, message, pairs })));
     if (open.length > 0) {
       waiting.push(id);
@@ -66,6 +79,7 @@ export function guardJobs(
   return {
     ...draft,
     waves,
+    jobs: draft.jobs.map((job) => ({ ...job, ...verdicts.get(job.id) })),
     blocked: [...draft.blocked, ...blocked],
     notes: [...draft.notes, ...notes],
     unchangedIds: [...draft.unchangedIds, ...waiting],
@@ -118,4 +132,8 @@ function foreignRisks(step: Step, rules: readonly RuleProof[]): Risk[] {
 }
 
 const openText = (risks: readonly Risk[], size?: string): string =>
-  `${risks.map(({ message }) => message).join('; it ')}${size === undefined ? '' : `, ${size}`}; approve with ${risks.map((risk) => `--allow ${allowanceOf(risk)}`).join(' ')}`;
+  `${risks.map(({ message }) => message).join('; it ')}${size === undefined ? '' : `, ${size}`}; approve with ${approvalOf(risks)}`;
+
+/** Returns the options that allow some risks. */
+const approvalOf = (risks: readonly Risk[]): string =>
+  [...new Set(risks.map((risk) => `--allow ${allowanceOf(risk)}`))].join(' ');

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { JOB_STATES } from '../core/job-status.ts';
 import { PLAN_FORMAT } from '../core/resource.ts';
 import { kinds } from '../kinds/index.ts';
 import { kmsKey } from '../kinds/kms-key.ts';
@@ -177,6 +178,37 @@ const noteSchema = namedObject('Note', 'A note about a resource, without a chang
   message: stringField('The note as text.'),
   pairs: pairsField,
 });
+
+export const jobSchema = namedObject(
+  'Job',
+  'The state of a batch job that a spec declares. No checksum covers it, because a job proceeds by itself.',
+  {
+    id: resourceIdField,
+    state: z
+      .enum(JOB_STATES)
+      .describe(
+        '`notStarted`: no job exists yet; `preparing`: S3 lists the objects; `awaitingApproval`; `inProgress`; `succeeded`: all objects are done; `tasksFailed`: S3 tried all objects, and some failed; `failed`: the last job ended too early, and another one follows; `blocked`: a person must remove the cause.',
+      ),
+    jobId: stringField(
+      'Id of the job; absent while there is none, or when S3 has forgotten it 90 days after its end.',
+    ).optional(),
+    total: countField('Number of objects; absent while it is not known.').optional(),
+    succeeded: countField('Number of objects that the job has replicated.'),
+    failed: countField('Number of objects that S3 could not replicate.'),
+    since: z.iso
+      .datetime()
+      .describe('Time in UTC of the creation of the job, or of its end; absent without a job.')
+      .optional(),
+    approval: stringField(
+      'The options that approve the job: `--allow start-backfill=JOB`; absent if it needs no approval.',
+    ).optional(),
+    reason: stringField('Why the job does not proceed.').optional(),
+    report: stringField(
+      'Where S3 writes the list of failed objects; absent without `backfill.report`.',
+    ).optional(),
+    pairs: pairsField,
+  },
+);
 
 const handoverSchema = namedObject(
   'Handover',
@@ -378,6 +410,7 @@ export const planDocumentSchema = namedObject('Plan', 'The changes, in order.', 
   handover: listField(handoverSchema, 'Manual steps for the owners of accounts without credentials.'),
   housekeeping: listField(housekeepingSchema, 'Writes that renew or remove retained permissions.'),
   retained: listField(retainedSchema, 'Replaced permissions that stay for objects in flight.'),
+  jobs: listField(jobSchema, 'The batch jobs that specs declare; absent if they declare none.').optional(),
   unchanged: countField('Number of resources that are as declared.'),
   target: planTargetSchema.describe('The only place where the plan applies.'),
   digest: z

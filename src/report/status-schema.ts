@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { countField, formatField, listField, namedObject, stringField } from './plan-schema.ts';
+import { countField, formatField, jobSchema, listField, namedObject, stringField } from './plan-schema.ts';
 
 const instantField = (description: string) => z.iso.datetime().describe(description);
 const noData = 'absent: no datapoint, which is not 0';
@@ -104,7 +104,7 @@ export const statusReportSchema = namedObject('StatusReport', 'The status of pai
       sides: sidesSchema,
       conditions: listField(
         namedObject('PairCondition', 'A condition of a pair.', {
-          type: stringField('`Ready`, `Proven`, `Verified`, `Replicating` or `Drifted`.'),
+          type: stringField('`Ready`, `Proven`, `Verified`, `Replicating`, `Drifted` or `BackfillComplete`.'),
           ...conditionFields,
         }),
         'Its conditions. A read of AWS knows no canaries, and reports drift only with `--watch`.',
@@ -113,6 +113,10 @@ export const statusReportSchema = namedObject('StatusReport', 'The status of pai
       canary: canaryStatusSchema
         .describe('The last run of canaries; only of a controller with `--verify-interval`.')
         .optional(),
+      jobs: listField(
+        jobSchema,
+        'The batch jobs that the spec declares; absent if it declares none.',
+      ).optional(),
     }),
     'The pairs, worst state first.',
   ),

@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { CanaryResult } from '../canary/canary.ts';
+import { JOB_PROBLEMS, type JobStatus, mostUrgentJobs } from '../core/job-status.ts';
 import type { ReplicationMetrics } from '../facts/replication-metrics.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import type { Paint } from './style.ts';
@@ -18,6 +19,8 @@ export interface StatusRow {
   replication?: Omit<ReplicationMetrics, 'history'>;
   /** Absent: no run of canaries is known. */
   canary?: { at: string; result: CanaryResult['result']; latencyMs?: number };
+  /** The batch jobs that the pair declares; absent: none. */
+  jobs?: JobStatus[];
 }
 
 export interface StatusRowBucket {
@@ -49,6 +52,8 @@ const NO_DATA = '-';
 interface Column {
   title: string;
   isWide?: true;
+  /** Whether a table has the column; absent: always. */
+  isRelevant?(rows: readonly StatusRow[]): boolean;
   text(row: StatusRow, now: number): string;
   /** Whether the cell reports a failure. */
   isFailure?(row: StatusRow): boolean;
@@ -71,6 +76,12 @@ const COLUMNS: readonly Column[] = [
     isFailure: ({ canary }) => canary?.result === 'failed' || canary?.result === 'timeout',
   },
   conditionColumn('DRIFT', 'Drifted', 'True'),
+  {
+    title: 'BACKFILL',
+    isRelevant: (rows) => rows.some(({ jobs }) => jobs !== undefined),
+    text: ({ jobs }) => backfillCell(jobs),
+    isFailure: ({ jobs = [] }) => jobs.some(({ state }) => JOB_PROBLEMS.has(state)),
+  },
   { title: 'REGIONS', isWide: true, text: (row) => routeText(row, ({ region }) => region) },
   { title: 'BUCKETS', isWide: true, text: (row) => routeText(row, ({ bucket }) => bucket) },
   {
@@ -103,6 +114,21 @@ function failedText({ failed, failedSince }: Pick<ReplicationMetrics, 'failed' |
 
 /** `2026-11-30T19:40Z` */
 const minuteOf = (iso: string): string => new Date(iso).toISOString().replace(/:\d\d\.\d{3}Z$/, 'Z');
+
+/** The state of the job that a person must know first, and how far the jobs are: `inProgress 33%`. */
+function backfillCell(jobs: readonly JobStatus[] | undefined): string {
+  const worst = jobs && mostUrgentJobs(jobs)[0];
+  if (!jobs || !worst) return NO_DATA;
+  const counts = jobs.map(({ total = 0, succeeded, failed }) => ({
+    total,
+    done: succeeded + failed,
+    failed,
+  }));
+  const sum = (field: 'total' | 'done' | 'failed') =>
+    counts.reduce((value, count) => value + count[field], 0);
+  if (worst.state === 'inProgress') return `inProgress ${Math.floor((sum('done') / sum('total')) * 100)}%`;
+  return worst.state === 'tasksFailed' ? `${sum('failed')} failed` : worst.state;
+}
 
 function canaryCell(canary: StatusRow['canary'], now: number): string {
   if (canary === undefined) return NO_DATA;
@@ -147,7 +173,9 @@ export function statusTable(
   rows: readonly StatusRow[],
   { wide, now, paint }: StatusTableOptions,
 ): StatusTable {
-  const columns = COLUMNS.filter(({ isWide }) => wide || !isWide);
+  const columns = COLUMNS.filter(
+    ({ isWide, isRelevant }) => (wide || !isWide) && (isRelevant?.(rows) ?? true),
+  );
   const cells = rows.map((row) => columns.map(({ text }) => text(row, now)));
   const widths = columns.map(({ title }, index) =>
     cells.reduce((width, line) => Math.max(width, line[index]?.length ?? 0), title.length),

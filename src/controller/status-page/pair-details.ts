@@ -1,4 +1,5 @@
 import { type FieldChange, fieldChangesOf } from '../../core/diff.ts';
+import { type JobStatus, jobStatusText } from '../../core/job-status.ts';
 import { FINDING_CODES } from '../../proof/findings.ts';
 import { valueText } from '../../report/change-text.ts';
 import { escapeHtml, escapeUnprintable } from '../../util/escape.ts';
@@ -34,6 +35,8 @@ import { renderCanary } from './pair-list.ts';
 /** Limits of the page of a pair, so that it stays below 200 KB. */
 const PROOF_LIMITS: RenderLimits = { count: 50, length: 40_000 };
 const BURST_LIMITS: RenderLimits = { count: 10, length: 70_000 };
+/** A backfill has a job for each prefix. */
+const JOB_LIMITS: RenderLimits = { count: 20, length: 20_000 };
 const MAX_BURST_KEYS = 5;
 const MAX_SHOWN_KEY_LENGTH = 200;
 const MAX_MESSAGE_LENGTH = 1_500;
@@ -52,6 +55,7 @@ export function renderPairDetails(pair: PairStatus, { accounts }: ProcessStatus,
 ${reason}
 ${renderFacts(pair, accounts, now)}
 ${renderReplication(pair, now)}
+${renderJobs(pair)}
 ${renderBursts(pair, now)}
 ${renderConditions(pair, now)}
 ${renderProof(pair)}
@@ -73,6 +77,7 @@ const RUNBOOK_SECTIONS: Record<string, string> = {
   Verified: 'not-verified',
   Drifted: 'drift',
   Replicating: 'objects-failed',
+  BackfillComplete: 'backfill-not-complete',
 };
 
 function renderRunbookLink(type: string): string {
@@ -192,6 +197,45 @@ function renderObjects(objects: PairStatus['objects']): string {
   const { listed = 0, complete = true } = objects?.coverage ?? {};
   const part = complete ? '' : `; the newest of the first ${listed} versions; the bucket has more`;
   return `<p>Newest objects: ${counts.join(', ')}${since === undefined ? '' : `; the oldest has been pending since ${renderTime(since)}`}${part}.</p>`;
+}
+
+function renderJobs({ jobs = [] }: PairStatus): string {
+  if (jobs.length === 0) return '';
+  const { html, omitted } = renderWithin(jobs, renderJob, JOB_LIMITS);
+  return `<section aria-labelledby="backfill"><h3 id="backfill">Backfill</h3>
+<ul class="jobs">${html.join('')}</ul>
+${omitted > 0 ? `<p class="dim">And ${omitted} more jobs.</p>` : ''}</section>`;
+}
+
+const JOB_BADGES: Readonly<Record<JobStatus['state'], RankedCondition['state']>> = {
+  notStarted: 'noData',
+  preparing: 'noData',
+  awaitingApproval: 'pending',
+  inProgress: 'noData',
+  succeeded: 'ready',
+  tasksFailed: 'failing',
+  failed: 'failing',
+  blocked: 'failing',
+};
+
+const JOB_LABELS: Readonly<Record<JobStatus['state'], string>> = {
+  notStarted: 'not started',
+  preparing: 'preparing',
+  awaitingApproval: 'awaiting approval',
+  inProgress: 'in progress',
+  succeeded: 'succeeded',
+  tasksFailed: 'objects failed',
+  failed: 'failed',
+  blocked: 'blocked',
+};
+
+function renderJob(job: JobStatus): string {
+  const { state, total, succeeded, failed, jobId } = job;
+  const bar =
+    state === 'inProgress' && total !== undefined
+      ? ` <progress max="${total}" value="${succeeded + failed}" aria-label="${escapeHtml(`progress of the job ${jobId}`)}"></progress>`
+      : '';
+  return `<li>${renderBadge(JOB_BADGES[state], JOB_LABELS[state])}${bar} ${renderMessage(jobStatusText(job))}</li>`;
 }
 
 function renderBursts({ failureBursts = [] }: PairStatus, now: number): string {

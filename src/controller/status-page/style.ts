@@ -56,8 +56,8 @@ input, select, button { font: inherit; color: var(--ink); background: var(--card
 .reason { border-left: .3rem solid currentcolor; padding: .4rem .8rem; background: var(--card); overflow-wrap: anywhere }
 .facts > div { display: flex; gap: .5rem; padding: .15rem 0 } .facts dt { flex: 0 0 6.5rem } .facts dd { min-width: 0; overflow-wrap: anywhere }
 .conditions .message { white-space: normal; overflow-wrap: anywhere; width: 100% }
-.burst, .change { background: var(--card); border: 1px solid var(--line); border-radius: .4rem; padding: .5rem .75rem; margin: .4rem 0 } .burst { border-left: .3rem solid var(--line) } .failing-burst { border-left-color: var(--failing) } .proof li { padding: .2rem 0; overflow-wrap: anywhere }
-summary { cursor: pointer; overflow-wrap: anywhere } pre { overflow-x: auto; margin: .4rem 0 0 }
+.burst, .change { background: var(--card); border: 1px solid var(--line); border-radius: .4rem; padding: .5rem .75rem; margin: .4rem 0 } .burst { border-left: .3rem solid var(--line) } .failing-burst { border-left-color: var(--failing) } .proof li, .jobs li { padding: .2rem 0; overflow-wrap: anywhere }
+progress { accent-color: var(--pending); width: 12rem; max-width: 100%; vertical-align: middle } summary { cursor: pointer; overflow-wrap: anywhere } pre { overflow-x: auto; margin: .4rem 0 0 }
 .doc { max-width: 52rem; background: var(--card); border: 1px solid var(--line); border-radius: .4rem; padding: .75rem 1.25rem 1.25rem; overflow-wrap: anywhere } .doc h2 { font-size: 1.3rem } .doc h3 { font-size: 1.1rem } .doc h4 { font-size: 1rem; margin-top: 1rem } .doc p, .doc li { line-height: 1.55 } .doc ul, .doc ol { padding-left: 1.2rem } .doc ul { list-style: disc }
 .doc pre { background: var(--page); border-radius: .3rem; padding: .5rem .7rem } .doc table { border-collapse: collapse } .doc th, .doc td { text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); padding: .25rem .6rem .25rem 0; min-width: 6rem }
 @media (max-width: 64rem) { .columns { grid-template-columns: minmax(0, 1fr) } .regions:not(.wide) { max-width: none } }
