@@ -1,5 +1,6 @@
 import type { CanaryResult } from '../canary/canary.ts';
-import { type JobStatus, jobStatusText, mostUrgentJobs } from '../core/job-status.ts';
+import { jobStatusText, mostUrgentJobs } from '../core/job-status.ts';
+import type { JobStatus } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 

@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { JOB_STATES, type JobStatus } from '../core/job-status.ts';
+import { JOB_STATES, type JobStatus } from '../core/resource.ts';
 import type { ConditionType } from './conditions.ts';
 import type { Controller, ControllerObserver } from './controller.ts';
 

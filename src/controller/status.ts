@@ -1,6 +1,6 @@
 import type { CanaryResult } from '../canary/canary.ts';
-import { type JobStatus, jobsAfterPass } from '../core/job-status.ts';
-import type { Endpoint, Id, Step } from '../core/resource.ts';
+import { jobsAfterPass } from '../core/job-status.ts';
+import type { Endpoint, Id, JobStatus, Step } from '../core/resource.ts';
 import type { ReplicationLag } from '../facts/object-sample.ts';
 import type { ReplicationMetrics } from '../facts/replication-metrics.ts';
 import type { FixCommand } from '../proof/fix-commands.ts';

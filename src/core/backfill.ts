@@ -3,8 +3,7 @@ import type { Backfill, BackfillObjects, BucketReplication, Rule } from '../spec
 import { bucketArn } from '../util/arn.ts';
 import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
 import { isRedrive, redriveName } from './ids.ts';
-import { type JobStatus, unfinishedJobState } from './job-status.ts';
-import type { Step } from './resource.ts';
+import type { JobStatus, Step } from './resource.ts';
 
 /**
  * Backfills without a state file. A digest identifies what a job does. The description of the job contains it, and so does
@@ -361,6 +360,17 @@ export function observeBackfill(
   };
 }
 
+/** Statuses in which S3 prepares a job. */
+const PREPARING: ReadonlySet<string> = new Set(['New', 'Preparing']);
+
+/** Returns the state of a job that S3 has not ended. */
+const unfinishedJobState = ({ status, total = 0 }: ObservedJob): JobStatus['state'] =>
+  status === 'Suspended'
+    ? 'awaitingApproval'
+    : PREPARING.has(status) || total === 0
+      ? 'preparing'
+      : 'inProgress';
+
 /** Returns the state of a backfill for people, without the decisions of a plan. */
 export function backfillStatus(
   { state, otherJob }: ObservedBackfill,
@@ -380,7 +390,7 @@ export function backfillStatus(
         total: succeeded + failed,
         succeeded,
         failed,
-        since: completedAt,
+        since: new Date(completedAt).toISOString(),
       };
     }
     case 'running':
@@ -412,7 +422,7 @@ const countsOf = ({ id, total, succeeded, failed, createdAtMs, endedAtMs }: Obse
   ...(total !== undefined && { total }),
   succeeded,
   failed,
-  since: toInstant(endedAtMs ?? createdAtMs),
+  since: new Date(endedAtMs ?? createdAtMs).toISOString(),
 });
 
 /** Returns why a job ended. */

@@ -1,52 +1,6 @@
-import type { ObservedJob } from './backfill.ts';
-import type { Id, Plan } from './resource.ts';
+import { JOB_STATES, type JobStatus, type Plan } from './resource.ts';
 
-/**
- * The state of a batch job that a spec declares. A pass derives it once. Plans, conditions, metrics and pages show the same
- * value. No checksum covers it, because a job proceeds by itself.
- */
-export interface JobStatus {
-  /** Id of the resource that declares the job. */
-  id: Id;
-  /**
-   * - `notStarted`: no job exists yet.
-   * - `preparing`: S3 lists the objects.
-   * - `awaitingApproval`: a person must approve the job.
-   * - `inProgress`: S3 runs the job.
-   * - `succeeded`: all objects are done.
-   * - `tasksFailed`: S3 tried all objects, and some failed.
-   * - `failed`: the last job ended before it had tried all objects, and another one follows.
-   * - `blocked`: a person must remove the cause.
-   */
-  state: (typeof JOB_STATES)[number];
-  /** Absent: no job exists, or S3 has forgotten it 90 days after its end. */
-  jobId?: string;
-  /** Number of objects. Absent while it is not known. */
-  total?: number;
-  succeeded: number;
-  failed: number;
-  /** In UTC, ISO 8601: the creation of the job, or its end. */
-  since?: string;
-  /** The options that approve it: `--allow start-backfill=JOB`. */
-  approval?: string;
-  /** Why the job does not proceed. */
-  reason?: string;
-  /** Where S3 wrote the list of failed objects: `s3://acme-reports/replikey/`. */
-  report?: string;
-  pairs: string[];
-}
-
-/** All states, the one that a person must know first. */
-export const JOB_STATES = [
-  'blocked',
-  'failed',
-  'tasksFailed',
-  'awaitingApproval',
-  'inProgress',
-  'preparing',
-  'notStarted',
-  'succeeded',
-] as const;
+/** What plans, conditions, metrics and pages show of batch jobs. */
 
 /** Returns the jobs in the state that a person must know first; none without jobs. */
 export function mostUrgentJobs(jobs: readonly JobStatus[]): JobStatus[] {
@@ -69,22 +23,11 @@ export function jobsAfterPass({ plan, remaining }: { plan: Plan; remaining?: Pla
 /** States in which objects stay unreplicated until a person acts, or that show a failure. */
 export const JOB_PROBLEMS: ReadonlySet<JobStatus['state']> = new Set(['blocked', 'failed', 'tasksFailed']);
 
-/** Statuses in which S3 prepares a job. */
-const PREPARING: ReadonlySet<string> = new Set(['New', 'Preparing']);
-
-/** Returns the state of a job that S3 has not ended. */
-export const unfinishedJobState = ({ status, total = 0 }: ObservedJob): JobStatus['state'] =>
-  status === 'Suspended'
-    ? 'awaitingApproval'
-    : PREPARING.has(status) || total === 0
-      ? 'preparing'
-      : 'inProgress';
-
 /** Returns the state of a job as a sentence without a full stop. */
 export function jobStatusText(job: Omit<JobStatus, 'id' | 'pairs'>): string {
   const { state, jobId = '', total, succeeded, failed, since, reason, report } = job;
   const objects = `${groupDigits(total)} objects`;
-  const end = since === undefined ? '' : ` by the job that ended on ${since}`;
+  const end = since === undefined ? '' : ` by the job that ended on ${since.replace(/\.\d+Z$/, 'Z')}`;
   switch (state) {
     case 'preparing':
       return `S3 prepares the job ${jobId}`;

@@ -1,9 +1,19 @@
 import type { Policy } from '../iam/types.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import type { BucketFacts, Fact, KeyFacts, RoleFacts } from './facts.ts';
-import type { JobStatus } from './job-status.ts';
 import type { Orphan } from './orphan.ts';
-import type { Aws, Current, Id, Location, ManualStep, Resource, Retained, Risk, Step } from './resource.ts';
+import type {
+  Aws,
+  Current,
+  Id,
+  JobStatus,
+  Location,
+  ManualStep,
+  Resource,
+  Retained,
+  Risk,
+  Step,
+} from './resource.ts';
 
 /**
  * One AWS document: the smallest unit that AWS reads and writes on its own. Everything in the program that needs the

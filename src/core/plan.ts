@@ -2,7 +2,6 @@ import { compareCodeUnits, sortKeys } from '../util/canonical-json.ts';
 import { parsePointer } from '../util/json-pointer.ts';
 import { type Diff, diffNormalForms, removedEntryPaths } from './diff.ts';
 import { ownersInDrain, planHousekeeping } from './housekeeping.ts';
-import type { JobStatus } from './job-status.ts';
 import { type Change, type Check, KEEP_RETAINED, type Kind, type Retention } from './kind.ts';
 import { resolveRefs } from './ref.ts';
 import {
@@ -14,6 +13,7 @@ import {
   type Handover,
   type Housekeeping,
   type Id,
+  type JobStatus,
   type Note,
   type PlanContent,
   type Ref,

@@ -1,5 +1,4 @@
 import type { Position } from '../spec/types.ts';
-import type { JobStatus } from './job-status.ts';
 
 /** The data types of the pipeline. All are plain data that can be printed as JSON; only `Kind` contains functions. */
 
@@ -205,6 +204,53 @@ export interface Blocked {
   pairs: string[];
   from: Position;
 }
+
+/**
+ * The state of a batch job that a spec declares. A pass derives it once. Plans, conditions, metrics and pages show the same
+ * value. No checksum covers it, because a job proceeds by itself.
+ */
+export interface JobStatus {
+  /** Id of the resource that declares the job. */
+  id: Id;
+  /**
+   * - `notStarted`: no job exists yet.
+   * - `preparing`: S3 lists the objects.
+   * - `awaitingApproval`: a person must approve the job.
+   * - `inProgress`: S3 runs the job.
+   * - `succeeded`: all objects are done.
+   * - `tasksFailed`: S3 tried all objects, and some failed.
+   * - `failed`: the last job ended before it had tried all objects, and another one follows.
+   * - `blocked`: a person must remove the cause.
+   */
+  state: (typeof JOB_STATES)[number];
+  /** Absent: no job exists, or S3 has forgotten it 90 days after its end. */
+  jobId?: string;
+  /** Number of objects. Absent while it is not known. */
+  total?: number;
+  succeeded: number;
+  failed: number;
+  /** In UTC, ISO 8601: the creation of the job, or its end. */
+  since?: string;
+  /** The options that approve it: `--allow start-backfill=JOB`. */
+  approval?: string;
+  /** Why the job does not proceed. */
+  reason?: string;
+  /** Where S3 wrote the list of failed objects: `s3://acme-reports/replikey/`. */
+  report?: string;
+  pairs: string[];
+}
+
+/** All states, the one that a person must know first. */
+export const JOB_STATES = [
+  'blocked',
+  'failed',
+  'tasksFailed',
+  'awaitingApproval',
+  'inProgress',
+  'preparing',
+  'notStarted',
+  'succeeded',
+] as const;
 
 /** A change that replikey does not make, because another resource of all its pairs is blocked. */
 export interface Withheld {

@@ -1,11 +1,11 @@
 import { startsJob } from '../core/backfill.ts';
-import type { JobStatus } from '../core/job-status.ts';
 import type { Kind } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';
 import {
   allowanceOf,
   type Blocked,
   type Id,
+  type JobStatus,
   type Note,
   type Plan,
   type Risk,

@@ -1,6 +1,5 @@
 import * as z from 'zod';
-import { JOB_STATES } from '../core/job-status.ts';
-import { PLAN_FORMAT } from '../core/resource.ts';
+import { JOB_STATES, PLAN_FORMAT } from '../core/resource.ts';
 import { kinds } from '../kinds/index.ts';
 import { kmsKey } from '../kinds/kms-key.ts';
 import { s3Versioning } from '../kinds/s3-versioning.ts';

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { CanaryResult } from '../canary/canary.ts';
-import { JOB_PROBLEMS, type JobStatus, mostUrgentJobs } from '../core/job-status.ts';
+import { JOB_PROBLEMS, mostUrgentJobs } from '../core/job-status.ts';
+import type { JobStatus } from '../core/resource.ts';
 import type { ReplicationMetrics } from '../facts/replication-metrics.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import type { Paint } from './style.ts';

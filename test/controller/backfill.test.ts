@@ -66,7 +66,7 @@ test('controller: shows each state of a backfill in conditions, metrics, events 
   expect(backfill()).toMatchObject({
     reason: 'AwaitingApproval',
     message: expect.stringMatching(
-      /^the job \S+ waits for an approval: it starts the job \S+, which replicates 3 objects of acme-tax, for about 0\.25 USD; approve with --allow start-backfill=\S+$/,
+      /^the job \S+ waits for an approval: it starts the job \S+, which replicates 3 objects of acme-tax, for about 0\.25 USD.*; approve with --allow start-backfill=\S+$/,
     ),
   });
   const [job] = pair().jobs ?? [];

@@ -165,6 +165,22 @@ const fault = (match: string, status = 403, code = 'AccessDenied') => ({
   what: { status, code, message: 'not today' },
 });
 
+/** A spec with a backfill of the objects that exist before its rules. */
+const BACKFILL = TAX_SPEC.replace(
+  '  rules:',
+  `  backfill:
+    before: "${new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '')}"
+    report: { bucket: acme-tax, prefix: reports/ }
+  rules:`,
+);
+
+async function createBackfillJob(env: TestEnv): Promise<void> {
+  await env.reconcileWith(TAX_SPEC.replace('prefix: Tax/', 'prefix: Other/'));
+  await putObject(env, 'Tax/1');
+  await env.reconcileWith(BACKFILL);
+  await env.sandbox.waitForJobs();
+}
+
 const RUNS: Record<string, Run> = {
   'a plan of new resources': { as: 'Plan', args: ['--dry-run', '-'] },
   'a plan without changes': {
@@ -382,6 +398,18 @@ const RUNS: Record<string, Run> = {
       await putObject(env, 'Tax/1');
       await env.reconcile();
     },
+  },
+  'the plan of a backfill that waits for an approval': {
+    as: 'Plan',
+    yaml: BACKFILL,
+    args: ['plan', '-'],
+    before: createBackfillJob,
+  },
+  'the status of a backfill that waits for an approval': {
+    as: 'StatusReport',
+    yaml: BACKFILL,
+    args: ['status', '-'],
+    before: createBackfillJob,
   },
   'status of a pair': { as: 'StatusReport', args: ['status', '-'], before: (env) => env.reconcile() },
   'status of a controller': { as: 'StatusReport', args: ['status', '--server', statusServer.url] },

@@ -1,5 +1,6 @@
 import { type FieldChange, fieldChangesOf } from '../../core/diff.ts';
-import { type JobStatus, jobStatusText } from '../../core/job-status.ts';
+import { jobStatusText } from '../../core/job-status.ts';
+import type { JobStatus } from '../../core/resource.ts';
 import { FINDING_CODES } from '../../proof/findings.ts';
 import { valueText } from '../../report/change-text.ts';
 import { escapeHtml, escapeUnprintable } from '../../util/escape.ts';
