@@ -251,6 +251,7 @@ describe('before rules are written', () => {
     await using env = await envWithForeignRule(WITH_SSE_S3(WITH_LEGACY_ROLE));
     const role = env.sandbox.store.account('111122223333').roles.get('legacy');
     const { results } = await env.reconcile({
+      propagationTimeoutMs: 400,
       onPlan: () => role?.inline.set('legacy', ALLOW_ALL.replace('"s3:*"', '"s3:GetObject"')),
     });
     const failed = results.filter(({ result }) => result === 'failed');

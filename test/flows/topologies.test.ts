@@ -62,7 +62,7 @@ describe('with credentials for one side only', () => {
     await using env = await testEnv(yaml);
     const partnerKey = await createPartnerKey(env.sandbox.endpoint);
     const partnerYaml = yaml.replace(PLACEHOLDER_KEY_ARN, partnerKey);
-    const { plan, results } = await env.reconcileWith(partnerYaml);
+    const { plan, results } = await env.reconcileWith(partnerYaml, { propagationTimeoutMs: 400 });
     expect(plan.waves.flat().every(({ at }) => at.account === 'main')).toBe(true);
     expect(plan.handover.map(({ id, account }) => [id, account])).toEqual([
       [`kms.key-policy/${partnerKey}`, '999988887777'],

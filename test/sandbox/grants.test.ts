@@ -224,6 +224,8 @@ describe('plan of a role given by ARN that uses the key through a grant', () => 
 });
 
 describe('check before the switch of rules', () => {
+  /** The check reads again until this time has passed. */
+  const BRIEF = { propagationTimeoutMs: 400 };
   const changed = TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/2026/');
   const withRole = async (env: TestEnv, yaml: string) =>
     yaml
@@ -236,6 +238,7 @@ describe('check before the switch of rules', () => {
     await using env = await pairWithoutKeyPolicy();
     await createGrant(env);
     const outcome = await env.reconcileWith(await withRole(env, changed), {
+      ...BRIEF,
       onPlan: () => {
         for (const key of env.sandbox.store.account('111122223333').keys.values()) key.grants = [];
       },
@@ -253,6 +256,7 @@ describe('check before the switch of rules', () => {
     const yaml = await withRole(env, changed);
     const account = env.sandbox.store.account('111122223333');
     const outcome = await env.reconcileWith(yaml, {
+      ...BRIEF,
       onPlan: () => {
         const what = { status: 400, code: 'AccessDeniedException', message: 'no' };
         env.sandbox.faultSettings.faults = [{ match: 'ListGrants', nth: 1, times: 99, what }];
