@@ -13,7 +13,7 @@ import { stateOf } from '../support/state.ts';
  * response arrives. Then runs it again. Objects are written as soon as the rules are enabled.
  */
 it('first run: reaches the same state, and loses no object, after a SIGKILL before or after any call', {
-  timeout: 170_000,
+  timeout: 600_000,
 }, async () => {
   const reference = await runWithKill(undefined, 'before');
   expect(reference.calls).toBeGreaterThan(30);

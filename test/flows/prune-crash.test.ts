@@ -7,6 +7,7 @@ import pLimit from 'p-limit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { RequestEntry } from '../../src/sandbox/admin-api.ts';
 import { createObjectTraffic, isObjectCall, type ObjectTraffic } from '../faults/object-traffic.ts';
+import { checkpoint } from '../support/checkpoint.ts';
 import { runCli } from '../support/cli.ts';
 import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
@@ -41,8 +42,15 @@ spec:
 `;
 const REMOVING = `${DECLARED}  policy: { deletion: Remove }\n`;
 
+const BEFORE = `${REMOVING}---\n${REMOVED}`;
+
 let folder: string;
+/** Restores the state after a run with all specs. */
+let restore: ReturnType<typeof checkpoint>;
 beforeAll(async () => {
+  await using env = await testEnv(BEFORE);
+  expect((await env.reconcile()).remaining?.waves).toEqual([]);
+  restore = checkpoint(env.sandbox.store);
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-prune-'));
   // The sandbox derives the account from the access key.
   const profiles = [
@@ -144,10 +152,8 @@ async function runWithKill({ options, passes, nth }: KillOptions) {
   };
   const time = { offsetMs: 0 };
   const clock = () => Date.now() + time.offsetMs;
-  await using env = await testEnv(`${REMOVING}---\n${REMOVED}`, { onCall, clock });
-  const setup = await env.reconcile();
-  expect(setup.remaining?.waves).toEqual([]);
-  env.sandbox.log.reset();
+  await using env = await testEnv(BEFORE, { onCall, clock });
+  restore(env.sandbox.store);
   const { sandbox, specs, client } = env;
   traffic = createObjectTraffic({
     sandbox,
