@@ -486,7 +486,7 @@ describe('runCanaries', () => {
           },
           env.client,
         );
-      await write('killed', env.client.now() - 1);
+      await write('killed', env.client.now() - 60_000);
       await write('in-use', env.client.now() + 60_000);
       const object = {
         Bucket: 'acme-tax',

@@ -53,7 +53,10 @@ export const createRawClient =
               status: response.statusCode ?? 0,
               headers: response.headers as Record<string, string>,
               body: bytes,
-              text: bytes.toString(),
+              // On demand: to decode the bytes of a large object takes longer than to transfer them.
+              get text() {
+                return bytes.toString();
+              },
             });
           });
         },
