@@ -368,6 +368,7 @@ export const RISKS = {
   'lose-in-flight': 'removes permissions before the objects in flight are replicated',
   'open-public-access': 'turns off Block Public Access of a bucket',
   'other-manager': 'changes a resource that another tool appears to manage',
+  'remove-key-in-use': 'takes from a role the permission to decrypt with a key that objects may still use',
   'remove-pair':
     'stops or removes a pair that no spec declares any more, or a whole replication configuration',
   'remove-rules': 'removes foreign rules',

@@ -13,7 +13,7 @@ import {
 } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
-import type { Aws, Id, Location, Resource } from '../core/resource.ts';
+import type { Aws, Id, Location, Resource, Risk } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import {
   batchRoleStatements,
@@ -40,6 +40,17 @@ export interface IamRolePolicy {
 export interface RolePolicyContext {
   /** Size of the other inline policies of the role, in characters. */
   otherPolicies: number;
+  /** Keys that the role may no longer decrypt with. */
+  removedKeys: RemovedKey[];
+}
+
+/** A key that a role may no longer use for the objects of a bucket. */
+export interface RemovedKey {
+  /** ARN. */
+  key: string;
+  bucket: string;
+  /** When S3 found no object of the bucket under the key, in UTC, ISO 8601; absent: the number of objects is not known. */
+  emptyAt?: string;
 }
 
 /** Inline policies of a role may hold 10,240 characters in all, white space not counted. */
@@ -138,7 +149,8 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
   response: { replacesWholeDocument: true },
 
   check(change) {
-    const { otherPolicies = 0 } = (change.resource.context ?? {}) as Partial<RolePolicyContext>;
+    const { otherPolicies = 0, removedKeys = [] } = (change.resource.context ??
+      {}) as Partial<RolePolicyContext>;
     const size = sizeOfPolicy(change.doc);
     const total = size + otherPolicies;
     const subject =
@@ -151,7 +163,9 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
         total <= MAX_ROLE_POLICY_LENGTH
           ? undefined
           : `${subject} would have ${total} characters${parts}, but IAM allows ${MAX_ROLE_POLICY_LENGTH}; declare fewer specs for its source bucket, or shorter prefixes${otherPolicies === 0 ? '' : ', or move the others to a managed policy'}`,
+      risks: removedKeys.flatMap(removalRisk),
       notes: policyNotes(change),
+      changeNotes: removedKeys.flatMap(removalNote),
     };
   },
 
@@ -164,6 +178,24 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
 
   auditEvents: roleAuditEvents({ '': ['DeleteRolePolicy'], '/': ['PutRolePolicy'] }, ROLE_POLICY_NAME),
 };
+
+const removalRisk = ({ key, bucket, emptyAt }: RemovedKey): Risk[] =>
+  emptyAt === undefined
+    ? [
+        {
+          id: 'remove-key-in-use',
+          subject: `${bucket}/${key.slice(key.lastIndexOf('/') + 1)}`,
+          message: `S3 could no longer decrypt objects of ${bucket} under ${key} as the role, and their number is not known; keep the key in replaces, and declare reencrypt until none is left`,
+        },
+      ]
+    : [];
+
+const removalNote = ({ key, bucket, emptyAt }: RemovedKey): string[] =>
+  emptyAt === undefined
+    ? []
+    : [
+        `no object of ${bucket} was encrypted under ${key} on ${emptyAt}; an object that a writer has encrypted under it since then is not replicated`,
+      ];
 
 function policyOf(
   pair: BucketReplication,

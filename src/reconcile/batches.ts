@@ -36,6 +36,7 @@ import {
 import { addForeignStatements } from './foreign-statements.ts';
 import { addFormerRoles, declaredRoles, type RoleOwners, recordFormerRoles } from './former-roles.ts';
 import { addInlineSizes } from './inline-policies.ts';
+import { addKeyCensuses } from './key-census.ts';
 import { addPoliciesToNarrow } from './narrow.ts';
 import { observe } from './observe.ts';
 import type { PassOptions } from './pass.ts';
@@ -250,7 +251,7 @@ async function draftPairs(
   const former = await addFormerRoles(withForeign, observed, formerOptions);
   const narrowing = await addPoliciesToNarrow(former.resources, former.actual, batch, { kinds, aws }, nowMs);
   const accountIdOf = ({ account = '' }: Location) => inputs.accountIds.get(account) ?? '';
-  const resources = addInlineSizes(narrowing.resources, inputs.facts, ({ location }) =>
+  const withSizes = addInlineSizes(narrowing.resources, inputs.facts, ({ location }) =>
     accountIdOf(location),
   );
   // Narrowing also replaces resources, which are then read by another spec.
@@ -260,6 +261,7 @@ async function draftPairs(
     added.length === 0
       ? former.actual
       : new Map([...former.actual, ...(await observe(added, kinds, aws, signal))]);
+  const resources = await addKeyCensuses(withSizes, actual, specs.pairs, { kinds, aws });
   const handover = planHandover(unmanaged, specs.pairs, kinds, createRefResolver(actual));
   const context = {
     blocked: prune.blocked,

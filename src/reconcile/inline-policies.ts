@@ -30,6 +30,12 @@ export function addInlineSizes(
     const otherPolicies = sizes.get(`${accountIdOf(resource)} ${resource.name}`) ?? 0;
     return otherPolicies === 0
       ? resource
-      : { ...resource, context: { otherPolicies } satisfies RolePolicyContext };
+      : {
+          ...resource,
+          context: {
+            ...(resource.context as object | undefined),
+            otherPolicies,
+          } satisfies Partial<RolePolicyContext>,
+        };
   });
 }

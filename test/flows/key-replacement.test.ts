@@ -86,6 +86,10 @@ const aliasesOf = (env: TestEnv, arns: readonly string[]): string[] =>
     })
     .sort();
 
+const keyOf = ({ sandbox }: TestEnv, name: string): string =>
+  [...sandbox.store.account('111122223333').aliases.values()].find((alias) => alias.name === name)
+    ?.targetKeyId ?? '';
+
 test('key replacement under load: no object fails, none is left under the old keys, and these leave the role', async () => {
   await using load = await envWithWriter();
   const { env, startWriter, stopWriter, skip } = load;
@@ -138,16 +142,60 @@ test('key replacement under load: no object fails, none is left under the old ke
     expect.stringMatching(/^no object of acme-tax was encrypted under arn:\S+ on \S+Z; remove the key/),
     expect.stringMatching(/^no object of acme-tax-replica was encrypted under/),
   ]);
+
+  // 4. The old keys leave the role, and after the drain also the policies of these keys.
+  const removed = replaced()
+    .replaceAll(/, replaces: \[[^\]]+\]/g, '')
+    .replace(/ {2}reencrypt: .*\n/, '');
+  const removal = await pass(removed);
+  expect(removal.plan.waves.flat().flatMap(({ risks }) => risks)).toEqual([]);
+  expect(removal.plan.notes.map(({ message }) => message)).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(
+        /^no object of acme-tax was encrypted under \S+ on \S+Z; an object that a writer/,
+      ),
+    ]),
+  );
+  skip(16 * MINUTE);
+  await pass(removed);
+  expect((await pass(removed)).plan).toMatchObject({ waves: [], housekeeping: [] });
   expect(await stopWriter()).toBeGreaterThan(20);
   await env.sandbox.waitForReplication();
   const failed = versionsOf(env, 'acme-tax').filter(({ replication }) => replication?.status !== 'COMPLETED');
   expect(failed.map(({ key, replication }) => `${key} ${JSON.stringify(replication)}`)).toEqual([]);
   expect(aliasesOf(env, keysOf(env, 'acme-tax'))).toEqual(['alias/acme-tax-2026']);
   expect(aliasesOf(env, keysOf(env, 'acme-tax-replica'))).toEqual(['alias/acme-replica-2026']);
+  const oldKeys = ['alias/acme-tax', 'alias/acme-tax-replica'].map((name) => keyOf(env, name));
+  expect(JSON.stringify([...env.sandbox.store.account('111122223333').roles.values()])).not.toMatch(
+    new RegExp(oldKeys.join('|')),
+  );
   for (const location of [EAST, WEST])
     expect((await listJobs(env.client, location)).map(({ Status }) => Status).sort()).toEqual([
       'Complete',
       'Failed',
       'Failed',
     ]);
+});
+
+test('key removal: a risk without a census, for a source and for a destination', async () => {
+  await using env = await testEnv();
+  await env.reconcile();
+  const drained: Partial<PassOptions> = { drainMs: 0, allowedRisks: ['lose-in-flight'] };
+  const replacing = replaced().replace(/ {2}reencrypt: .*\n/, '');
+  expect((await env.reconcileWith(replacing, drained)).refusals).toEqual([]);
+  const removed = replacing.replaceAll(/, replaces: \[[^\]]+\]/g, '');
+  const { plan, refusals } = await env.reconcileWith(removed, { ...drained, dryRun: true });
+  expect(refusals.map(({ id }) => id)).toEqual(['remove-key-in-use', 'remove-key-in-use']);
+  const risks = plan.waves.flat().flatMap((step) => step.risks);
+  expect(risks.filter(({ id }) => id === 'remove-key-in-use')).toEqual(
+    ['acme-tax', 'acme-tax-replica'].map((bucket) => ({
+      id: 'remove-key-in-use',
+      subject: expect.stringMatching(new RegExp(`^${bucket}/[0-9a-f-]{36}$`)),
+      message: expect.stringMatching(
+        new RegExp(`objects of ${bucket} under arn:.*their number is not known`),
+      ),
+    })),
+  );
+  const allowedRisks = ['lose-in-flight', 'remove-key-in-use'];
+  expect((await env.reconcileWith(removed, { drainMs: 0, allowedRisks })).refusals).toEqual([]);
 });
