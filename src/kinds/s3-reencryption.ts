@@ -41,7 +41,14 @@ import {
   reencryptionTagKey,
 } from '../core/reencryption.ts';
 import { ref } from '../core/ref.ts';
-import type { Aws, Id, Location, Ref } from '../core/resource.ts';
+import {
+  type Aws,
+  DEFAULT_DRAIN_MS,
+  type Id,
+  type Location,
+  type Ref,
+  type Resource,
+} from '../core/resource.ts';
 import { type ReencryptedSide, reencryptedSidesOf } from '../spec/key-uses.ts';
 import type { BucketReplication, KeyChoice } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
@@ -137,9 +144,11 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
 
   fetch: fetchReencryptionDoc,
 
-  parse(doc, { name, context }) {
-    const { start } = context as ReencryptionContext;
-    const observed = observedReencryption(doc, name, context as ReencryptionContext);
+  parse(doc, resource) {
+    const { name } = resource;
+    const context = contextOf(resource);
+    const { start } = context;
+    const observed = observedReencryption(doc, name, context);
     return {
       spec: {
         bucket: name,
@@ -155,9 +164,9 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
   normalize: ({ bucket, decision, supersededJobs }) =>
     omitUndefined({ bucket, decision, supersededJobs: toSortedSet(supersededJobs) }),
 
-  render({ name, context }, current) {
+  render(resource, current) {
     const doc = currentReencryptionDoc(current);
-    const { decision } = reencryptionDecision(doc, name, context as ReencryptionContext);
+    const { decision } = reencryptionDecision(doc, resource.name, contextOf(resource));
     return { ...doc, written: { decision, supersededJobs: [] } };
   },
 
@@ -173,7 +182,7 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
     for (const id of superseded) await endJob(aws, location, id, SUPERSEDED_REASON);
     if (action === 'create') await createReencryptionJob(aws, change);
     if (action === 'record' && state.state === 'complete') {
-      const { roleName } = change.resource.context as ReencryptionContext;
+      const { roleName } = contextOf(change.resource);
       const Key = reencryptionTagKey(reencryptionOf(change));
       const Tags = [{ Key, Value: formatRecord(state.record) }];
       await aws.send(location, new TagRoleCommand({ RoleName: roleName, Tags }));
@@ -257,11 +266,20 @@ const reencryptionId = (bucket: string, replaced: KeyChoice): Id =>
 
 const nameOfKey = (key: KeyChoice): string => ('arn' in key ? key.arn : key.alias);
 
+/** Returns the context of a resource. Uploads may use the replaced key for as long as objects are in flight. */
+const contextOf = ({
+  context,
+  drainMs = DEFAULT_DRAIN_MS,
+}: Resource<S3Reencryption>): ReencryptionContext => ({
+  ...(context as Omit<ReencryptionContext, 'drainMs'>),
+  drainMs,
+});
+
 function reencryptionContext(
   { pair, side, role }: ReencryptedSide,
   replaced: KeyChoice,
   relatedPairs: readonly BucketReplication[],
-): ReencryptionContext {
+): Omit<ReencryptionContext, 'drainMs'> {
   const { start, maxObjects, priority, countedAfter } = pair.reencrypt ?? { start: 'Confirmed', priority: 0 };
   const ofBucket = relatedPairs.filter(({ source, destination }) =>
     [source.bucket, destination.bucket].includes(side.bucket),
@@ -273,7 +291,6 @@ function reencryptionContext(
     countedAfter,
     specNames: ofBucket.filter(({ source }) => source.bucket === side.bucket).map(({ name }) => name),
     bucketKey: side.bucketKey,
-    drainMs: Math.max(...ofBucket.map(({ policy }) => policy.drainMs)),
     start,
     maxObjects,
     priority,
@@ -314,11 +331,11 @@ function toReencryption(
 }
 
 /** Returns the re-encryption that a change concerns. */
-const reencryptionOf = ({ current, resource: { name, context } }: ReencryptionChange): Reencryption =>
+const reencryptionOf = ({ current, resource }: ReencryptionChange): Reencryption =>
   toReencryption(
-    name,
-    context as ReencryptionContext,
-    (context as ReencryptionContext).replacedKey,
+    resource.name,
+    contextOf(resource),
+    contextOf(resource).replacedKey,
     currentReencryptionDoc(current),
   );
 
@@ -372,14 +389,14 @@ function reencryptionDecision(doc: ReencryptionDoc, bucket: string, context: Ree
 }
 
 /** Returns what a change writes. */
-function plannedReencryption({ current, resource: { name, context } }: ReencryptionChange): {
+function plannedReencryption({ current, resource }: ReencryptionChange): {
   observed: ObservedReencryption;
   superseded: readonly string[];
   action?: BackfillAction | undefined;
 } {
   const doc = currentReencryptionDoc(current);
-  const observed = observedReencryption(doc, name, context as ReencryptionContext);
-  const { action } = reencryptionDecision(doc, name, context as ReencryptionContext);
+  const observed = observedReencryption(doc, resource.name, contextOf(resource));
+  const { action } = reencryptionDecision(doc, resource.name, contextOf(resource));
   return { observed, superseded: observed.superseded, action };
 }
 
@@ -389,7 +406,7 @@ function plannedReencryption({ current, resource: { name, context } }: Reencrypt
  */
 async function createReencryptionJob(aws: Aws, { resource }: ReencryptionChange): Promise<void> {
   const { name, location } = resource;
-  const context = resource.context as ReencryptionContext;
+  const context = contextOf(resource);
   const doc = await fetchReencryptionDoc(aws, location, name, resource.details);
   const { attempts, encryption } = observedReencryption(doc, name, context);
   if (reencryptionDecision(doc, name, context).action !== 'create') return;
@@ -428,8 +445,8 @@ function reencryptionProblem(
   { state }: ObservedReencryption,
   action: BackfillAction | undefined,
 ): string | undefined {
-  const { name, context } = change.resource;
-  const { maxObjects } = context as ReencryptionContext;
+  const { name } = change.resource;
+  const { maxObjects } = contextOf(change.resource);
   const { key, replacedKey } = reencryptionOf(change);
   if (key === replacedKey)
     return `a key cannot replace itself: its alias names ${key}, too; remove it from replaces`;
@@ -454,8 +471,8 @@ function reencryptionRisks(
   { state, encryption }: ObservedReencryption,
   action: BackfillAction | undefined,
 ): NonNullable<Check['risks']> {
-  const { name, context } = change.resource;
-  const { start } = context as ReencryptionContext;
+  const { name } = change.resource;
+  const { start } = contextOf(change.resource);
   const { key, replacedKey } = reencryptionOf(change);
   const what = `of ${name} from ${replacedKey} to ${key}`;
   if (action === 'approve' && 'job' in state) {

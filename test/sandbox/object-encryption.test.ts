@@ -166,17 +166,19 @@ describe('S3UpdateObjectEncryption', () => {
         }),
       );
     const keysOf = () => ['job/1', 'job/2'].map((key) => versionOf(sandbox, BUCKET, key)?.encryption.keyArn);
-    // Without kms:ReEncrypt*, every task fails, and the job is complete.
+    // S3 User Guide, "Updating server-side encryption for existing data", Required permissions. Without one of them, every
+    // task fails, and the job is complete.
     const actions = [
       's3:PutInventoryConfiguration',
-      's3:UpdateObjectEncryption',
-      'kms:Encrypt',
-      'kms:Decrypt',
+      ...['s3:PutObject', 's3:UpdateObjectEncryption'],
+      ...['kms:Encrypt', 'kms:Decrypt', 'kms:GenerateDataKey', 'kms:ReEncrypt*'],
     ];
-    await setActions(...actions, 'kms:GenerateDataKey');
-    expect(await runJob('1')).toMatchObject({ status: 'Complete', tasks: [2, 0, 2], filterKey: oldKey });
-    expect(keysOf()).toEqual([oldKey, oldKey]);
-    await setActions(...actions, 'kms:GenerateDataKey', 'kms:ReEncrypt*');
+    for (const missing of ['kms:ReEncrypt*', 's3:PutObject']) {
+      await setActions(...actions.filter((action) => action !== missing));
+      expect(await runJob(`1 ${missing}`)).toMatchObject({ tasks: [2, 0, 2], filterKey: oldKey });
+      expect(keysOf()).toEqual([oldKey, oldKey]);
+    }
+    await setActions(...actions);
     expect(await runJob('2')).toMatchObject({ status: 'Complete', tasks: [2, 2, 0] });
     expect(keysOf()).toEqual([newKey, newKey]);
     expect(versionOf(sandbox, BUCKET, 'job/other')?.encryption.keyArn).not.toBe(newKey);

@@ -13,9 +13,14 @@ export interface EncryptionUpdate {
   BucketKeyEnabled?: boolean | undefined;
 }
 
+/** S3 User Guide, "Updating server-side encryption for existing data", requires both actions. */
+export const UPDATE_ENCRYPTION_ACTIONS = ['s3:PutObject', 's3:UpdateObjectEncryption'] as const;
+
 export const objectEncryptionHandlers: Handlers = {
   UpdateObjectEncryption(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:UpdateObjectEncryption', input.Key);
+    const [bucket] = UPDATE_ENCRYPTION_ACTIONS.map((action) =>
+      getAuthorizedBucket(call, input, action, input.Key),
+    ) as [BucketState];
     const update: EncryptionUpdate | undefined = input.ObjectEncryption?.SSEKMS;
     if (!update)
       throw invalidRequestError(
@@ -31,8 +36,8 @@ export const objectEncryptionHandlers: Handlers = {
 
 /**
  * Encrypts the data key of a version under another KMS key. The bytes, the ETag, the version id and the times stay the same,
- * and live replication does not see the change: whether it does on AWS is not documented. The messages are those of the S3
- * API Reference, "UpdateObjectEncryption".
+ * and live replication does not see the change (S3 User Guide, "Updating server-side encryption for existing data"). The
+ * messages are those of the S3 API Reference, "UpdateObjectEncryption".
  *
  * @param principal ARN of the caller, or of the session of a job's role
  * @throws AwsError InvalidRequest, AccessDenied, or the error of KMS.

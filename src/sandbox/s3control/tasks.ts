@@ -3,7 +3,11 @@ import { assumeRole } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
 import type { KeyService } from '../kms/keys.ts';
 import { versionConditionKeysOf } from '../s3/condition-keys.ts';
-import { type EncryptionUpdate, updateObjectEncryption } from '../s3/object-encryption.ts';
+import {
+  type EncryptionUpdate,
+  UPDATE_ENCRYPTION_ACTIONS,
+  updateObjectEncryption,
+} from '../s3/object-encryption.ts';
 import { authorizeServiceRole } from '../s3/replicate-object.ts';
 import type { Replicator } from '../s3/replicator.ts';
 import type { BucketState, JobState, VersionState } from '../state.ts';
@@ -113,13 +117,14 @@ function changeEncryption(
 ): TaskResult {
   try {
     if (!version) throw new AwsError(404, 'NoSuchKey', 'The specified key does not exist.');
-    const action = 's3:UpdateObjectEncryption';
-    const { allowed, reason } = authorizeJobRole(deps, principal, action, bucket, version.key, {
-      ...versionConditionKeysOf(action, version.versionId, version),
-      's3:x-amz-server-side-encryption': 'aws:kms',
-      's3:x-amz-server-side-encryption-aws-kms-key-id': update.KMSKeyArn ?? '',
-    });
-    if (!allowed) throw new AwsError(403, 'AccessDenied', reason);
+    for (const action of UPDATE_ENCRYPTION_ACTIONS) {
+      const { allowed, reason } = authorizeJobRole(deps, principal, action, bucket, version.key, {
+        ...versionConditionKeysOf(action, version.versionId, version),
+        's3:x-amz-server-side-encryption': 'aws:kms',
+        's3:x-amz-server-side-encryption-aws-kms-key-id': update.KMSKeyArn ?? '',
+      });
+      if (!allowed) throw new AwsError(403, 'AccessDenied', reason);
+    }
     updateObjectEncryption(deps, bucket, version, update, principal, deps.clock());
     return SUCCESS;
   } catch (error) {
