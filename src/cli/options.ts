@@ -253,9 +253,13 @@ export function parseInteger(text: string): number {
   return Number(text);
 }
 
+/** Ten million versions under each prefix. S3 lists them one page after the other, so more would take hours. */
+const MAX_SAMPLE_PAGES = 10_000;
+
 export function parsePages(text: string): number {
   const pages = parseInteger(text);
-  if (pages < 1) throw new InvalidArgumentError('Expected a whole number, at least 1.');
+  if (pages < 1 || pages > MAX_SAMPLE_PAGES)
+    throw new InvalidArgumentError(`Expected a whole number, 1 to ${MAX_SAMPLE_PAGES}.`);
   return pages;
 }
 

@@ -35,7 +35,8 @@ const MINUTE_VALUES_MS = 15 * DAY_HOURS * HOUR_PERIOD_MS;
  * Reads the operations of rules in the last 14 days, or in a longer window. The first read has values of hours. For a rule
  * with failures, the minutes of the hours in which they began, and in which the window begins, are read as well.
  *
- * @param windowMs length of the window for `recent`, which begins with a whole minute
+ * @param windowMs length of the window for `recent`, which includes the whole period in which it begins: a minute where
+ *   minutes can be read. 0: nothing is recent
  */
 export async function readFailureHistory(
   aws: Aws,
@@ -64,8 +65,21 @@ export async function readFailureHistory(
     const minutes = refinements.flatMap((refinement) =>
       refinement.filter(({ rule }) => rule === reading.rule),
     );
-    return toHistory(refineReading(reading, minutes), days, windowStartMs);
+    const recentStartMs = windowMs === 0 ? nowMs : recentStartOf(windowStartMs, minutes, nowMs);
+    return toHistory(refineReading(reading, minutes), days, recentStartMs);
   });
+}
+
+/**
+ * Returns the start of the period in which the window begins. Its failures may be within the window: CloudWatch does not
+ * tell when in a period an operation failed.
+ */
+function recentStartOf(windowStartMs: number, minutes: readonly HourReading[], nowMs: number): number {
+  const hour = hourOf(windowStartMs);
+  const isUnread = minutes.some((reading) => reading.hour === hour && !isComplete(reading));
+  if (isUnread) return hour;
+  const periodMs = minutePeriodOf(hour, nowMs) * 1000;
+  return Math.floor(windowStartMs / periodMs) * periodMs;
 }
 
 const hourOf = (ms: number): number => Math.floor(ms / HOUR_PERIOD_MS) * HOUR_PERIOD_MS;
@@ -93,7 +107,7 @@ async function readMinutes(
   readings: readonly RuleReading[],
   nowMs: number,
 ): Promise<HourReading[]> {
-  const period = nowMs - hour < MINUTE_VALUES_MS ? 60 : 300;
+  const period = minutePeriodOf(hour, nowMs);
   const minutes = await readRuleMetrics(
     aws,
     readings.map(({ rule }) => rule),
@@ -103,10 +117,16 @@ async function readMinutes(
   return minutes.map((reading) => ({ ...reading, hour }));
 }
 
+/** Returns the shortest period of an hour for which CloudWatch has values, in seconds. */
+const minutePeriodOf = (hour: number, nowMs: number): number => (nowMs - hour < MINUTE_VALUES_MS ? 60 : 300);
+
+const isComplete = ({ series }: HourReading): boolean =>
+  series.failed !== undefined && series.operations !== undefined;
+
 /** Replaces hours by their minutes, where these could be read. */
 function refineReading(reading: RuleReading, minutes: readonly HourReading[]): RuleReading {
   const unread = [...new Set([...reading.unread, ...minutes.flatMap((hour) => hour.unread)])];
-  const refined = minutes.filter(({ series }) => series.failed && series.operations);
+  const refined = minutes.filter(isComplete);
   const refinedHours = new Set(refined.map(({ hour }) => hour));
   const replaceHours = (metric: 'failed' | 'operations'): Datapoint[] | undefined =>
     reading.series[metric]
@@ -120,7 +140,7 @@ function refineReading(reading: RuleReading, minutes: readonly HourReading[]): R
 function toHistory(
   { rule, series, unread }: RuleReading,
   days: number,
-  windowStartMs: number,
+  recentStartMs: number,
 ): FailureHistory {
   const { failed = [], operations = [] } = series;
   const countFrom = (startMs: number): FailureCount => {
@@ -136,5 +156,5 @@ function toHistory(
       ...(first && { failedSince: new Date(first.atMs).toISOString() }),
     };
   };
-  return { rule, days, unread, ...countFrom(Number.NEGATIVE_INFINITY), recent: countFrom(windowStartMs) };
+  return { rule, days, unread, ...countFrom(Number.NEGATIVE_INFINITY), recent: countFrom(recentStartMs) };
 }

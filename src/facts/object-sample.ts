@@ -1,4 +1,5 @@
 import {
+  GetObjectCommand,
   GetObjectTaggingCommand,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
@@ -64,8 +65,13 @@ export async function sampleObjects(
   const objects = await Promise.all(
     newest.map(({ Key = '', VersionId }) =>
       readSampledObject(aws, location, bucket, Key, VersionId, { mayLackTags: true }).catch(
-        (error: unknown) => {
-          if (isUnsampled(error)) return undefined;
+        async (error: unknown) => {
+          const { httpStatusCode: status } =
+            (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
+          // It was deleted after the listing.
+          if (status === 404) return undefined;
+          if (status === 400 && (await isUnderCustomerKey(aws, location, bucket, Key, VersionId)))
+            return undefined;
           throw error;
         },
       ),
@@ -138,12 +144,29 @@ function newestVersions(versions: readonly ObjectVersion[], count: number): Obje
 }
 
 /**
- * Returns whether a listed version is left out of the sample. 404: it was deleted after the listing. 400: it is under
- * SSE-C, and S3 responds to HEAD without the key with 400 and no code (S3 API Reference, "HeadObject").
+ * Returns whether S3 rejected HEAD because the object is under SSE-C. A response to HEAD has no code (S3 API Reference,
+ * "HeadObject"), and S3 also responds with 400 to an expired token, for example. A GET of the same object has the code.
+ *
+ * @throws the AWS error of the GET, if it has another cause
  */
-function isUnsampled(error: unknown): boolean {
-  const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
-  return httpStatusCode === 400 || httpStatusCode === 404;
+async function isUnderCustomerKey(
+  aws: Aws,
+  location: Location,
+  Bucket: string,
+  Key: string,
+  VersionId?: string,
+): Promise<boolean> {
+  const ExpectedBucketOwner = await aws.accountId(location.account);
+  const input = omitUndefined({ Bucket, Key, VersionId, ExpectedBucketOwner, Range: 'bytes=0-0' });
+  try {
+    const { Body } = await aws.send(location, new GetObjectCommand(input));
+    await Body?.transformToByteArray();
+    return false;
+  } catch (error) {
+    const { name, message } = error as Error;
+    if (name === 'InvalidRequest' && message.includes('a form of Server Side Encryption')) return true;
+    throw error;
+  }
 }
 
 /**

@@ -1,5 +1,9 @@
-import { ListObjectVersionsCommand, type ListObjectVersionsCommandOutput } from '@aws-sdk/client-s3';
-import { expect, test } from 'vitest';
+import {
+  GetObjectCommand,
+  ListObjectVersionsCommand,
+  type ListObjectVersionsCommandOutput,
+} from '@aws-sdk/client-s3';
+import { describe, expect, test } from 'vitest';
 import type { Aws } from '../../src/core/resource.ts';
 import { sampleObjects } from '../../src/facts/object-sample.ts';
 
@@ -91,4 +95,37 @@ test('sampleObjects: a truncated page without a marker ends the listing, and is 
 test('sampleObjects: leaves out a version that was deleted after the listing', async () => {
   const { aws } = awsWithPages(PAGES, ['a']);
   expect(keysOf(await sample(aws, ['']))).toEqual(['c']);
+});
+
+describe('an object whose HEAD fails with 400, without a code', () => {
+  /** Returns an AWS that responds to GET of the object with this error. */
+  const awsWithError = (name: string, message: string): Aws => {
+    const { aws } = awsWithPages(PAGES);
+    const fail = (error: Error) => {
+      throw Object.assign(error, { $metadata: { httpStatusCode: 400 } });
+    };
+    return {
+      ...aws,
+      send: (location: never, command: never) => {
+        const { Key } = (command as { input: { Key?: string } }).input;
+        if (Key !== 'a') return aws.send(location, command);
+        return (command as object) instanceof GetObjectCommand
+          ? fail(Object.assign(new Error(message), { name }))
+          : fail(Object.assign(new Error('UnknownError'), { name: '400' }));
+      },
+    } as Aws;
+  };
+
+  // S3 User Guide, "Using server-side encryption with customer-provided keys": a request without the key fails with 400.
+  test('sampleObjects: leaves out an object under SSE-C', async () => {
+    const message =
+      'The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.';
+    expect(keysOf(await sample(awsWithError('InvalidRequest', message), ['']))).toEqual(['c']);
+  });
+
+  // S3 API Reference, "Error responses": ExpiredToken is 400.
+  test('sampleObjects: fails with any other cause, such as an expired token', async () => {
+    const expired = awsWithError('ExpiredToken', 'The provided token has expired.');
+    await expect(sample(expired, [''])).rejects.toThrow('The provided token has expired.');
+  });
 });

@@ -117,3 +117,22 @@ test('readFailureHistory: the minutes cannot be read: keeps the counts and the h
     unread: [expect.stringContaining('AccessDenied')],
   });
 });
+
+test.each([
+  ['the minute in which the window begins', '2026-11-30T09:52:00Z', 1],
+  ['the minute before', '2026-11-30T09:51:00Z', undefined],
+])('readFailureHistory: a failure in %s', async (_, minute, failed) => {
+  const { aws } = cloudWatch([[minute, 1, 1]]);
+  // The window begins at 09:52:30, so an operation that failed at 09:52:45 is within it.
+  expect((await read(aws, 10 * 60_000)).recent.failed).toBe(failed);
+});
+
+test('readFailureHistory: the minutes of the hour in which the window begins cannot be read: its failures are recent', async () => {
+  const { aws } = cloudWatch([['2026-11-30T09:55:00Z', 5, 5]], (period) => period === 60);
+  expect((await read(aws, 10 * 60_000)).recent).toMatchObject({ failed: 5 });
+});
+
+test('readFailureHistory: a window of 0: nothing is recent', async () => {
+  const { aws } = cloudWatch([['2026-11-30T10:02:00Z', 5, 5]]);
+  expect(await read(aws, 0)).toMatchObject({ failed: 5, recent: {} });
+});
