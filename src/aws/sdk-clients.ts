@@ -70,7 +70,7 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
   };
 
   return {
-    endpoint: async () => (connection.isSandbox ? 'sandbox' : configuredEndpoint(connection)),
+    endpoint: () => resolveEndpoint(connection),
     now: serverClock.now,
     get(service: Service, location: Location): Transport {
       // IAM and STS are global, but requests to them are signed for a Region like all others.
@@ -215,8 +215,12 @@ function unreachableText(error: Error, url: URL): string {
   return `cannot reach ${target}: ${reason}; ${hint}`;
 }
 
-/** Returns what the clients of a connection call, from its endpoint and the settings of the SDK. */
-async function configuredEndpoint({ endpoint }: Connection): Promise<Endpoint> {
+/**
+ * Returns what the clients of a connection call, from its endpoint and the settings of the SDK: environment and
+ * `~/.aws/config`.
+ */
+export async function resolveEndpoint({ endpoint, isSandbox }: Connection): Promise<Endpoint> {
+  if (isSandbox) return 'sandbox';
   const entries = await Promise.all(
     Object.entries(CLIENT_CLASSES).map(async ([service, ClientClass]) => {
       const client = new ClientClass({

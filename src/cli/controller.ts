@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import manifest from '../../package.json' with { type: 'json' };
 import { type AwsClient, type AwsClientOptions, createAwsClient } from '../aws/client.ts';
-import { createSdkClients } from '../aws/sdk-clients.ts';
+import { createSdkClients, resolveEndpoint } from '../aws/sdk-clients.ts';
 import { type ControllerOptions, createController } from '../controller/controller.ts';
 import type { FailureSource } from '../controller/failure-monitor.ts';
 import {
@@ -103,6 +103,8 @@ async function runUntilStopped(
   log: Log,
   sandbox: Sandbox | undefined,
 ): Promise<number> {
+  // Each pass reports an endpoint that cannot be resolved. The wait is safe for all.
+  const endpoint = await resolveEndpoint(sandbox ? sandboxConnection(sandbox) : {}).catch(() => 'aws');
   const api = options.source === 'kubernetes' ? await openClusterApi(paths, io) : undefined;
   const isSelected = selectionFilter(options);
   const metrics = createMetrics({ version: manifest.version, name: LEASE_NAME, workers: options.workers });
@@ -159,7 +161,7 @@ async function runUntilStopped(
     allowUnproven: options.allowUnproven ?? false,
     thresholds: (limits) => guardThresholds(options, limits),
     ...(options.drain === undefined ? {} : { drainMs: options.drain }),
-    propagationWaitMs: propagationWaitMs(options, io),
+    propagationWaitMs: propagationWaitMs(options, endpoint),
     canaryFirst: options.canaryFirst ?? false,
     role: () => ({
       role: options.planOnly

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Thresholds } from '../core/guard.ts';
-import { RISKS, RISKS_WITH_SUBJECT } from '../core/resource.ts';
+import { type Endpoint, RISKS, RISKS_WITH_SUBJECT } from '../core/resource.ts';
 import { checkDuration, parseDuration } from '../spec/patterns.ts';
 import type { Selection } from '../spec/select.ts';
 import type { VariableInput } from '../spec/variables.ts';
@@ -204,15 +204,12 @@ function parseLeaseDuration(text: string): number {
 /** Time until S3 uses changed permissions, in seconds. AWS documents no limit. */
 const PROPAGATION_WAIT_SECONDS = 45;
 
-/** Returns the time before rules depend on changed permissions, in milliseconds. Only AWS needs it. */
+/** Returns the time before rules depend on changed permissions, in milliseconds. Only S3 of AWS needs it. */
 export function propagationWaitMs(
-  { propagationWait, sandbox }: GuardOptions & Pick<GlobalOptions, 'sandbox'>,
-  { env }: Pick<Io, 'env'>,
+  { propagationWait }: Pick<GuardOptions, 'propagationWait'>,
+  endpoint: Endpoint,
 ): number {
-  const endpoint = env.AWS_ENDPOINT_URL_S3 ?? env.AWS_ENDPOINT_URL;
-  const isAws =
-    sandbox === undefined &&
-    (!endpoint || !URL.canParse(endpoint) || /\.amazonaws\.com(\.cn)?$/.test(new URL(endpoint).hostname));
+  const isAws = endpoint === 'aws' || endpoint.split(', ').includes('s3=aws');
   return (propagationWait ?? (isAws ? PROPAGATION_WAIT_SECONDS : 0)) * 1000;
 }
 

@@ -147,7 +147,10 @@ async function runPassIn(
       thresholds: guardThresholds(options, specs.limits),
       propagationTimeoutMs: options.wait * 1000,
       ...(options.drain === undefined ? {} : { drainMs: options.drain }),
-      propagation: createPropagation({ clock: systemClock, waitMs: propagationWaitMs(options, io) }),
+      propagation: createPropagation({
+        clock: systemClock,
+        waitMs: propagationWaitMs(options, await session.aws.endpoint()),
+      }),
       canaryFirst: options.canaryFirst ?? false,
       signal,
       onPlan(plan, proof) {
