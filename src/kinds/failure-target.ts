@@ -48,7 +48,33 @@ interface TargetType {
   /** Maximum size of a policy in bytes, and of statements in it. */
   maxBytes: number;
   maxStatements: number;
+  /** Returns the statement of a policy without others; absent: the policy is removed. */
+  defaultStatement?: (arn: string) => Statement;
 }
+
+/**
+ * Returns the statement of the policy that SNS gives to a new topic: callers of its account may use it as their IAM
+ * policies allow. SNS has no empty policy: it rejects a policy without statements with `Policy Error: null`.
+ *
+ * https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html
+ */
+const defaultTopicStatement = (arn: string): Statement => ({
+  Sid: '__default_statement_ID',
+  Effect: 'Allow',
+  Principal: { AWS: '*' },
+  Action: [
+    'SNS:GetTopicAttributes',
+    'SNS:SetTopicAttributes',
+    'SNS:AddPermission',
+    'SNS:RemovePermission',
+    'SNS:DeleteTopic',
+    'SNS:Subscribe',
+    'SNS:ListSubscriptionsByTopic',
+    'SNS:Publish',
+  ],
+  Resource: arn,
+  Condition: { StringEquals: { 'AWS:SourceOwner': parseTargetArn(arn).account } },
+});
 
 /**
  * https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html
@@ -70,6 +96,7 @@ export const TARGET_TYPES = {
     action: 'sns:Publish',
     maxBytes: 30_720,
     maxStatements: 100,
+    defaultStatement: defaultTopicStatement,
   },
 } as const satisfies Record<string, TargetType>;
 
@@ -265,8 +292,10 @@ function renderTargetPolicy(
     ([bucket, account]) => !isSendAllowed(type, name, [bucket, account], foreign),
   );
   const statements = senderStatements(name, { ...kept, ...Object.fromEntries(needed) });
+  const isEmpty = foreign.length + Object.keys(statements).length === 0;
+  const defaultStatements = isEmpty && type.defaultStatement ? [type.defaultStatement(name)] : foreign;
   return {
-    policy: joinPolicy(statements, foreign, current?.attrs.policyId),
+    policy: joinPolicy(statements, defaultStatements, current?.attrs.policyId),
     ...(current?.attrs.kmsKey && { kmsKey: current.attrs.kmsKey }),
   };
 }

@@ -1,6 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { PutBucketNotificationConfigurationCommand } from '@aws-sdk/client-s3';
 import {
+  CreateTopicCommand,
+  GetTopicAttributesCommand,
+  SetTopicAttributesCommand,
+} from '@aws-sdk/client-sns';
+import {
   CreateQueueCommand,
   GetQueueAttributesCommand,
   SetQueueAttributesCommand,
@@ -239,4 +244,30 @@ test('failure events: prune removes the entry and the bucket from the policy of 
   const books = await callS3(env.sandbox.endpoint, 'GET', '/acme-books?notification');
   expect(books.body).not.toContain('QueueConfiguration');
   expect(JSON.parse(await policyOf(env)).Statement).toMatchObject([{ Sid: 'theirs' }]);
+});
+
+// https://github.com/cloud-custodian/cloud-custodian/issues/1779: SNS rejects a policy without statements.
+// SNS Developer Guide, "Example cases for Amazon SNS access control": the policy of a new topic.
+test('failure events: prune of the only statement of a topic policy leaves the policy of a new topic', async () => {
+  const topic = 'arn:aws:sns:us-east-1:111122223333:replication-failures';
+  const yaml = SPEC.replace(QUEUE, topic).replace('  rules:', '  policy: { deletion: Remove }\n  rules:');
+  await using env = await queueEnv();
+  const policyText = async () =>
+    (await env.client.send(EAST, new GetTopicAttributesCommand({ TopicArn: topic }))).Attributes?.Policy ??
+    '';
+  await env.client.send(EAST, new CreateTopicCommand({ Name: 'replication-failures' }));
+  const initial = JSON.parse(await policyText());
+  expect(failuresIn(await env.reconcileWith(yaml))).toEqual([]);
+  const [own] = JSON.parse(await policyText()).Statement.filter(({ Sid }: { Sid: string }) =>
+    Sid.startsWith('Replikey'),
+  );
+  const AttributeValue = JSON.stringify({ Version: '2012-10-17', Statement: [own] });
+  await env.client.send(
+    EAST,
+    new SetTopicAttributesCommand({ TopicArn: topic, AttributeName: 'Policy', AttributeValue }),
+  );
+  const pruned = await env.reconcileWith(yaml.replace(/ {2}failures: .*\n/, ''), { prune: true });
+  expect(failuresIn(pruned)).toEqual([]);
+  expect(JSON.parse(await policyText()).Statement).toEqual(initial.Statement);
+  expect(pruned.remaining?.waves).toEqual([]);
 });

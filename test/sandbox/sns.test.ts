@@ -224,6 +224,16 @@ describe('topics', () => {
     });
   });
 
+  // https://github.com/cloud-custodian/cloud-custodian/issues/1779
+  test('SetTopicAttributes with a policy without statements: rejected', async () => {
+    await createTopic();
+    expect(await setPolicy(JSON.stringify({ Version: '2012-10-17', Statement: [] }))).toMatchObject({
+      status: 400,
+      code: 'InvalidParameter',
+      message: 'Invalid parameter: Policy Error: null',
+    });
+  });
+
   test('another account: needs the topic policy', async () => {
     await createTopic();
     const publish = { TopicArn: TOPIC_ARN, Message: 'a' };

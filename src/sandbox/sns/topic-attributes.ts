@@ -84,6 +84,8 @@ export function setTopicAttribute(call: Call, topic: TopicState, name: string, v
 
 function toStoredTopicPolicy(call: Call, text: string): string {
   const policy = parsePolicyInput(text, () => snsParameterError('Policy Error: null'));
+  // https://github.com/cloud-custodian/cloud-custodian/issues/1779: the response of SNS to a policy without statements
+  if (toList(policy.Statement).length === 0) throw snsParameterError('Policy Error: null');
   for (const { Principal, NotPrincipal, Action, NotAction } of toList(policy.Statement)) {
     if ((Principal ?? NotPrincipal) === undefined) throw snsParameterError('Policy Error: null');
     if (!toList(Action ?? NotAction).every((action) => LOWER_TOPIC_ACTIONS.has(action.toLowerCase())))
