@@ -347,7 +347,10 @@ async function approveSuspended(
   const approvals = suspended.flatMap(({ state }) =>
     'job' in state ? allowanceOf({ id: START, subject: state.job.id }) : [],
   );
-  const isAllowed = approvals.every((id) => options.allow.includes(START) || options.allow.includes(id));
+  // The pass cancels a job that exceeds the guardrails.
+  const isTooLarge = suspended.every(exceedsLimit);
+  const isAllowed =
+    isTooLarge || approvals.every((id) => options.allow.includes(START) || options.allow.includes(id));
   if (!isAllowed && !(isInteractive(io) && (await confirm(startQuestion(suspended), io, signal)))) {
     const [jobs, wait] = suspended.length === 1 ? ['The job', 'waits'] : ['The jobs', 'wait'];
     output.print(
@@ -368,6 +371,9 @@ async function approveSuspended(
   output.reporter.end(outcome);
   return EXIT.failed;
 }
+
+const exceedsLimit = ({ redrive: { pair }, state }: RedriveProgress): boolean =>
+  'job' in state && (state.job.total ?? 0) > (pair.backfill?.maxObjects ?? Number.POSITIVE_INFINITY);
 
 const startQuestion = ({ length }: readonly RedriveProgress[]): string =>
   length === 1 ? 'Start the job?' : `Start the ${length} jobs?`;

@@ -15,6 +15,7 @@ import type { Policy } from '../../src/iam/types.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { leastPrivilegePolicies, type PermissionScope } from '../../src/policy/least-privilege.ts';
 import { reconcile } from '../../src/reconcile/reconcile.ts';
+import { planRedrives, readRedriveState } from '../../src/reconcile/redrive.ts';
 import { runCli } from '../support/cli.ts';
 import {
   ACCOUNT_SPECS,
@@ -370,6 +371,42 @@ test('apply policy: allows a backfill, and not without each of its actions', asy
     expect([problem, ...calls]).toEqual(expect.arrayContaining([undefined, call]));
     await env.sandbox.waitForJobs();
   }
+});
+
+test('backfill policy: with the policy of a plan, it allows a re-drive of the same specs', async () => {
+  const [reads, jobs] = await Promise.all([
+    policyFor(TAX_SPEC, { apply: false, verify: false }),
+    policyFor(TAX_SPEC, { apply: true, verify: false, backfillOnly: true }),
+  ]);
+  const policy = { ...reads, Statement: [reads.Statement, jobs.Statement].flat() };
+  await using env = await testEnv();
+  await env.reconcileWith(TAX_SPEC.replace('prefix: Tax/', 'prefix: Other/'));
+  await callS3(env.sandbox.endpoint, 'PUT', '/acme-tax/Tax/old.txt', { body: 'old' });
+  await env.reconcile();
+  const { client, close } = await clientWithPolicy(env, policy);
+  const states: string[] = [];
+  for (let run = 0; run < 2; run++) {
+    const redrives = await planRedrives(env.specs.pairs, client, {
+      objects: ['existing'],
+      nowMs: client.now(),
+    });
+    const { plan, results } = await reconcile(
+      { ...env.specs, pairs: redrives.map(({ pair }) => pair) },
+      {
+        kinds,
+        aws: client,
+        allowedRisks: ['start-backfill'],
+        dryRun: false,
+        propagationTimeoutMs: 0,
+        jobsOnly: true,
+      },
+    );
+    expect([plan.blocked, results.filter(({ result }) => result !== 'applied')]).toEqual([[], []]);
+    await env.sandbox.waitForJobs();
+    for (const redrive of redrives) states.push((await readRedriveState(client, redrive)).state);
+  }
+  close();
+  expect(states).toEqual(['suspended', 'complete']);
 });
 
 /**

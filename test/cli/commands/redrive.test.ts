@@ -117,6 +117,22 @@ The job waits for an approval. To start: reconcile redrive tax.yaml --allow star
     expect(code).toBe(1);
   });
 
+  test('redrive: cancels a job with more objects than the guardrails allow', async () => {
+    await startWithFailed(2);
+    const limited = `${TAX_SPEC}---
+apiVersion: replikey.dev/v1
+kind: Guardrails
+metadata: { name: limits }
+spec: { maxBackfillObjects: 1 }
+`;
+    await writeFile(path.join(folder, 'limited.yaml'), limited);
+    const { code, stdout } = await redrive('limited.yaml', '--yes');
+    expect(normalize(stdout)).toContain(
+      'the job JOB had 2 objects, and the limit is 1, so replikey cancelled it',
+    );
+    expect({ code, jobs: await jobStatuses() }).toEqual({ code: 1, jobs: ['Cancelled'] });
+  });
+
   test('redrive --dry-run: creates nothing, and exits like a plan', async () => {
     await startWithFailed(1);
     const writes = () => env.sandbox.log.entries.filter(({ write }) => write).length;
