@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { decodeObjectKey } from '../util/escape.ts';
 
 /** A failed replication of one object version by one rule, as an event of S3 reports it. */
 export interface FailureEvent {
@@ -109,7 +110,7 @@ function toFailureEvent({
   return {
     bucket: bucket.name,
     rule: replicationRuleId,
-    key: decodeKey(object.key).slice(0, MAX_KEY_LENGTH),
+    key: decodeObjectKey(object.key).slice(0, MAX_KEY_LENGTH),
     ...(object.versionId !== undefined && { versionId: object.versionId }),
     ...(object.sequencer !== undefined && { sequencer: object.sequencer }),
     operation: s3Operation ?? 'unknown',
@@ -117,15 +118,6 @@ function toFailureEvent({
     ...(requestedAt !== undefined && { requestedAt }),
     ...(reportedAt !== undefined && { reportedAt }),
   };
-}
-
-/** Decodes the key of an event, which S3 encodes as in a form: a space is a plus sign. */
-function decodeKey(key: string): string {
-  try {
-    return decodeURIComponent(key.replaceAll('+', ' '));
-  } catch {
-    return key;
-  }
 }
 
 function eventTimeOf(time: string | undefined): number | undefined {

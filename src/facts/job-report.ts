@@ -1,6 +1,7 @@
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { requireField } from '../aws/response.ts';
 import type { Aws, Location } from '../core/resource.ts';
+import { decodeObjectKey } from '../util/escape.ts';
 
 /** The report of a batch job: its failed tasks by their cause. */
 export interface JobReport {
@@ -23,7 +24,7 @@ export interface FailureCause {
 
 /** Maximum number of bytes that replikey reads of a file, about 40,000 tasks. */
 const MAX_BYTES = 8 * 1024 * 1024;
-const MAX_KEYS = 3;
+const MAX_EXAMPLES = 3;
 
 /**
  * Reads the report of an ended job; undefined if S3 has written none. S3 User Guide, "Examples: S3 Batch Operations completion
@@ -88,23 +89,14 @@ interface ReportRow {
 
 /**
  * Returns the failed tasks in a file of a report. The `ReportSchema` of AWS has the error code before the HTTP status; the
- * examples on the same page have them in the other order, so the number tells them apart.
+ * examples on the same page have them in the other order, so the number distinguishes them.
  */
 export const parseReportRows = (text: string): ReportRow[] =>
   parseCsv(text).map(([, key = '', , , first = '', second = '', message = '']) => ({
-    key: decodeKey(key),
+    key: decodeObjectKey(key),
     errorCode: /^\d*$/.test(first) ? second : first,
     message,
   }));
-
-/** Keys are URL-encoded, as in a manifest. */
-function decodeKey(key: string): string {
-  try {
-    return decodeURIComponent(key.replaceAll('+', ' '));
-  } catch {
-    return key;
-  }
-}
 
 /** Returns the fields of each line. A field in quotes may contain commas, line feeds and doubled quotes (RFC 4180). */
 function parseCsv(text: string): string[][] {
@@ -124,7 +116,7 @@ function causesIn(rows: readonly ReportRow[]): FailureCause[] {
   for (const { key, errorCode, message } of rows) {
     const cause = causes.get(errorCode) ?? { errorCode, message, count: 0, keys: [] };
     cause.count += 1;
-    if (cause.keys.length < MAX_KEYS) cause.keys.push(key);
+    if (cause.keys.length < MAX_EXAMPLES) cause.keys.push(key);
     causes.set(errorCode, cause);
   }
   return [...causes.values()].sort((a, b) => b.count - a.count);

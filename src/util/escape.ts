@@ -36,3 +36,12 @@ export const escapeHtml = (text: string): string =>
 /** Quotes a word so that a shell reads it literally. */
 export const shellQuote = (word: string): string =>
   /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+
+/** Decodes the key of an object as S3 writes it in events and reports: URL-encoded, with `+` for a space. */
+export function decodeObjectKey(key: string): string {
+  try {
+    return decodeURIComponent(key.replaceAll('+', ' '));
+  } catch {
+    return key;
+  }
+}
