@@ -88,9 +88,12 @@ export function reportObjectStatus(
     oldest: [...failed.slice(0, MAX_OLDEST_OBJECTS), ...pending.slice(0, MAX_OLDEST_OBJECTS)],
     recent,
     findings: [
-      ...lateObjectFindings('RK1401', failed, objects.length, failedRecently),
+      ...lateObjectFindings('RK1401', failed, objects.length, {
+        recency: failedRecently,
+        remedy: `; when every rule is proven, reconcile redrive --bucket ${bucket} replicates them`,
+      }),
       ...lateObjectFindings('RK1402', overdue, objects.length),
-      ...skippedObjectFindings(skipped, objects.length, recent.passedOver, window),
+      ...skippedObjectFindings(bucket, skipped, objects.length, recent.passedOver, window),
     ],
   };
 }
@@ -99,11 +102,11 @@ function lateObjectFindings(
   code: 'RK1401' | 'RK1402',
   objects: ObjectStatusReport['oldest'],
   total: number,
-  recency = '',
+  { recency, remedy } = { recency: '', remedy: '' },
 ): Finding[] {
   const [oldest] = objects;
   if (!oldest) return [];
-  const message = `${objects.length} of ${total} sampled objects${recency}; the oldest is ${oldest.key}, since ${oldest.since}`;
+  const message = `${objects.length} of ${total} sampled objects${recency}; the oldest is ${oldest.key}, since ${oldest.since}${remedy}`;
   return [createFinding(code, message)];
 }
 
@@ -120,6 +123,7 @@ const isPassedOver = (object: SampledObject, rules: readonly ReplicationRule[]):
   object.status === undefined && rules.some((rule) => mismatchReason(rule, object, rules) === undefined);
 
 function skippedObjectFindings(
+  bucket: string,
   skipped: readonly SampledObject[],
   total: number,
   recentCount: number,
@@ -127,7 +131,7 @@ function skippedObjectFindings(
 ): Finding[] {
   const [example] = skipped;
   if (!example) return [];
-  const message = `${skipped.length} of ${total} sampled objects have no replication status although a rule selects them, ${recencyText(recentCount, window, 'between 15 minutes and')}, for example ${example.key}: they are older than the rule or its last change, or S3 passed them over; live replication covers new objects only`;
+  const message = `${skipped.length} of ${total} sampled objects have no replication status although a rule selects them, ${recencyText(recentCount, window, 'between 15 minutes and')}, for example ${example.key}: they are older than the rule or its last change, or S3 passed them over; live replication covers new objects only, and reconcile redrive --bucket ${bucket} --objects existing replicates them`;
   return [createFinding('RK1404', message)];
 }
 

@@ -102,7 +102,7 @@ describe('doctor with AWS', () => {
             1 of 1 operations within 24 hours failed, the first at T
       ✗ acme-tax  1 object checked: 1 FAILED
           warning RK1401 replication failed, and S3 does not retry it
-            1 of 1 sampled objects, 1 of them written within 24 hours; the oldest is Tax/2026.pdf, since T
+            1 of 1 sampled objects, 1 of them written within 24 hours; the oldest is Tax/2026.pdf, since T when every rule is proven, reconcile redrive --bucket acme-tax replicates them
 
       Commands that apply the fixes. Each writes the whole document, as replikey read it, with the changes.
         policy replikey of the role arn:aws:iam::111122223333:role/replikey-acme-tax: add 1 statement
