@@ -411,6 +411,21 @@ const RUNS: Record<string, Run> = {
     args: ['status', '-'],
     before: createBackfillJob,
   },
+  'a re-drive with a report': {
+    as: 'Redrive',
+    code: 1,
+    args: [
+      ...['redrive', '-', '--objects', 'elsewhere', '--report', 's3://acme-reports/replikey/'],
+      ...['--allow', 'start-backfill'],
+    ],
+    before: async (env) => {
+      await env.reconcile();
+      await env.client.send(EAST, new CreateBucketCommand({ Bucket: 'acme-reports' }));
+      await putObject(env, 'Tax/1');
+      // A replica that was deleted permanently is not replicated again.
+      env.sandbox.store.bucket(REPLICA)?.objects.delete('Tax/1');
+    },
+  },
   'status of a pair': { as: 'StatusReport', args: ['status', '-'], before: (env) => env.reconcile() },
   'status of a controller': { as: 'StatusReport', args: ['status', '--server', statusServer.url] },
   'status of a pair with pending changes': { as: 'StatusReport', args: ['status', '-'] },
