@@ -95,21 +95,27 @@ export interface ObservedReencryption {
   encryption: CountedEncryption;
   /** An unfinished job that must end before. */
   otherJob?: ObservedJob;
+  /** New objects are still encrypted under the replaced key by default, so no job counts them. */
+  isDefault: boolean;
   /** Ids of jobs that wait or run for an earlier form of the spec. */
   superseded: string[];
 }
 
-/**
- * Returns what records and jobs show about a re-encryption.
- *
- * @param jobs the jobs of the bucket, re-encryptions and others, in any order
- * @param nowMs the time of AWS, in milliseconds since 1970
- */
+/** What AWS reports about a bucket. */
+export interface ReencryptionFacts {
+  records: readonly BackfillRecord[];
+  /** The jobs of the bucket, re-encryptions and others, in any order. */
+  jobs: readonly ObservedJob[];
+  /** ARN of the key that encrypts new objects by default; absent: none. */
+  defaultKey?: string;
+  /** The time of AWS, in milliseconds since 1970. */
+  nowMs: number;
+}
+
+/** Returns what AWS shows about a re-encryption. */
 export function observeReencryption(
   choices: ReencryptionChoices,
-  records: readonly BackfillRecord[],
-  jobs: readonly ObservedJob[],
-  nowMs: number,
+  { records, jobs, defaultKey, nowMs }: ReencryptionFacts,
 ): ObservedReencryption {
   const { reencryption, ofBucket } = choices;
   const own = new Set(digestsOf(reencryption));
@@ -124,6 +130,7 @@ export function observeReencryption(
     ...stateOf(choices, records, attempts, nowMs),
     attempts: attempts.length,
     ...(otherJob && { otherJob }),
+    isDefault: defaultKey === reencryption.replacedKey,
     superseded: isFirst ? superseded.map(({ id }) => id) : [],
   };
 }
@@ -203,7 +210,7 @@ export function nextReencryption(
   { reencryption, ofBucket, start, maxObjects }: ReencryptionChoices,
   stateOfOther: (reencryption: Reencryption) => ReencryptionState,
 ): { decision: BackfillDecision; action?: BackfillAction } {
-  const { state, attempts, otherJob, encryption } = observed;
+  const { state, attempts, otherJob, encryption, isDefault } = observed;
   const stay = { decision: currentDecision(observed, start) };
   if (state.state === 'complete') return { decision: 'recorded', action: 'record' };
   if (state.state === 'absent') {
@@ -211,7 +218,7 @@ export function nextReencryption(
       0,
       ofBucket.findIndex(({ replacedKey }) => replacedKey === reencryption.replacedKey),
     );
-    const waits = otherJob ?? earlier.some((other) => stateOfOther(other).state === 'absent');
+    const waits = isDefault || otherJob || earlier.some((other) => stateOfOther(other).state === 'absent');
     return waits ? stay : { decision: attemptText(attempts + 1, ''), action: 'create' };
   }
   if (state.state !== 'suspended' && state.state !== 'running') return stay;

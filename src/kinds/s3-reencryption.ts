@@ -68,6 +68,7 @@ import {
   unknownSizeReason,
   withDetails,
 } from './s3-backfill.ts';
+import { type EncryptionDoc, s3Encryption, toKeyArn } from './s3-encryption.ts';
 import { jobScope } from './scopes.ts';
 
 /** The re-encryption of the objects of a bucket under one replaced key, by batch jobs. */
@@ -87,6 +88,8 @@ export interface ReencryptionDoc {
   tags: Record<string, string>;
   /** ARNs of the keys by alias, as far as they exist. */
   keyArns: Record<string, string>;
+  /** ARN of the key that encrypts new objects by default; absent: none. */
+  defaultKey?: string;
   /** The time of AWS, in milliseconds since 1970. */
   nowMs: number;
   /** In a rendered document, what a write leaves. */
@@ -235,11 +238,12 @@ async function fetchReencryptionDoc(
 ): Promise<ReencryptionDoc> {
   const aliases = keyNames.filter((key) => key.startsWith('alias/'));
   // The client shares the reads of the keys with those of the keys themselves.
-  const [descriptors, role, ...keys] = await Promise.all([
+  const [descriptors, role, encryption, ...keys] = await Promise.all([
     listJobs(aws, location),
     roleName === undefined
       ? undefined
       : ignoreErrors(fetchRole(aws, location, roleName), 'NoSuchEntityException'),
+    s3Encryption.fetch(aws, location, name),
     ...aliases.map((alias) => describeKey(aws, location, alias)),
   ]);
   const isOfBucket = ({ description }: ObservedJob) =>
@@ -257,8 +261,17 @@ async function fetchReencryptionDoc(
         return arn === undefined ? [] : [[alias, arn]];
       }),
     ),
+    ...defaultKeyIn(encryption, location),
     nowMs: aws.now(),
   };
+}
+
+function defaultKeyIn(
+  { Rules: [rule], owner = '' }: EncryptionDoc = { Rules: [] },
+  location: Location,
+): Pick<ReencryptionDoc, 'defaultKey'> {
+  const key = rule?.ApplyServerSideEncryptionByDefault?.KMSMasterKeyID;
+  return key === undefined ? {} : { defaultKey: toKeyArn(key, location, owner) };
 }
 
 const reencryptionId = (bucket: string, replaced: KeyChoice): Id =>
@@ -356,6 +369,7 @@ const currentReencryptionDoc = (current: { spec: S3Reencryption } | undefined): 
     jobs: doc?.jobs ?? [],
     tags: doc?.tags ?? {},
     keyArns: doc?.keyArns ?? {},
+    ...(doc?.defaultKey !== undefined && { defaultKey: doc.defaultKey }),
     nowMs: doc?.nowMs ?? 0,
   };
 };
@@ -372,12 +386,8 @@ function observedReencryption(
     return !backfill || context.specNames.includes(backfill.specName);
   });
   const records = recordsIn(doc.tags, REENCRYPTION_TAG_PREFIX);
-  return observeReencryption(
-    reencryptionChoices(doc, bucket, context, replacedKey),
-    records,
-    ofBucket,
-    doc.nowMs,
-  );
+  const choices = reencryptionChoices(doc, bucket, context, replacedKey);
+  return observeReencryption(choices, { ...doc, records, jobs: ofBucket });
 }
 
 function reencryptionDecision(doc: ReencryptionDoc, bucket: string, context: ReencryptionContext) {
@@ -501,7 +511,7 @@ function reencryptionRisks(
 /** Returns how far the re-encryption is. */
 function reencryptionNotes(
   change: ReencryptionChange,
-  { state, otherJob }: ObservedReencryption,
+  { state, otherJob, isDefault }: ObservedReencryption,
   action: BackfillAction | undefined,
 ): string[] {
   const { name } = change.resource;
@@ -518,6 +528,8 @@ function reencryptionNotes(
     return [
       `the job ${state.lastJob.id} has ended; the objects of ${name} under ${replacedKey} are counted after ${toInstant(state.untilMs)}, when no earlier upload uses the key any more`,
     ];
+  if (state.state === 'absent' && isDefault)
+    return [`a job follows when ${name} encrypts new objects under the new key`];
   if (state.state === 'absent' && !action)
     return [
       `a job follows when ${otherJob ? `the job ${otherJob.id}` : 'that of another replaced key'} of ${name} has ended`,

@@ -47,16 +47,18 @@ function next(
   {
     nowMs = 60 * MINUTE,
     records = [] as BackfillRecord[],
+    defaultKey = NEW as string | undefined,
     ...overrides
   }: Partial<ReencryptionChoices> & {
     nowMs?: number;
     records?: BackfillRecord[];
+    defaultKey?: string | undefined;
   } = {},
 ) {
   const options = choices(overrides);
-  const observed = observeReencryption(options, records, jobs, nowMs);
+  const observed = observeReencryption(options, { records, jobs, nowMs, ...(defaultKey && { defaultKey }) });
   const other = (reencryption: Reencryption) =>
-    observeReencryption({ ...options, reencryption }, records, jobs, nowMs).state;
+    observeReencryption({ ...options, reencryption }, { records, jobs, nowMs }).state;
   return {
     ...nextReencryption(observed, options, other),
     state: observed.state.state,
@@ -72,6 +74,11 @@ describe('reencryption: next decision', () => {
       action: 'create',
       encryption: 'SSE-KMS',
     });
+  });
+  test('new objects still under the replaced key: creates no job', () => {
+    expect(next([], { defaultKey: OLD })).toMatchObject({ state: 'absent', decision: 'none' });
+    expect(next([], { defaultKey: OLD }).action).toBeUndefined();
+    expect(next([], { defaultKey: undefined }).action).toBe('create');
   });
   test.each([
     ['New', undefined],
@@ -109,7 +116,7 @@ describe('reencryption: next decision', () => {
     expect(next(jobs)).toMatchObject({ action: 'create', encryption: 'DSSE-KMS' });
     const counted = [...jobs, empty(DRAIN + MINUTE, 'DSSE-KMS')];
     expect(next(counted)).toMatchObject({ state: 'complete', decision: 'recorded', action: 'record' });
-    const { state } = observeReencryption(choices(), [], counted, 60 * MINUTE);
+    const { state } = observeReencryption(choices(), { records: [], jobs: counted, nowMs: 60 * MINUTE });
     expect(state).toMatchObject({
       record: { completedAt: '1970-01-01T00:15:00Z', succeeded: 3, failed: 0 },
     });
@@ -159,12 +166,15 @@ describe('reencryption: next decision', () => {
     const old = job('Suspended', {
       description: reencryptionDescription('acme-tax', reencryptionDigest(other)),
     });
-    expect(observeReencryption(choices(), [], [old], 0).superseded).toEqual([old.id]);
+    expect(observeReencryption(choices(), { records: [], jobs: [old], nowMs: 0 }).superseded).toEqual([
+      old.id,
+    ]);
     const second = { ...REENCRYPTION, replacedKey: OLD.replaceAll('1', '4') };
     const ofBucket = [REENCRYPTION, second];
-    expect(observeReencryption(choices({ reencryption: second, ofBucket }), [], [old], 0).superseded).toEqual(
-      [],
-    );
+    expect(
+      observeReencryption(choices({ reencryption: second, ofBucket }), { records: [], jobs: [old], nowMs: 0 })
+        .superseded,
+    ).toEqual([]);
   });
 });
 

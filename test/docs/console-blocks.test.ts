@@ -8,7 +8,7 @@ import { DescribeKeyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { PutBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { childEnvironment, isInstalled, runCli, startSandboxProcess } from '../support/cli.ts';
-import { type TestEnv, testEnv } from '../support/env.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { callS3 } from '../support/raw-aws.ts';
 
 /*
@@ -121,6 +121,36 @@ test('docs/how-to/recover-from-a-failure.md: the console blocks show the output 
     runCli([...args, '--log-level', 'warn'], { cwd: folder, endpoint: env.sandbox.endpoint }),
   );
   expect(count).toBe(5);
+  await expect(text).toMatchFileSnapshot(`../../${page}`);
+});
+
+test('docs/how-to/replace-a-key.md: the console blocks show the output of the program', {
+  timeout: 120_000,
+}, async () => {
+  const page = 'docs/how-to/replace-a-key.md';
+  const specFile = path.join(folder, 'specs/tax.yaml');
+  const newKey = TAX_SPEC.replace('key: alias/acme-tax }', 'key: { alias: alias/acme-tax-2026 } }');
+  const replacing = newKey
+    .replace('acme-tax-2026 }', 'acme-tax-2026, replaces: [alias/acme-tax] }')
+    .replace('  rules:', '  reencrypt: { start: Confirmed }\n  rules:');
+  await mkdir(path.dirname(specFile));
+  await writeFile(specFile, replacing);
+  let offset = 0;
+  await using env = await testEnv(TAX_SPEC, { clock: () => Date.now() + offset });
+  await env.reconcile();
+  for (const key of ['a', 'b', 'c'])
+    await callS3(env.sandbox.endpoint, 'PUT', `/acme-tax/Tax/${key}.pdf`, { body: 'numbers' });
+  let ran = 0;
+  const { text, count } = await withActualOutput(page, async ({ args = [] }) => {
+    const printed = await runCli(args, { cwd: folder, endpoint: env.sandbox.endpoint });
+    await env.sandbox.waitForJobs();
+    ran += 1;
+    // The drain ends after the fifth command, and the user removes the old key before the last one.
+    if (ran === 5) offset += 16 * 60_000;
+    if (ran === 9) await writeFile(specFile, newKey);
+    return printed;
+  });
+  expect(count).toBe(10);
   await expect(text).toMatchFileSnapshot(`../../${page}`);
 });
 
@@ -251,10 +281,11 @@ function matches(lines: string[], actual: string): boolean {
 const withoutVariableValues = (text: string): string =>
   text
     .replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:PORT')
+    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, 'TIME')
     .replace(/in \d+ ms/g, 'in N ms')
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z/g, 'TIME')
-    .replace(/job [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'job ID')
     .replace(/Checksum [0-9a-f]{16}/g, 'Checksum C')
-    .replace(/key\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'key/ID');
+    // The ids of jobs and keys.
+    .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'ID');
 
 const escapeRegExp = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
