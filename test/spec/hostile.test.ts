@@ -148,6 +148,7 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-spec-'));
   program = path.join(folder, 'load.mjs');
   const entry = `
+    import { existsSync, readFileSync } from 'node:fs';
     import { loadSpecs } from ${JSON.stringify(path.resolve('src/spec/load.ts'))};
     const [mode, ...rest] = process.argv.slice(2);
     const stop = new AbortController();
@@ -161,7 +162,10 @@ beforeAll(async () => {
       const { problems } = await loadSpecs(paths, undefined, { signal: stop.signal });
       const messages = problems.map(({ message }) => message);
       const { user, system } = process.cpuUsage(before);
-      const usage = { maxRssMb: process.resourceUsage().maxRSS / 1024, cpuS: (user + system) / 1e6, messages };
+      // On Linux, maxRSS includes the memory of the process that started this one; VmHWM does not.
+      const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : '';
+      const maxRssKb = Number(/VmHWM:\\s+(\\d+)/.exec(status)?.[1] ?? process.resourceUsage().maxRSS);
+      const usage = { maxRssMb: maxRssKb / 1024, cpuS: (user + system) / 1e6, messages };
       process.stdout.write(JSON.stringify(mode === '--usage' ? usage : messages));
     } catch (error) {
       process.stdout.write(error.message + '\\n');
