@@ -288,8 +288,7 @@ function disconnectionOf(response: ServerResponse, openRequests: Set<AbortContro
   else openRequests.add(controller);
   response.once('close', () => {
     openRequests.delete(controller);
-    // An abort after a complete response would create an exception with a stack trace for each request.
-    if (!response.writableFinished) controller.abort();
+    controller.abort();
   });
   return controller.signal;
 }
