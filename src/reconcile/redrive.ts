@@ -203,11 +203,18 @@ function redrivePair(
   pairs: readonly BucketReplication[],
   backfill: Backfill,
 ): BucketReplication {
-  const { failures: _, alarms: __, ...settings } = base;
+  // Without the optional parts of the spec: they are no part of a re-drive.
+  const { source, destination, sourceKeys, role, rollout, policy, positions } = base;
   return {
-    ...settings,
-    name: redriveName(base.source.bucket),
+    name: redriveName(source.bucket),
     labels: {},
+    source,
+    destination,
+    sourceKeys,
+    role,
+    rollout,
+    policy,
+    positions,
     rules: pairs.flatMap(({ name, rules }) =>
       rules.map((rule) => ({ ...rule, id: rule.id ?? toRuleId(name, rule.name) })),
     ),

@@ -156,6 +156,20 @@ test('redrive: continues a job without a change of its role, also with other opt
   expect(callsOf(await pass(await plan({}, await parseSpecs(yaml))))).toEqual([]);
 });
 
+test('redrive: what the specs declare beside the rules is no part of it', async () => {
+  const yaml = TAX_SPEC.replace(
+    'key: alias/acme-tax }',
+    'key: { alias: alias/acme-tax, replaces: [alias/old] } }',
+  ).replace(
+    '  rules:',
+    '  reencrypt: {}\n  alarms: { failed: true, notify: ["arn:aws:sns:us-east-1:111122223333:x"] }\n  rules:',
+  );
+  await start();
+  const specs = await parseSpecs(yaml);
+  const outcome = await pass(await plan({}, specs), { dryRun: true });
+  expect(callsOf(outcome)).toEqual(['iam:CreateRole', 'iam:PutRolePolicy', 's3:CreateJob']);
+});
+
 test('redrive: two concurrent ones create one job', async () => {
   await start();
   await putFailed(1);
