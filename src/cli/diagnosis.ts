@@ -2,7 +2,9 @@ import { stat } from 'node:fs/promises';
 import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { emptyFacts, type Facts, factValue, mergeFacts } from '../core/facts.ts';
+import type { JobStatus } from '../core/resource.ts';
 import { type Diagnosis, diagnose, diagnoseMetrics, diagnoseObject } from '../doctor/diagnose.ts';
+import { attachJobFindings, findJobProblems, isRecentJobProblem, type JobFinding } from '../doctor/jobs.ts';
 import { DEFAULT_FAILED_SINCE_MS, isRecentFailure } from '../doctor/object-status.ts';
 import type { RuleMetricsReport } from '../doctor/rule-metrics.ts';
 import { EXIT, UserError } from '../errors.ts';
@@ -61,7 +63,9 @@ export async function runDoctor(
       throw new UserError(EXIT.usage, `no replication found in ${options.observed}: ${reason}`);
     }
     const proofs = buckets.flatMap((bucket) => proveRules(observed, bucket, [], Date.now()));
-    return reportRules({ proofs, objects: [], metrics: [], facts: observed }, specs, options, io);
+    return reportRules({ proofs, objects: [], metrics: [], facts: observed }, specs, options, io, {
+      now: new Date(),
+    });
   }
   if (bucketNames.length === 0) {
     const usage = 'reconcile doctor specs/, or --bucket acme-tax, or --observed observed.json';
@@ -89,8 +93,11 @@ export async function runDoctor(
         ? await diagnoseMetrics(aws, bucketNames, diagnosis.facts, diagnoseOptions)
         : [];
     await aws.verifyAccounts();
-    const declared = await proveDeclaredSpecs(specs, aws, signal);
-    return reportRules({ ...diagnosis, metrics }, specs, options, io, declared);
+    const declared = await proveDeclaredSpecs(specs, aws, signal, options.observed === undefined);
+    return reportRules({ ...diagnosis, metrics }, specs, options, io, {
+      declared,
+      now: new Date(aws.now()),
+    });
   } finally {
     await session.close();
   }
@@ -106,6 +113,8 @@ interface DeclaredDiagnosis {
   changes: number;
   rules: RuleProof[];
   facts: Facts;
+  jobs: JobStatus[];
+  jobFindings: JobFinding[];
 }
 
 /** Proves the rules of the specs, in the state after all differences are applied. */
@@ -113,6 +122,7 @@ async function proveDeclaredSpecs(
   specs: Specs,
   aws: AwsClient,
   signal: AbortSignal,
+  canReadObjects: boolean,
 ): Promise<DeclaredDiagnosis | undefined> {
   if (specs.pairs.length === 0) return undefined;
   const facts = emptyFacts();
@@ -131,7 +141,14 @@ async function proveDeclaredSpecs(
     },
   });
   const rules = proof.flatMap((verdict) => proofsByRule.get(ruleKey(verdict)) ?? []);
-  return { changes: plan.waves.flat().length, rules, facts };
+  const { jobs = [] } = plan;
+  return {
+    changes: plan.waves.flat().length,
+    rules,
+    facts,
+    jobs,
+    jobFindings: await findJobProblems(aws, jobs, specs.pairs, canReadObjects),
+  };
 }
 
 /**
@@ -184,10 +201,13 @@ function reportRules(
   specs: Specs,
   options: DoctorOptions,
   io: Io,
-  declared?: DeclaredDiagnosis,
+  { declared, now }: { declared?: DeclaredDiagnosis | undefined; now: Date },
 ): number {
   const missing = proveMissingRules(proofs, specs.pairs, facts);
-  const rules = attachPositions([...proofs, ...missing], specs.pairs, facts);
+  const rules = attachJobFindings(
+    attachPositions([...proofs, ...missing], specs.pairs, facts),
+    declared?.jobFindings ?? [],
+  );
   const currentFacts = emptyFacts();
   if (declared) mergeFacts(currentFacts, declared.facts);
   mergeFacts(currentFacts, facts);
@@ -208,7 +228,10 @@ function reportRules(
     sarif: () => sarifText(rules, specs.pairs),
   };
   io.stdout.write(`${renderers[options.output]()}\n`);
-  const hasFailures = [...objects, ...metrics].some(({ verdict }) => verdict === 'broken');
+  const failedSinceMs = options.failedSince ?? DEFAULT_FAILED_SINCE_MS;
+  const hasFailures =
+    [...objects, ...metrics].some(({ verdict }) => verdict === 'broken') ||
+    declared?.jobs.some((job) => isRecentJobProblem(job, { now, failedSinceMs }));
   return hasFailures ? EXIT.failed : doctorExitCode([...rules, ...(declared?.rules ?? [])], options);
 }
 

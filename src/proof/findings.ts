@@ -14,7 +14,14 @@ export interface FindingDefinition {
   /** The failure reason in S3's events of failed replication; absent if S3 sends none. */
   failureReason?: string;
   /** The part of a spec that declares the subject of the finding. */
-  specField: 'rule' | 'source.bucket' | 'source.key' | 'destination.bucket' | 'destination.key' | 'role';
+  specField:
+    | 'rule'
+    | 'source.bucket'
+    | 'source.key'
+    | 'destination.bucket'
+    | 'destination.key'
+    | 'role'
+    | 'backfill';
 }
 
 const defineError = (
@@ -138,6 +145,9 @@ export const FINDING_CODES = {
   RK1501: defineWarning('an alarm on replication metrics can never fire', 'rule'),
   RK1502: defineWarning('an alarm on replication metrics notifies no topic', 'rule'),
   RK1503: defineWarning('replikey cannot read the alarms', 'rule'),
+  RK1601: defineWarning('a backfill left objects without a replica', 'backfill'),
+  RK1602: defineWarning('a backfill failed, or is blocked', 'backfill'),
+  RK1603: defineWarning('a backfill waits for an approval', 'backfill'),
   RK1901: { title: 'replikey cannot read a resource', severity: 'unknown', specField: 'rule' },
   RK1902: {
     title: 'the result depends on a condition key with an unknown value',

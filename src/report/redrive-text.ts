@@ -1,6 +1,5 @@
 import type { ObservedJob } from '../core/backfill.ts';
-import type { JobReport } from '../facts/job-report.ts';
-import { FINDING_CODES, type FindingDefinition } from '../proof/findings.ts';
+import { causeText, type JobReport } from '../proof/job-findings.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Redrive, RedriveState } from '../reconcile/redrive.ts';
 import { escapeUnprintable, shellQuote } from '../util/escape.ts';
@@ -94,27 +93,12 @@ function causeLines(bucket: string, report: RedriveProgress['report']): string[]
   const [example] = report?.causes.flatMap(({ keys }) => keys) ?? [];
   const object = example === undefined ? '' : ` --object ${shellQuote(example)}`;
   return [
-    ...(report?.causes ?? []).map(({ errorCode, count, message, keys }) => {
-      const codes = codesOfReason(errorCode);
-      const pages = codes.length > 0 ? ` (${codes.join(', ')})` : '';
-      return escapeUnprintable(
-        `    ${grouped(count)} × ${errorCode}${pages}, such as ${keys[0]}: ${message}`,
-      );
-    }),
-    ...(report && !report.isComplete
-      ? ['    the list is longer than replikey reads, so there are more']
-      : []),
+    ...(report?.causes ?? []).map((cause) => escapeUnprintable(`    ${causeText(cause)}`)),
     escapeUnprintable(
       `    reconcile doctor --bucket ${bucket}${object} explains ${object ? 'it' : 'why objects fail'}`,
     ),
   ];
 }
-
-/** Returns the findings with a failure reason of S3. */
-const codesOfReason = (reason: string): string[] =>
-  Object.entries<FindingDefinition>(FINDING_CODES).flatMap(([code, { failureReason }]) =>
-    failureReason === reason ? code : [],
-  );
 
 /** Returns the re-drives in the form of `-o json`. */
 export const redriveJson = ({ redrive: { bucket, jobId, pair }, state, report }: RedriveProgress) => {

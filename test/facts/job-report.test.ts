@@ -1,5 +1,17 @@
+import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { parseReportRows } from '../../src/facts/job-report.ts';
+import { readReportRows } from '../../src/facts/job-report.ts';
+
+/** Returns the rows of a file that arrives in small pieces. */
+async function rowsOf(text: string) {
+  const rows: object[] = [];
+  const bytes = Buffer.from(text);
+  const pieces = Array.from({ length: Math.ceil(bytes.length / 5) }, (_, index) =>
+    bytes.subarray(index * 5, index * 5 + 5),
+  );
+  await readReportRows(Readable.from(pieces), (row) => rows.push(row));
+  return rows;
+}
 
 /**
  * S3 User Guide, "Examples: S3 Batch Operations completion reports": the examples have the HTTP status before the error code,
@@ -14,8 +26,8 @@ test.each([
     'the order of the schema',
     'acme-tax,Tax/2026%20a.pdf,v1,failed,DstObjectHardDeleted,500,"Hard-deleted, so there is no replica"\r\n',
   ],
-])('parseReportRows: reads %s', (_, text) => {
-  expect(parseReportRows(text)).toEqual([
+])('readReportRows: reads %s', async (_, text) => {
+  expect(await rowsOf(text)).toEqual([
     {
       key: 'Tax/2026 a.pdf',
       errorCode: 'DstObjectHardDeleted',
@@ -24,14 +36,14 @@ test.each([
   ]);
 });
 
-test('parseReportRows: reads quotes and line feeds in fields, and a file without a last line feed', () => {
+test('readReportRows: reads quotes and line feeds in fields, and a file without a last line feed', async () => {
   const text = 'b,one,,failed,403,AccessDenied,"say ""no""\nagain"\n"b","two",,"failed","","",""';
-  expect(parseReportRows(text)).toEqual([
+  expect(await rowsOf(text)).toEqual([
     { key: 'one', errorCode: 'AccessDenied', message: 'say "no"\nagain' },
     { key: 'two', errorCode: '', message: '' },
   ]);
 });
 
-test('parseReportRows: an empty file has no rows', () => {
-  expect(parseReportRows('')).toEqual([]);
+test('readReportRows: an empty file has no rows', async () => {
+  expect(await rowsOf('')).toEqual([]);
 });

@@ -190,7 +190,9 @@ export function createReplicator(options: {
   ): ReplicationState['attempts'][number] {
     const { destination, ...attempt } = toPendingAttempt(rule);
     const wasReplicated = version.replication?.attempts.some(
-      (earlier) => earlier.status === 'COMPLETED' && earlier.destination === destination,
+      // Only a version that was replicated fails with DstVersionNotFound: its replica had been deleted.
+      ({ status, reason, destination: earlier }) =>
+        earlier === destination && (status === 'COMPLETED' || reason === 'DstVersionNotFound'),
     );
     const replicaBucket = store.bucket(destination.split(':::')[1] ?? '');
     if (!wasReplicated || !replicaBucket || findReplica(replicaBucket, version))
