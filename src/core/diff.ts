@@ -54,7 +54,7 @@ function elementText(element: unknown): string {
  * tags.
  */
 const SET_PATH =
-  /^\/(?:v1Rules|removable|alarmActions|okActions|insufficientDataActions|entries\/[^/]+\/events|rules\/[^/]+\/exclude\/(?:prefixes|tags\/[^/]+)|(?:statements|trust)\/[^/]+\/(?:(?:Not)?(?:Action|Resource)|(?:Not)?Principal\/[^/]+|Condition\/[^/]+\/[^/]+))(?=\/|$)/;
+  /^\/(?:v1Rules|removable|leaves|alarmActions|okActions|insufficientDataActions|entries\/[^/]+\/events|rules\/[^/]+\/exclude\/(?:prefixes|tags\/[^/]+)|(?:statements|trust)\/[^/]+\/(?:(?:Not)?(?:Action|Resource)|(?:Not)?Principal\/[^/]+|Condition\/[^/]+\/[^/]+))(?=\/|$)/;
 
 /** Returns the path of the field that a path of a patch belongs to: that of the whole set for an element of a set. */
 export const fieldPathOf = (path: string): string => SET_PATH.exec(path)?.[0] ?? path;

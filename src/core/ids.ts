@@ -117,16 +117,29 @@ export const SPEC_TAG = 'replikey:spec';
 /** Prefix of role tags that record the `deletion` of a spec, Retain or Remove. The name of the spec follows. */
 export const DELETION_TAG_PREFIX = 'replikey:deletion:';
 
-/** Value of such a tag for a spec that declared failure events, too: prune also looks for its notification entries. */
-const REMOVE_FAILURES = 'Remove failures';
+/**
+ * Marks of such a tag: the spec declares failure events, or it did before. Prune then looks for its entries in the
+ * notification configuration of the source bucket.
+ */
+export const FAILURE_MARKS: readonly string[] = ['failures', 'former-failures'];
+
+/** What such a tag records: `Retain`, `Remove`, or either with a mark, as in `Remove failures`. */
+export interface DeletionTag {
+  isRemoved: boolean;
+  marks: readonly string[];
+}
 
 /** Returns the value of such a tag. */
-export const toDeletionTag = (isRemoved: boolean, hasFailures: boolean): string =>
-  isRemoved ? (hasFailures ? REMOVE_FAILURES : 'Remove') : 'Retain';
+export const toDeletionTag = ({ isRemoved, marks }: DeletionTag): string =>
+  [isRemoved ? 'Remove' : 'Retain', ...marks].join(' ');
 
-/** Returns what such a tag records; undefined unless the spec set `deletion: Remove`. */
-export const parseDeletionTag = (value: string | undefined): { hasFailures: boolean } | undefined =>
-  value === 'Remove' || value === REMOVE_FAILURES ? { hasFailures: value !== 'Remove' } : undefined;
+/** Returns what such a tag records; undefined without a tag, and for a value in another form. */
+export function parseDeletionTag(value: string | undefined): DeletionTag | undefined {
+  const [deletion, ...marks] = value?.split(' ') ?? [];
+  return deletion === 'Remove' || deletion === 'Retain'
+    ? { isRemoved: deletion === 'Remove', marks }
+    : undefined;
+}
 
 /**
  * Prefix of role tags that record the former role of a configuration, whose policy still has statements. The name of

@@ -240,7 +240,7 @@ function specOf(context: RenderContext, name: string): object {
     },
     rules: rules.map((rule) => ruleOf(rule, name)),
     policy:
-      parseDeletionTag(facts?.tags[DELETION_TAG_PREFIX + name]) && !byArn
+      parseDeletionTag(facts?.tags[DELETION_TAG_PREFIX + name])?.isRemoved && !byArn
         ? { deletion: 'Remove' }
         : undefined,
   });

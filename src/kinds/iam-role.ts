@@ -54,11 +54,10 @@ export interface IamRole {
   permissionsBoundary?: string;
   /** The declared tags; the role may have others. */
   tags?: Record<string, string>;
-  /**
-   * Specs that declare `deletion: Remove`, recorded in tags. Prune reads them after the spec was removed. The name of a
-   * spec that declares failure events, now or before, is followed by ` failures`.
-   */
+  /** Specs that declare `deletion: Remove`, recorded in tags. Prune reads them after the spec was removed. */
   removable?: string[];
+  /** Specs that declare failure events, or did before, recorded in the same tags: `tax failures`, `tax former-failures`. */
+  leaves?: string[];
   /**
    * Keys of the tags that record the roles that the configurations of the specs used before. Policies of these roles
    * still have statements of the specs. Absent: the tags stay as they are.
@@ -121,19 +120,17 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
           : {
               ...settingsOf(pair.role),
               trust: trustPolicyStatements,
-              removable: relatedPairs
-                .filter(
-                  (other) =>
-                    roleResourceId('iam.role', other) === roleResourceId('iam.role', pair) &&
-                    other.policy.deletion === 'Remove',
-                )
-                .map(({ name, failures }) => (failures ? name + FAILURES_MARK : name)),
+              ...deletionsOf(
+                relatedPairs.filter(
+                  (other) => roleResourceId('iam.role', other) === roleResourceId('iam.role', pair),
+                ),
+              ),
             },
       after: [],
       declaredBy: [pair.name],
       position: positionOfPath(pair, 'spec.role'),
     },
-    ...batchRolesOf(pair).map((role) => desiredBatchRole(pair, role)),
+    ...batchRolesOf(pair).map((role) => desiredBatchRole(pair, role, relatedPairs)),
   ],
 
   orphans: (orphan) =>
@@ -173,12 +170,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
         path: spec.path && doc.path,
         permissionsBoundary: spec.permissionsBoundary && doc.permissionsBoundary,
         tags: spec.tags && pickTags(spec.tags, doc.tags),
-        removable: toSortedSet(
-          declaredBy.flatMap((name) => {
-            const deletion = parseDeletionTag(doc.tags[DELETION_TAG_PREFIX + name]);
-            return deletion ? (deletion.hasFailures ? name + FAILURES_MARK : name) : [];
-          }),
-        ),
+        ...deletionsIn(doc.tags, declaredBy),
         formerRoles: spec.formerRoles && formerRoles,
       }),
       attrs,
@@ -191,6 +183,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       ...spec,
       trust: spec.trust && normalizeStatements(spec.trust),
       removable: spec.removable?.length ? toSortedSet(spec.removable) : undefined,
+      leaves: spec.leaves?.length ? toSortedSet(spec.leaves) : undefined,
       formerRoles: spec.formerRoles && toSortedSet(spec.formerRoles),
     }),
 
@@ -206,7 +199,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       tags: {
         ...spec.tags,
         ...Object.fromEntries(
-          deletionTags(keepFailures(spec.removable, current), current?.spec.removable).map(toEntry),
+          deletionTags({ ...spec, leaves: keepFormer(spec.leaves, current) }, current?.spec).map(toEntry),
         ),
         ...Object.fromEntries((spec.formerRoles ?? []).map((key) => [key, ''])),
       },
@@ -239,7 +232,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
 
   response: {},
 
-  check({ resource: { spec }, current }) {
+  check({ resource: { spec, orphaned }, current, desired }) {
     const path = current?.spec.path;
     const boundary = current?.spec.permissionsBoundary;
     return {
@@ -260,6 +253,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
               },
             ]
           : [],
+      changeNotes: orphaned ? [] : leftBehindNotes(desired, current?.spec),
     };
   },
 
@@ -268,6 +262,8 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
     if (path === '/permissionsBoundary') return 'a permissions boundary is declared';
     if (path.startsWith('/formerRoles'))
       return 'a tag records the former role, whose statements a later run removes after the drain';
+    if (path.startsWith('/leaves'))
+      return 'a tag records what stays in AWS if the spec does not declare it any more';
     if (path.startsWith('/removable'))
       return 'a tag records the deletion policy of the spec, for a prune after the spec is removed';
     return path.startsWith('/tags') ? 'tags are declared' : undefined;
@@ -286,25 +282,38 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
     '/permissionsBoundary': ['PutRolePermissionsBoundary', 'DeleteRolePermissionsBoundary'],
     '/tags': ['TagRole', 'UntagRole'],
     '/removable': ['TagRole', 'UntagRole'],
+    '/leaves': ['TagRole', 'UntagRole'],
     '/formerRoles': ['TagRole', 'UntagRole'],
   }),
 };
 
 /** Returns a role of the batch jobs of a pair. */
-function desiredBatchRole(pair: BucketReplication, { role, side, path }: BatchRole): Resource<IamRole> {
+function desiredBatchRole(
+  pair: BucketReplication,
+  { role, side, path }: BatchRole,
+  relatedPairs: readonly BucketReplication[],
+): Resource<IamRole> {
+  const id = batchRoleId('iam.role', { role, side });
+  const sharing = relatedPairs.filter((other) =>
+    batchRolesOf(other).some((batchRole) => batchRoleId('iam.role', batchRole) === id),
+  );
   const name = 'arn' in role ? nameInArn(role.arn) : role.name;
   return {
-    id: batchRoleId('iam.role', { role, side }),
+    id,
     kind: 'iam.role',
     name,
     location: locationOfSide(side),
-    spec: 'arn' in role ? { name, arn: role.arn } : { name, trust: batchTrustStatements },
+    spec:
+      'arn' in role
+        ? { name, arn: role.arn }
+        : { name, trust: batchTrustStatements, removable: deletionsOf(sharing).removable },
     after: [],
     declaredBy: [pair.name],
     position: positionOfPath(pair, path),
   };
 }
 
+/** Returns the settings of the role itself. */
 const settingsOf = ({ also: _, ...settings }: Exclude<RoleChoice, { arn: string }>) => settings;
 
 /**
@@ -344,9 +353,9 @@ function changedParts(desired: IamRole, current: IamRole): ChangedPart[] {
       ? []
       : [{ call: 'PutRolePermissionsBoundary' as const }]),
     ...(!tags || isEqual(tags, current.tags) ? [] : [{ call: 'TagRole' as const, tags: toTagList(tags) }]),
-    ...(isEqual(desired.removable ?? [], current.removable ?? [])
+    ...(isEqual(deletionTags(desired, current), deletionTags(current, current))
       ? []
-      : [{ call: 'TagRole' as const, tags: deletionTags(desired.removable, current.removable) }]),
+      : [{ call: 'TagRole' as const, tags: deletionTags(desired, current) }]),
     ...(formerTags.length === 0 ? [] : [{ call: 'TagRole' as const, tags: narrowTags(formerTags) }]),
     ...(spentTags.length === 0 ? [] : [{ call: 'UntagRole' as const, tags: narrowTags(spentTags) }]),
   ];
@@ -368,7 +377,7 @@ async function sendCreateRole(
       Tags: [
         ...ownershipTags(declaredBy),
         ...toTagList(desired.tags),
-        ...deletionTags(desired.removable),
+        ...deletionTags(desired),
         ...narrowTags(desired.formerRoles),
       ],
     }),
@@ -412,25 +421,59 @@ const manualCreation = ({ name, path, permissionsBoundary }: IamRole, trust: Pol
   }),
 });
 
-/** Tags that record `deletion: Remove`, and `Retain` for a spec that declared `Remove` before. */
-function deletionTags(removable: readonly string[] = [], before: readonly string[] = []): Tag[] {
-  const names = [...removable, ...before].map((entry) => entry.replace(FAILURES_MARK, ''));
-  return toSortedSet(names).map((name) => {
-    const hasFailures = removable.includes(name + FAILURES_MARK);
-    return {
-      Key: DELETION_TAG_PREFIX + name,
-      Value: toDeletionTag(hasFailures || removable.includes(name), hasFailures),
-    };
-  });
+/** What the tags of a role record about specs. */
+type Deletions = Pick<IamRole, 'removable' | 'leaves'>;
+
+/** Returns what the tags of a role record about the pairs that use it. */
+const deletionsOf = (pairs: readonly BucketReplication[]): Required<Deletions> => ({
+  removable: pairs.filter(({ policy }) => policy.deletion === 'Remove').map(({ name }) => name),
+  leaves: pairs.flatMap(({ name, failures }) => (failures ? `${name} failures` : [])),
+});
+
+/** Returns what tags record about specs. */
+function deletionsIn(tags: Readonly<Record<string, string>>, specNames: readonly string[]): Deletions {
+  const recorded = specNames.map((name) => ({ name, ...parseDeletionTag(tags[DELETION_TAG_PREFIX + name]) }));
+  return {
+    removable: toSortedSet(recorded.flatMap(({ name, isRemoved }) => (isRemoved ? name : []))),
+    leaves: toSortedSet(recorded.flatMap(({ name, marks = [] }) => marks.map((mark) => `${name} ${mark}`))),
+  };
 }
 
-const FAILURES_MARK = ' failures';
+/** Returns the tags that record this, also `Retain` for a spec about which tags recorded more before. */
+function deletionTags({ removable = [], leaves = [] }: Deletions, before: Deletions = {}): Tag[] {
+  const entries = [...removable, ...leaves, ...(before.removable ?? []), ...(before.leaves ?? [])];
+  return toSortedSet(entries.map((entry) => entry.split(' ')[0] ?? '')).map((name) => ({
+    Key: DELETION_TAG_PREFIX + name,
+    Value: toDeletionTag({
+      isRemoved: removable.includes(name),
+      marks: toSortedSet(
+        leaves.flatMap((entry) => (entry.startsWith(`${name} `) ? entry.slice(name.length + 1) : [])),
+      ),
+    }),
+  }));
+}
 
-/** Keeps the mark of specs that declared failure events before: prune has not looked for these yet. */
-const keepFailures = (removable: readonly string[] = [], current: Current<IamRole> | undefined): string[] =>
-  removable.map((entry) =>
-    current?.spec.removable?.includes(entry + FAILURES_MARK) ? entry + FAILURES_MARK : entry,
-  );
+/** Adds the failure events that specs declared before: prune may not have removed them yet. */
+const keepFormer = (leaves: readonly string[] = [], current: Current<IamRole> | undefined): string[] => [
+  ...leaves,
+  ...(current?.spec.leaves ?? []).flatMap((entry) => {
+    const [name = '', feature] = entry.split(' ');
+    const isFormer = feature === 'failures' || feature === 'former-failures';
+    return isFormer && !leaves.includes(`${name} failures`) ? `${name} former-failures` : [];
+  }),
+];
+
+/** Returns what stays in AWS of specs that do not declare failure events any more. */
+const leftBehindNotes = ({ removable = [], leaves = [] }: Deletions, before: Deletions = {}): string[] =>
+  (before.leaves ?? []).flatMap((entry) => {
+    const [name = '', feature] = entry.split(' ');
+    if (feature !== 'failures' || leaves.includes(entry)) return [];
+    const what = 'its entry in the notification configuration of the source bucket';
+    const how = removable.includes(name)
+      ? `a run with --prune removes ${what}`
+      : `to remove ${what}, set deletion: Remove, and run with --prune`;
+    return [`the spec ${name} no longer declares failures; ${how}`];
+  });
 
 const narrowTags = (keys: readonly string[] = []): Tag[] => keys.map((Key) => ({ Key, Value: '' }));
 

@@ -223,14 +223,14 @@ export function resourcesNamedBy(statements: readonly Statement[]): {
     statements.flatMap((statement) =>
       pattern.test(parseSid(statement)?.subject ?? '') ? [statement.Resource ?? []].flat() : [],
     );
-  const buckets = (pattern: RegExp): string[] => [
-    ...new Set(
-      resources(pattern).flatMap((arn) => /^arn:[^:]+:s3:::([a-z0-9.-]+)(\/|$)/.exec(arn)?.[1] ?? []),
-    ),
-  ];
+  const buckets = (pattern: RegExp): string[] => [...new Set(bucketNamesIn(resources(pattern)))];
   return {
     sources: buckets(/^(Foreign)?Source(Bucket|Objects)$/),
     destinations: buckets(/^(Foreign)?Destination(Objects|Deletes|Owner)$/),
     keys: [...new Set(resources(/Key$/).filter((arn) => /^arn:[^:]+:kms:[^:]+:\d+:key\/./.test(arn)))],
   };
 }
+
+/** Returns the bucket names in ARNs of buckets and objects. */
+export const bucketNamesIn = (arns: readonly string[]): string[] =>
+  arns.flatMap((arn) => /^arn:[^:]+:s3:::([a-z0-9.-]+)(\/|$)/.exec(arn)?.[1] ?? []);

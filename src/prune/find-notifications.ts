@@ -2,6 +2,7 @@ import { formatAwsError, isAccessDenied } from '../aws/errors.ts';
 import {
   bucketResourceId,
   DELETION_TAG_PREFIX,
+  FAILURE_MARKS,
   locationOfSide,
   NO_POSITION,
   parseDeletionTag,
@@ -29,7 +30,9 @@ export async function findNotificationOrphans(
   aws: Aws,
 ): Promise<{ orphans: Orphan[]; blocked: Blocked[] }> {
   const recorded = ({ tags }: ListedRole, spec: string) =>
-    parseDeletionTag(tags[DELETION_TAG_PREFIX + spec])?.hasFailures ?? false;
+    (parseDeletionTag(tags[DELETION_TAG_PREFIX + spec])?.marks ?? []).some((mark) =>
+      FAILURE_MARKS.includes(mark),
+    );
   const removed = located.map(({ candidate, orphan }) => ({
     orphan,
     isRecorded: recorded(candidate.role, candidate.spec),

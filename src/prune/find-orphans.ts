@@ -3,15 +3,18 @@ import { paginate } from '../aws/paginate.ts';
 import {
   batchRolesOf,
   DELETION_TAG_PREFIX,
+  isRedrive,
   parseDeletionTag,
   ROLE_POLICY_NAME,
   SPEC_TAG,
+  toDeletionTag,
 } from '../core/ids.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { toTagMap } from '../kinds/helpers.ts';
 import { EMPTY_POLICY, parsePolicyDocument } from '../kinds/policy-document.ts';
 import {
+  bucketNamesIn,
   isRedriveStatement,
   parseSid,
   resourcesNamedBy,
@@ -21,6 +24,12 @@ import {
 import { asReplaced, ownerOfStatement, parseRetained } from '../policy/transitions.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
+
+/** The service that runs batch jobs. */
+const BATCH_SERVICE = 'batchoperations.s3.amazonaws.com';
+
+/** The subject of the statement that names the source bucket of jobs. */
+const BATCH_BUCKET_SUBJECT = 'BackfillBucket';
 
 /** An IAM role with the properties that identify orphans of specs. */
 export interface ListedRole {
@@ -32,6 +41,8 @@ export interface ListedRole {
   statements: Statement[];
   /** Names of all other policies of the role. */
   otherPolicies: string[];
+  /** Whether S3 Batch Operations may assume the role. */
+  isBatchRole: boolean;
 }
 
 /** Lists every role of an account with its tags and policies. One call returns up to 1,000 roles. */
@@ -66,6 +77,8 @@ function toListedRole(role: RoleDetail, location: Location): ListedRole {
     tags: toTagMap(role.Tags),
     statements: [parsePolicyDocument(replikeyPolicy?.PolicyDocument ?? EMPTY_POLICY).Statement].flat(),
     otherPolicies: otherPolicies.map(({ PolicyName = '' }) => PolicyName),
+    // The document is URL-encoded, which does not change the name of the service.
+    isBatchRole: role.AssumeRolePolicyDocument?.includes(BATCH_SERVICE) ?? false,
   };
 }
 
@@ -89,7 +102,8 @@ export interface OrphanCandidate {
 
 /**
  * Finds the specs that a role refers to, and that are removed or use another role now. These are the specs with
- * statements in the role's policy. If no current spec uses the role, these are also the specs in its tags.
+ * statements in the role's policy. If no current spec uses the role, these are also the specs in its tags. A role of batch
+ * jobs replicates nothing: `findBatchRoleOrphans` finds its specs.
  *
  * @param accountIdOf returns the id (12 digits) of the account that contains a pair's role
  * @param nowMs the time of AWS, in milliseconds since 1970
@@ -100,37 +114,16 @@ export function findOrphans(
   accountIdOf: (pair: BucketReplication) => string | undefined,
   nowMs: number,
 ): OrphanCandidate[] {
-  const account = role.arn.split(':')[4];
-  const isRole = (choice: { name: string } | { arn: string }, roleAccount: string | undefined): boolean =>
-    'arn' in choice
-      ? choice.arn === role.arn
-      : // IAM compares role names without regard to case.
-        choice.name.toLowerCase() === role.name.toLowerCase() && roleAccount === account;
-  const isBatchRole = (pair: BucketReplication): boolean =>
-    batchRolesOf(pair).some(({ role: choice, side }) =>
-      isRole(choice, side === pair.source ? accountIdOf(pair) : (side.accountId ?? accountIdOf(pair))),
-    );
-  const pairsUsingRole = pairs.filter((pair) => isRole(pair.role, accountIdOf(pair)));
+  if (role.isBatchRole) return [];
+  const pairsUsingRole = pairs.filter((pair) => isRoleOf(role, pair.role, accountIdOf(pair)));
   const location =
     pairsUsingRole[0] && !('arn' in pairsUsingRole[0].role)
       ? { ...role.location, ...accountFieldOf(pairsUsingRole[0]) }
       : role.location;
-  const taggedNames = Object.keys(role.tags).flatMap((key) =>
-    key.startsWith(DELETION_TAG_PREFIX) ? key.slice(DELETION_TAG_PREFIX.length) : [],
-  );
-  const knownNames = [...taggedNames, ...(role.tags[SPEC_TAG]?.split(' ') ?? [])];
-  const names = new Set([
-    ...role.statements
-      .filter((statement) => !isRedriveStatement(statement))
-      .flatMap((statement) => ownerOfStatement(statement) ?? []),
-    ...(pairsUsingRole.length === 0 ? taggedNames.map(toSidName) : []),
-  ]);
-  for (const pair of pairs)
-    if (pairsUsingRole.includes(pair) || isBatchRole(pair)) names.delete(toSidName(pair.name));
-  return [...names].map((name) => {
+  return orphanNamesOf(role, pairsUsingRole).map(({ name, spec }) => {
     const candidate = {
       name,
-      spec: specNameOfSid(name, knownNames),
+      spec,
       role: { ...role, location },
       roleInUse: pairsUsingRole.length > 0,
       ...resourcesNamedBy(statementsOfOwner(role.statements, name)),
@@ -138,6 +131,80 @@ export function findOrphans(
     const retainedBecause = retentionReasonOf(candidate, pairs, pairsUsingRole);
     const drainEndMs = drainEndOf(role, name, nowMs);
     return { ...candidate, ...omitUndefined({ retainedBecause, drainEndMs }) };
+  });
+}
+
+/** Returns whether a choice of a role in a spec is this role. */
+const isRoleOf = (
+  role: ListedRole,
+  choice: { name: string } | { arn: string },
+  accountId: string | undefined,
+): boolean =>
+  'arn' in choice
+    ? choice.arn === role.arn
+    : // IAM compares role names without regard to case.
+      choice.name.toLowerCase() === role.name.toLowerCase() && accountId === role.arn.split(':')[4];
+
+/** Returns the specs that a role refers to and that do not use it, by their names in Sids and, as far as known, in YAML. */
+function orphanNamesOf(
+  { tags, statements }: ListedRole,
+  pairsUsingRole: readonly BucketReplication[],
+): { name: string; spec: string }[] {
+  const taggedNames = Object.keys(tags).flatMap((key) =>
+    key.startsWith(DELETION_TAG_PREFIX) ? key.slice(DELETION_TAG_PREFIX.length) : [],
+  );
+  const knownNames = [...taggedNames, ...(tags[SPEC_TAG]?.split(' ') ?? [])];
+  const names = new Set([
+    // A re-drive belongs to no spec.
+    ...statements
+      .filter((statement) => !isRedriveStatement(statement))
+      .flatMap((statement) => ownerOfStatement(statement) ?? []),
+    ...(pairsUsingRole.length === 0 ? taggedNames.filter((name) => !isRedrive(name)).map(toSidName) : []),
+  ]);
+  for (const pair of pairsUsingRole) names.delete(toSidName(pair.name));
+  return [...names].map((name) => ({ name, spec: specNameOfSid(name, knownNames) }));
+}
+
+/** A spec that a role of batch jobs refers to, although the spec is removed, has no backfill or uses another role. */
+export interface BatchRoleCandidate extends Pick<OrphanCandidate, 'name' | 'spec' | 'role' | 'roleInUse'> {
+  /** Names of the source buckets of its jobs. */
+  buckets: string[];
+  /** The reason why replikey retains the statements of the spec, if it does. */
+  retainedBecause?: string;
+}
+
+/**
+ * Finds the specs that a role of batch jobs refers to and that do not use it.
+ *
+ * @param accountIdOf see `findOrphans`
+ */
+export function findBatchRoleOrphans(
+  role: ListedRole,
+  pairs: readonly BucketReplication[],
+  accountIdOf: (pair: BucketReplication) => string | undefined,
+): BatchRoleCandidate[] {
+  if (!role.isBatchRole) return [];
+  const pairsUsingRole = pairs.filter(
+    (pair) => pair.backfill && isRoleOf(role, pair.backfill.role, accountIdOf(pair)),
+  );
+  return orphanNamesOf(role, pairsUsingRole).map(({ name, spec }) => {
+    const buckets = statementsOfOwner(role.statements, name).flatMap((statement) =>
+      parseSid(statement)?.subject === BATCH_BUCKET_SUBJECT
+        ? bucketNamesIn([statement.Resource ?? []].flat())
+        : [],
+    );
+    const declared = pairs.find((pair) => pair.name === spec);
+    const candidate = {
+      name,
+      spec,
+      role,
+      roleInUse: pairsUsingRole.length > 0,
+      buckets: [...new Set(buckets)],
+    };
+    const retainedBecause =
+      sharedRoleReason(pairsUsingRole, (pair) => pair.backfill?.role) ??
+      deletionReason(role, spec, declared?.policy.deletion);
+    return { ...candidate, ...omitUndefined({ retainedBecause }) };
   });
 }
 
@@ -173,21 +240,42 @@ function retentionReasonOf(
   pairs: readonly BucketReplication[],
   pairsUsingRole: readonly BucketReplication[],
 ): string | undefined {
-  const names = (somePairs: readonly BucketReplication[]) => somePairs.map((pair) => pair.name).join(', ');
-  const pairsByArn = pairsUsingRole.filter((pair) => 'arn' in pair.role);
-  if (pairsByArn.length > 0)
-    return `its role is declared by ARN in ${names(pairsByArn)}, so replikey never changes it`;
-  const retainingPairs = pairsUsingRole.filter(({ policy }) => policy.deletion !== 'Remove');
-  if (retainingPairs.length > 0)
-    return `its role is also used by ${names(retainingPairs)}, with deletion: Retain`;
+  const sharedReason = sharedRoleReason(pairsUsingRole, (pair) => pair.role);
+  if (sharedReason !== undefined) return sharedReason;
   // If the spec still exists with another role, its own deletion policy applies.
   const declaredDeletion = pairs.find((pair) => toSidName(pair.name) === name)?.policy.deletion;
-  if (!parseDeletionTag(declaredDeletion ?? role.tags[DELETION_TAG_PREFIX + spec])) {
-    return declaredDeletion === undefined
-      ? `it did not set deletion: Remove; to set it now, run aws iam tag-role --role-name ${role.name} --tags Key=${DELETION_TAG_PREFIX}${spec},Value=Remove`
-      : 'it sets deletion: Retain';
-  }
+  const reason = deletionReason(role, spec, declaredDeletion);
+  if (reason !== undefined) return reason;
   return grantsPermissions(role, name) && sources.length === 0
     ? 'the policy of its role does not name its source bucket'
     : undefined;
+}
+
+/** Returns why specs that use a role keep the statements of another spec in it, if they do. */
+function sharedRoleReason(
+  pairsUsingRole: readonly BucketReplication[],
+  choiceOf: (pair: BucketReplication) => object | undefined,
+): string | undefined {
+  const names = (somePairs: readonly BucketReplication[]) => somePairs.map((pair) => pair.name).join(', ');
+  const pairsByArn = pairsUsingRole.filter((pair) => 'arn' in (choiceOf(pair) ?? {}));
+  if (pairsByArn.length > 0)
+    return `its role is declared by ARN in ${names(pairsByArn)}, so replikey never changes it`;
+  const retainingPairs = pairsUsingRole.filter(({ policy }) => policy.deletion !== 'Remove');
+  return retainingPairs.length > 0
+    ? `its role is also used by ${names(retainingPairs)}, with deletion: Retain`
+    : undefined;
+}
+
+/** Returns why the deletion policy of a spec keeps its statements, if it does: the declared one, or that in the tag. */
+function deletionReason(
+  { name, tags }: ListedRole,
+  spec: string,
+  declared: BucketReplication['policy']['deletion'] | undefined,
+): string | undefined {
+  if (declared !== undefined) return declared === 'Remove' ? undefined : 'it sets deletion: Retain';
+  const recorded = parseDeletionTag(tags[DELETION_TAG_PREFIX + spec]);
+  if (recorded?.isRemoved) return undefined;
+  const value = toDeletionTag({ isRemoved: true, marks: recorded?.marks ?? [] });
+  const tag = `Key=${DELETION_TAG_PREFIX}${spec},Value=${value}`;
+  return `it did not set deletion: Remove; to set it now, run aws iam tag-role --role-name ${name} --tags ${value.includes(' ') ? `'${tag}'` : tag}`;
 }

@@ -50,6 +50,7 @@ export async function addPoliciesToNarrow(
           tags: {},
           statements: [],
           otherPolicies: [],
+          isBatchRole: false,
         },
         sources: [],
         destinations,

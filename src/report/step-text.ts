@@ -65,6 +65,7 @@ function isRedundantField({ id, action }: Step, change: FieldChange): boolean {
 const REDUNDANT_FIELDS: { path: string; action?: Action; inId?: true }[] = [
   { path: '/foreignRules' },
   { path: '/removable', action: 'delete' },
+  { path: '/leaves', action: 'delete' },
   { path: '/region', action: 'create' },
   { path: '/alias', action: 'create', inId: true },
   { path: '/bucket', action: 'create', inId: true },

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { TagRoleCommand } from '@aws-sdk/client-iam';
 import { PutBucketNotificationConfigurationCommand } from '@aws-sdk/client-s3';
 import {
   CreateTopicCommand,
@@ -74,6 +75,8 @@ test('failure events: a pass without changes reads one notification configuratio
   };
   env.sandbox.log.reset();
   const withFailures = await countsOf(env.reconcile());
+  // The first pass without failure events records in a tag that the spec declared them.
+  await env.reconcileWith(TAX_SPEC);
   const without = await countsOf(env.reconcileWith(TAX_SPEC));
   expect(withFailures).toEqual({
     ...without,
@@ -270,4 +273,34 @@ test('failure events: prune of the only statement of a topic policy leaves the p
   expect(failuresIn(pruned)).toEqual([]);
   expect(JSON.parse(await policyText()).Statement).toEqual(initial.Statement);
   expect(pruned.remaining?.waves).toEqual([]);
+});
+
+test('failure events: prune removes the entry of a spec that loses failures and gets deletion: Remove in one change', async () => {
+  await using env = await queueEnv();
+  expect(failuresIn(await env.reconcile())).toEqual([]);
+  expect(await notificationXml(env)).toContain('QueueConfiguration');
+  const withoutFailures = SPEC.replace(/ {2}failures:.*\n/, '');
+  const removed = withoutFailures.replace('  rules:', '  policy: { deletion: Remove }\n  rules:');
+  const notesOf = ({ plan }: Outcome) => plan.notes.map(({ message }) => message);
+  expect(notesOf(await env.reconcileWith(withoutFailures, { dryRun: true }))).toEqual([
+    'the spec tax no longer declares failures; to remove its entry in the notification configuration of the source bucket, set deletion: Remove, and run with --prune',
+  ]);
+  const outcome = await env.reconcileWith(removed, { prune: true });
+  expect(failuresIn(outcome)).toEqual([]);
+  expect(await notificationXml(env)).not.toContain('QueueConfiguration');
+  const converged = await env.reconcileWith(removed, { prune: true });
+  expect([converged.plan.waves, notesOf(converged)]).toEqual([[], []]);
+});
+
+test('failure events: prune removes the entry after the removed spec got its tag by hand', async () => {
+  await using env = await queueEnv();
+  const other = SPEC.replaceAll('acme-tax', 'acme-books').replace('name: tax', 'name: books');
+  expect(failuresIn(await env.reconcileWith(`${SPEC}---\n${other}`))).toEqual([]);
+  const { plan } = await env.reconcileWith(other, { prune: true });
+  const [, Key = '', Value = ''] = /--tags 'Key=(.*),Value=(.*)'$/.exec(plan.notes[0]?.message ?? '') ?? [];
+  expect([Key, Value]).toEqual(['replikey:deletion:tax', 'Remove failures']);
+  await env.client.send(EAST, new TagRoleCommand({ RoleName: 'replikey-acme-tax', Tags: [{ Key, Value }] }));
+  const outcome = await env.reconcileWith(other, { prune: true, allowedRisks: ['remove-pair'] });
+  expect(failuresIn(outcome)).toEqual([]);
+  expect(await notificationXml(env)).not.toContain('QueueConfiguration');
 });
