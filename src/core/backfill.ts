@@ -215,6 +215,7 @@ export const MAX_ATTEMPTS = 3;
 const CANCELLED_BY_REPLIKEY = 'replikey: ';
 export const TOO_MANY_OBJECTS_REASON = `${CANCELLED_BY_REPLIKEY}the job has more objects than the spec allows`;
 export const UNSUPPORTED_OBJECTS_REASON = `${CANCELLED_BY_REPLIKEY}S3 cannot re-encrypt objects with DSSE-KMS`;
+export const ORPHANED_REASON = `${CANCELLED_BY_REPLIKEY}no spec declares the backfill`;
 export const SUPERSEDED_REASON = `${CANCELLED_BY_REPLIKEY}the spec has changed`;
 
 /**
@@ -438,6 +439,14 @@ export function ownerOfJob({ description }: ObservedJob): string {
   const { specName = '' } = parseJobDescription(description) ?? {};
   return isRedrive(specName) ? 'a re-drive' : `the spec ${specName}`;
 }
+
+/** Returns the jobs that a spec created and that have not stopped. The role of the spec runs them. */
+export const unfinishedJobsOf = (specName: string, jobs: readonly ObservedJob[]): ObservedJob[] =>
+  jobs.filter((job) => !hasStopped(job) && parseJobDescription(job.description)?.specName === specName);
+
+/** Returns the jobs of a spec that wait for an approval. */
+export const waitingJobsOf = (specName: string, jobs: readonly ObservedJob[]): ObservedJob[] =>
+  unfinishedJobsOf(specName, jobs).filter(({ status }) => status === 'Suspended');
 
 /** Returns whether a job has ended. */
 export const hasStopped = ({ status }: Pick<ObservedJob, 'status'>): boolean =>

@@ -19,6 +19,8 @@ export interface Orphan {
   keys: { arn: string; location: Location }[];
   /** Source buckets with entries of the spec in their notification configurations. */
   notifications: LocatedNotification[];
+  /** Source buckets with jobs of the spec that wait for an approval. Absent: none. */
+  waitingJobs?: LocatedBucket[];
 }
 
 export interface LocatedNotification extends LocatedBucket {
@@ -34,7 +36,7 @@ export interface LocatedBucket {
 /** Returns a resource that no spec declares, from which prune removes the orphan's entries. */
 export const orphanResource = <S>(
   orphan: Orphan,
-  resource: Pick<Resource<S>, 'id' | 'kind' | 'name' | 'location' | 'spec' | 'after'>,
+  resource: Pick<Resource<S>, 'id' | 'kind' | 'name' | 'location' | 'spec' | 'after' | 'details'>,
 ): Resource<S> => ({
   ...resource,
   declaredBy: [orphan.specName],

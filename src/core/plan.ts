@@ -80,7 +80,10 @@ export function planChanges(
     const { id, declaredBy, position } = resource;
     const kind = requireKind(kinds, resource);
     const result = planResource(resource, actual, kind, nowMs);
-    const isNeeded = kind.scope.type === 'role' && resource.pruneOwners?.some((owner) => draining.has(owner));
+    const isNeeded =
+      kind.scope.type === 'role' &&
+      !resource.isIdle &&
+      resource.pruneOwners?.some((owner) => draining.has(owner));
     if (isNeeded && result.step?.action === 'delete') delete result.step;
     if (resource.narrowed) {
       if (result.step)
@@ -344,11 +347,11 @@ const isSpent = (resource: Resource, current: Current | undefined, kind: Kind, n
 
 /** Returns the risk of a change that retains replaced permissions for no time. */
 function drainRisks(
-  { orphaned, drainMs }: Resource,
+  { orphaned, isIdle, drainMs }: Resource,
   patch: Step['patch'],
   { retains }: Pick<Step, 'retains'>,
 ): Risk[] {
-  if (drainMs !== 0) return [];
+  if (drainMs !== 0 || isIdle) return [];
   const sids = orphaned
     ? removedEntryPaths({ patch }).map((path) => parsePointer(path).at(-1) ?? '')
     : Object.keys(retains?.statements ?? {});

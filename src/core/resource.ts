@@ -49,6 +49,8 @@ export interface Resource<S = unknown> {
   disableOwners?: string[];
   /** No spec declares it: prune removes entries from it, and deletes it if it would be empty. */
   orphaned?: true;
+  /** No object in flight uses its permissions, only batch jobs do, and none runs. So prune removes them without a drain. */
+  isIdle?: true;
   /**
    * Housekeeping removes its entries: the drain of the permissions that use them has ended, so removal is no change of a
    * plan. `retain`: they first get an expiry, because nothing shows that the drain has ended.

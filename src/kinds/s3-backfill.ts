@@ -24,12 +24,14 @@ import {
   nextDecision,
   type ObservedBackfill,
   type ObservedJob,
+  ORPHANED_REASON,
   observeBackfill,
   ownerOfJob,
   parseJobDescription,
   recordsIn,
   SUPERSEDED_REASON,
   TOO_MANY_OBJECTS_REASON,
+  waitingJobsOf,
 } from '../core/backfill.ts';
 import {
   batchRoleResourceId,
@@ -42,6 +44,7 @@ import {
 } from '../core/ids.ts';
 import { groupDigits, jobStatusText } from '../core/job-status.ts';
 import type { Change, Check, Kind } from '../core/kind.ts';
+import { orphanResource } from '../core/orphan.ts';
 import { ref } from '../core/ref.ts';
 import type { Aws, Id, Location, Ref } from '../core/resource.ts';
 import type { Backfill, BucketReplication } from '../spec/types.ts';
@@ -129,8 +132,27 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
       }));
   },
 
+  // A job that waits never starts without a caller. A job that runs ends by itself, and prune keeps its role until then.
+  orphans: (orphan) =>
+    (orphan.waitingJobs ?? []).map(({ bucket, location }) =>
+      orphanResource(orphan, {
+        id: `s3.backfill/${bucket}/${orphan.specName}`,
+        kind: 's3.backfill',
+        name: bucket,
+        location,
+        details: backfillDetails(undefined, [ORPHANED, orphan.specName]),
+        spec: { bucket, digest: '', supersededJobs: [] },
+        after: [],
+      }),
+    ),
+
   async fetch(aws, location, _name, details = []) {
     const { digests, roleName } = fromDetails(details);
+    const [mark, orphanName = ''] = digests;
+    if (mark === ORPHANED) {
+      const waiting = waitingJobsOf(orphanName, (await listJobs(aws, location)).map(toObservedJob));
+      return waiting.length === 0 ? undefined : { jobs: waiting, tags: {} };
+    }
     const [descriptors, role] = await Promise.all([
       listJobs(aws, location),
       roleName === undefined
@@ -147,7 +169,16 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
     };
   },
 
-  parse(doc, { name, context, spec: { digest } }) {
+  parse(doc, { name, context, orphaned, spec: { digest } }) {
+    if (orphaned) {
+      const spec: CurrentBackfill = {
+        bucket: name,
+        digest,
+        supersededJobs: doc.jobs.map(({ id }) => id),
+        doc,
+      };
+      return { spec, attrs: {} };
+    }
     const choices = context as BackfillContext;
     const observed = observedIn(doc, choices);
     return {
@@ -166,7 +197,8 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
   normalize: ({ bucket, digest, decision, supersededJobs }) =>
     omitUndefined({ bucket, digest, decision, supersededJobs: toSortedSet(supersededJobs) }),
 
-  render({ context }, current) {
+  render({ context, orphaned }, current) {
+    if (orphaned) return undefined;
     const choices = context as BackfillContext;
     const doc = docOf(current);
     const { decision } = decisionOn(doc, choices);
@@ -174,6 +206,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
   },
 
   operations(change) {
+    if (!change.doc) return docOf(change.current).jobs.map(() => ({ call: 's3:UpdateJobStatus' }));
     const { superseded, action } = plannedWrites(change);
     return jobOperations(superseded, action);
   },
@@ -190,9 +223,16 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
     if (action === 'approve') await approveJob(aws, location, state.job.id);
   },
 
+  async remove(aws, { location, declaredBy }) {
+    const jobs = (await listJobs(aws, location)).map(toObservedJob);
+    for (const { id } of declaredBy.flatMap((name) => waitingJobsOf(name, jobs)))
+      await endJob(aws, location, id, ORPHANED_REASON);
+  },
+
   response: { replacesWholeDocument: true },
 
   check(change) {
+    if (change.resource.orphaned) return {};
     const { action, observed } = plannedWrites(change);
     const { context } = change.resource;
     const choices = context as BackfillContext;
@@ -230,6 +270,9 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
 
   auditEvents: jobAuditEvents({ '': [], '/': ['CreateJob', 'UpdateJobStatus'] }),
 };
+
+/** Begins the details of a read of jobs that no spec declares. */
+const ORPHANED = 'orphaned';
 
 /** The reason of an approved job. */
 const APPROVAL_REASON = 'replikey: approved';
@@ -270,6 +313,7 @@ const fromDetails = ([roleName = '', ...digests]: readonly string[]) => ({
   roleName: roleName === '' ? undefined : roleName,
 });
 
+/** Returns a job of a list. */
 export const toObservedJob = (descriptor: JobListDescriptor): ObservedJob => {
   const { JobId, Description, Status, CreationTime, TerminationDate, ProgressSummary = {} } = descriptor;
   return omitUndefined({

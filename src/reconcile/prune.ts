@@ -18,6 +18,7 @@ import { parseSid, toSidName } from '../policy/statements.ts';
 import { parseRetained } from '../policy/transitions.ts';
 import { findNotificationOrphans } from '../prune/find-notifications.ts';
 import {
+  findBatchRoleOrphans,
   findOrphans,
   grantsPermissions,
   type ListedRole,
@@ -32,6 +33,7 @@ import {
   reachableAccounts,
 } from '../prune/locate-orphans.ts';
 import { findOrphanAlarms, withOrphanAlarms } from '../prune/orphan-alarms.ts';
+import { locateBatchRoleOrphans, withBatchRoleOrphans } from '../prune/orphan-jobs.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
 import { arnAliasOf, mergeOrphan } from './merge-orphans.ts';
 import { observe } from './observe.ts';
@@ -75,6 +77,14 @@ export async function planPrune(
   const nowMs = aws.now();
   const candidates = roles.flatMap((role) =>
     findOrphans(role, specs.pairs, ({ source }) => source.accountId ?? ambientAccountId, nowMs),
+  );
+  const batchRoles = await locateBatchRoleOrphans(
+    roles.flatMap((role) =>
+      findBatchRoleOrphans(role, specs.pairs, ({ source }) => source.accountId ?? ambientAccountId),
+    ),
+    specs.pairs,
+    accounts,
+    aws,
   );
   const located = await Promise.all(
     candidates
@@ -123,10 +133,14 @@ export async function planPrune(
   const isOfRole = ({ kind }: Resource) => kinds.get(kind)?.scope.type === 'role';
   return {
     withOrphanRules,
-    withAllOrphans: withOrphanAlarms(
-      resourcesWith({ ...rulesOnly, permissions: removableOrphans }, actual),
-      alarms.resources,
-      isOfRole,
+    withAllOrphans: withBatchRoleOrphans(
+      withOrphanAlarms(
+        resourcesWith({ ...rulesOnly, permissions: removableOrphans }, actual),
+        alarms.resources,
+        isOfRole,
+      ),
+      batchRoles,
+      kinds,
     ),
     // Permissions that stay because a bucket could not be read are not a success: the next run may remove them.
     blocked: [...blocked, ...located.flatMap(({ blocked }) => blocked ?? []), ...monitoring.blocked],
@@ -135,6 +149,10 @@ export async function planPrune(
       ...candidates.flatMap((candidate) =>
         retentionNotes(candidate, 'replikey keeps its orphans', candidate.retainedBecause),
       ),
+      ...batchRoles.flatMap(({ candidate, retainedBecause, roleRetainedBecause }) => [
+        ...retentionNotes(candidate, 'replikey keeps its permissions for jobs', retainedBecause),
+        ...retentionNotes(candidate, 'replikey keeps the role', roleRetainedBecause),
+      ]),
       ...located.flatMap(({ candidate }) =>
         retentionNotes(candidate, 'replikey keeps its orphans', drainReason(candidate)),
       ),
@@ -246,7 +264,7 @@ const foreignStatementsReason = (
     : undefined;
 
 function retentionNotes(
-  { spec, role }: OrphanCandidate,
+  { spec, role }: Pick<OrphanCandidate, 'spec' | 'role'>,
   subject: string,
   reason: string | undefined,
 ): Note[] {
