@@ -63,7 +63,7 @@ async function locateBatchRole(
   const declared = declaredBackfills([...pairs]);
   const isDeclared = (job: ObservedJob) => declared.some(({ digest }) => isJobOf(job, digest));
   for (const bucket of retainedBecause === undefined ? buckets : []) {
-    const jobs = await unfinishedJobs(bucket, spec, homeAccounts, aws);
+    const jobs = await readUnfinishedJobs(bucket, spec, homeAccounts, aws);
     if (typeof jobs === 'string') reasons.push(jobs);
     else if (jobs) {
       const [running] = jobs.jobs.filter((job) => job.status !== 'Suspended' || isDeclared(job));
@@ -91,7 +91,7 @@ async function locateBatchRole(
 }
 
 /** Returns the unfinished jobs of a spec in the Region of a bucket; undefined if the bucket is deleted; why they are not known. */
-async function unfinishedJobs(
+async function readUnfinishedJobs(
   bucket: string,
   specName: string,
   accounts: readonly ReachableAccount[],
