@@ -26,9 +26,11 @@ export interface JobSubject {
  */
 export async function readJobFacts(aws: Aws, subject: JobSubject): Promise<Map<Id, JobFacts>> {
   const { plan, specs, kinds } = subject;
-  const steps = plan.waves
-    .flat()
-    .filter((step) => kinds.get(step.kind)?.scope.stage === 'jobs' && startsJob(step));
+  const isOfRules = ({ kind }: Step): boolean => {
+    const scope = kinds.get(kind)?.scope;
+    return scope?.stage === 'jobs' && scope.runsRules !== false;
+  };
+  const steps = plan.waves.flat().filter((step) => isOfRules(step) && startsJob(step));
   const facts = steps.map(async (step): Promise<[Id, JobFacts][]> => {
     const pair = specs.pairs.find(({ name }) => step.pairs.includes(name));
     return pair?.backfill ? [[step.id, await readFactsOfJob(aws, step, pair, subject)]] : [];

@@ -28,8 +28,8 @@ import { omitUndefined } from '../util/canonical-json.ts';
 /** The service that runs batch jobs. */
 const BATCH_SERVICE = 'batchoperations.s3.amazonaws.com';
 
-/** The subject of the statement that names the source bucket of jobs. */
-const BATCH_BUCKET_SUBJECT = 'BackfillBucket';
+/** The subject of the statements that name the bucket of jobs. */
+const BATCH_BUCKET_SUBJECT = /^(Backfill|ReencryptSource|ReencryptDestination)Bucket$/;
 
 /** An IAM role with the properties that identify orphans of specs. */
 export interface ListedRole {
@@ -165,9 +165,9 @@ function orphanNamesOf(
   return [...names].map((name) => ({ name, spec: specNameOfSid(name, knownNames) }));
 }
 
-/** A spec that a role of batch jobs refers to, although the spec is removed, has no backfill or uses another role. */
+/** A spec that a role of batch jobs refers to, although the spec is removed, declares no job or uses another role. */
 export interface BatchRoleCandidate extends Pick<OrphanCandidate, 'name' | 'spec' | 'role' | 'roleInUse'> {
-  /** Names of the source buckets of its jobs. */
+  /** Names of the buckets of its jobs. */
   buckets: string[];
   /** The reason why replikey retains the statements of the spec, if it does. */
   retainedBecause?: string;
@@ -184,12 +184,18 @@ export function findBatchRoleOrphans(
   accountIdOf: (pair: BucketReplication) => string | undefined,
 ): BatchRoleCandidate[] {
   if (!role.isBatchRole) return [];
-  const pairsUsingRole = pairs.filter(
-    (pair) => pair.backfill && isRoleOf(role, pair.backfill.role, accountIdOf(pair)),
-  );
+  const choicesOf = (pair: BucketReplication) =>
+    batchRolesOf(pair).filter(({ role: choice, side }) =>
+      isRoleOf(
+        role,
+        choice,
+        side === pair.source ? accountIdOf(pair) : (side.accountId ?? accountIdOf(pair)),
+      ),
+    );
+  const pairsUsingRole = pairs.filter((pair) => choicesOf(pair).length > 0);
   return orphanNamesOf(role, pairsUsingRole).map(({ name, spec }) => {
     const buckets = statementsOfOwner(role.statements, name).flatMap((statement) =>
-      parseSid(statement)?.subject === BATCH_BUCKET_SUBJECT
+      BATCH_BUCKET_SUBJECT.test(parseSid(statement)?.subject ?? '')
         ? bucketNamesIn([statement.Resource ?? []].flat())
         : [],
     );
@@ -202,7 +208,7 @@ export function findBatchRoleOrphans(
       buckets: [...new Set(buckets)],
     };
     const retainedBecause =
-      sharedRoleReason(pairsUsingRole, (pair) => pair.backfill?.role) ??
+      sharedRoleReason(pairsUsingRole, (pair) => choicesOf(pair)[0]?.role) ??
       deletionReason(role, spec, declared?.policy.deletion);
     return { ...candidate, ...omitUndefined({ retainedBecause }) };
   });

@@ -1,9 +1,16 @@
 import { listJobs } from '../aws/batch-jobs.ts';
 import { formatAwsError } from '../aws/errors.ts';
-import { declaredBackfills, isJobOf, type ObservedJob, unfinishedJobsOf } from '../core/backfill.ts';
+import {
+  declaredBackfills,
+  hasStopped,
+  isJobOf,
+  type ObservedJob,
+  unfinishedJobsOf,
+} from '../core/backfill.ts';
 import { MANAGED_BY_TAG } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import type { LocatedBucket, Orphan } from '../core/orphan.ts';
+import { parseReencryptionDescription } from '../core/reencryption.ts';
 import type { Aws, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { toObservedJob } from '../kinds/s3-backfill.ts';
@@ -12,7 +19,7 @@ import type { BucketReplication } from '../spec/types.ts';
 import type { BatchRoleCandidate } from './find-orphans.ts';
 import { lookUpBucket, type ReachableAccount } from './locate-orphans.ts';
 
-/** A spec without a backfill, with what it left in a role of batch jobs. */
+/** A spec that declares no job, with what it left in a role of batch jobs. */
 export interface BatchRoleOrphan {
   candidate: BatchRoleCandidate;
   orphan: Orphan;
@@ -66,7 +73,9 @@ async function locateBatchRole(
     const jobs = await readUnfinishedJobs(bucket, spec, homeAccounts, aws);
     if (typeof jobs === 'string') reasons.push(jobs);
     else if (jobs) {
-      const [running] = jobs.jobs.filter((job) => job.status !== 'Suspended' || isDeclared(job));
+      const [running] = jobs.jobs.filter(
+        (job) => job.status !== 'Suspended' || isDeclared(job) || isReencryptionOf(bucket, job),
+      );
       if (running)
         reasons.push(`the job ${running.id} of ${bucket} is ${running.status}; a later --prune removes them`);
       else if (jobs.jobs.length > 0) waitingJobs.push(jobs.location);
@@ -103,12 +112,16 @@ async function readUnfinishedJobs(
     return `replikey cannot find out whether a job of ${bucket} runs: ${why ?? 'it cannot read the bucket'}`;
   try {
     const jobs = (await listJobs(aws, location)).map(toObservedJob);
-    return { location: { bucket, location }, jobs: unfinishedJobsOf(specName, jobs) };
+    const reencryptions = jobs.filter((job) => !hasStopped(job) && isReencryptionOf(bucket, job));
+    return { location: { bucket, location }, jobs: [...unfinishedJobsOf(specName, jobs), ...reencryptions] };
   } catch (error) {
     if (error instanceof UserError || !(error instanceof Error)) throw error;
     return `replikey cannot find out whether a job of ${bucket} runs: ${formatAwsError(error)}`;
   }
 }
+
+const isReencryptionOf = (bucket: string, { description }: ObservedJob): boolean =>
+  parseReencryptionDescription(description)?.bucket === bucket;
 
 /** Returns why a role of batch jobs that no spec uses stays, if it does. */
 function batchRoleRetentionReason(

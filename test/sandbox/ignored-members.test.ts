@@ -159,6 +159,12 @@ async function callEveryS3Operation(s3: S3): Promise<void> {
     Bucket,
     OwnershipControls: { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] },
   });
+  await s3.putBucketLifecycleConfiguration({
+    Bucket,
+    LifecycleConfiguration: {
+      Rules: [{ Status: 'Enabled', Filter: {}, NoncurrentVersionExpiration: { NoncurrentDays: 30 } }],
+    },
+  });
   await s3.putBucketTagging({ Bucket, Tagging: { TagSet: [{ Key: 'team', Value: 'tax' }] } });
   await s3.putPublicAccessBlock({ Bucket, PublicAccessBlockConfiguration: { BlockPublicAcls: true } });
   await s3.putBucketPolicy({

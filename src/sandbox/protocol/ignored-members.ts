@@ -9,8 +9,7 @@ export const ignoredMembers: Partial<Record<ServiceName, Record<string, string>>
     AbortMultipartUpload: 'IfMatchInitiatedTime',
     CompleteMultipartUpload: 'ChecksumSHA512 ChecksumMD5 ChecksumXXHASH64 ChecksumXXHASH3 ChecksumXXHASH128',
     DeleteObject: 'IfMatchLastModifiedTime IfMatchSize',
-    PutBucketLifecycleConfiguration:
-      'Bucket LifecycleConfiguration ExpectedBucketOwner TransitionDefaultMinimumObjectSize',
+    PutBucketLifecycleConfiguration: 'TransitionDefaultMinimumObjectSize',
     UploadPart: 'ChecksumSHA512 ChecksumMD5 ChecksumXXHASH64 ChecksumXXHASH3 ChecksumXXHASH128',
     UploadPartCopy: 'ExpectedSourceBucketOwner',
   },
