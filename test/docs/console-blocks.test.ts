@@ -154,6 +154,49 @@ test('docs/how-to/replace-a-key.md: the console blocks show the output of the pr
   await expect(text).toMatchFileSnapshot(`../../${page}`);
 });
 
+test('docs/how-to/replicate-existing-objects.md: the console blocks show the output of the program', {
+  timeout: 120_000,
+}, async () => {
+  const page = 'docs/how-to/replicate-existing-objects.md';
+  const spec = await readFile('specs/tax.yaml', 'utf8');
+  const before = new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '');
+  const backfill = `  backfill: { before: "${before}", report: { bucket: acme-reports, prefix: replikey/ } }\n  rules:`;
+  await mkdir(path.join(folder, 'specs'));
+  await writeFile(path.join(folder, 'specs/tax.yaml'), spec);
+  // The metrics depend on the minute.
+  await using env = await testEnv(spec, { faultSettings: { metricsDelayMs: 3_600_000 } });
+  await putOldObjects(env, spec);
+  const { text, count } = await withActualOutput(page, async ({ args = [] }) => {
+    const [job] = env.sandbox.store.jobs.values();
+    const actualArgs = args.map((arg) => arg.replace(/^(start-backfill=).*/, `$1${job?.id}`));
+    if (args[0] === 'plan')
+      await writeFile(path.join(folder, 'specs/tax.yaml'), spec.replace('  rules:', backfill));
+    const result = await runCli([...actualArgs, '--log-level', 'warn'], {
+      cwd: folder,
+      endpoint: env.sandbox.endpoint,
+    });
+    await env.sandbox.waitForJobs();
+    return result;
+  });
+  expect(count).toBe(8);
+  await expect(text).toMatchFileSnapshot(`../../${page}`);
+});
+
+/** Puts objects that no rule selects yet, and one whose replica was deleted before S3 could replicate its tags. */
+async function putOldObjects({ sandbox, reconcile, reconcileWith }: TestEnv, spec: string): Promise<void> {
+  const { endpoint } = sandbox;
+  await reconcileWith(spec.replace('- prefix: Tax/', '- name: tax\n      prefix: Tax/2024'));
+  await callS3(endpoint, 'PUT', '/acme-reports');
+  for (const key of ['2024-12', '2025-01', '2025-02'])
+    await callS3(endpoint, 'PUT', `/acme-tax/Tax/${key}.pdf`, { body: 'numbers' });
+  await sandbox.waitForReplication();
+  sandbox.store.bucket('acme-tax-replica')?.objects.delete('Tax/2024-12.pdf');
+  const body = '<Tagging><TagSet><Tag><Key>year</Key><Value>2024</Value></Tag></TagSet></Tagging>';
+  await callS3(endpoint, 'PUT', '/acme-tax/Tax/2024-12.pdf?tagging', { body });
+  await sandbox.waitForReplication();
+  await reconcile();
+}
+
 /** Removes the statement with which S3 reads source objects, and puts objects. */
 async function putObjectsThatFail({ client, sandbox }: TestEnv, count: number): Promise<void> {
   const east = { region: 'us-east-1' };
@@ -286,6 +329,7 @@ const withoutVariableValues = (text: string): string =>
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z/g, 'TIME')
     .replace(/Checksum [0-9a-f]{16}/g, 'Checksum C')
     // The ids of jobs and keys.
-    .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'ID');
+    .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'ID')
+    .replace(/\b\d{4}-\d\d-\d\d\b/g, 'DATE');
 
 const escapeRegExp = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
