@@ -126,6 +126,20 @@ export function parseJobDescription(description: string | undefined): JobDescrip
     : { specName, digests: digests.trim().split(' ') };
 }
 
+const REENCRYPTION_DESCRIPTION = /^replikey reencrypt (\S+) ([0-9a-f]{16})$/;
+
+/** Returns the description of a job, at most 256 characters. */
+export const reencryptionDescription = (bucket: string, digest: string): string =>
+  `replikey reencrypt ${bucket} ${digest}`;
+
+/** Returns what the description of a re-encryption job contains; undefined for another job. */
+export function parseReencryptionDescription(
+  description: string | undefined,
+): { bucket: string; digest: string } | undefined {
+  const [, bucket, digest] = REENCRYPTION_DESCRIPTION.exec(description ?? '') ?? [];
+  return bucket === undefined || digest === undefined ? undefined : { bucket, digest };
+}
+
 /** Returns whether a job does a backfill. */
 export const isJobOf = ({ description }: Pick<ObservedJob, 'description'>, digest: string): boolean =>
   parseJobDescription(description)?.digests.includes(digest) ?? false;
@@ -347,7 +361,8 @@ export function observeBackfill(
   const names = new Set([...ofBucket.map((item) => item.specName), redriveName(bucket)]);
   const isOfBucket = (job: ObservedJob) =>
     names.has(parseJobDescription(job.description)?.specName ?? '') ||
-    ofBucket.some((item) => isJobOf(job, item.digest));
+    ofBucket.some((item) => isJobOf(job, item.digest)) ||
+    parseReencryptionDescription(job.description)?.bucket === bucket;
   const otherJob = jobs.find((job) => !hasStopped(job) && isOfBucket(job) && !isJobOf(job, digest));
   // The first backfill of a spec cancels for all of them. A re-drive leaves the job of another one to its caller.
   const cancels =
@@ -434,8 +449,9 @@ export const endReasonsOf = ({ status, failureReasons = [], statusUpdateReason }
       ? `${status}: ${statusUpdateReason}`
       : status;
 
-/** Returns what created a job: `the spec tax`, or `a re-drive`. */
+/** Returns what created a job: `the spec tax`, `a re-drive` or `a re-encryption`. */
 export function ownerOfJob({ description }: ObservedJob): string {
+  if (parseReencryptionDescription(description)) return 'a re-encryption';
   const { specName = '' } = parseJobDescription(description) ?? {};
   return isRedrive(specName) ? 'a re-drive' : `the spec ${specName}`;
 }

@@ -12,6 +12,7 @@ import {
   isOwnCancellation,
   MAX_ATTEMPTS,
   type ObservedJob,
+  parseReencryptionDescription,
   sha256Hex,
   TOO_MANY_OBJECTS_REASON,
   toInstant,
@@ -45,20 +46,6 @@ export const reencryptionDigest = (
   { bucket, replacedKey, key, countedAfter = '' }: Reencryption,
   encryption: CountedEncryption = 'SSE-KMS',
 ): string => sha256Hex(canonicalJson({ bucket, replacedKey, key, countedAfter, encryption })).slice(0, 16);
-
-const REENCRYPTION_DESCRIPTION = /^replikey reencrypt (\S+) ([0-9a-f]{16})$/;
-
-/** Returns the description of a job, at most 256 characters. */
-export const reencryptionDescription = (bucket: string, digest: string): string =>
-  `replikey reencrypt ${bucket} ${digest}`;
-
-/** Returns what the description of a re-encryption job contains; undefined for another job. */
-export function parseReencryptionDescription(
-  description: string | undefined,
-): { bucket: string; digest: string } | undefined {
-  const [, bucket, digest] = REENCRYPTION_DESCRIPTION.exec(description ?? '') ?? [];
-  return bucket === undefined || digest === undefined ? undefined : { bucket, digest };
-}
 
 /** Prefix of the tags of the batch role that record a census without objects. */
 export const REENCRYPTION_TAG_PREFIX = 'replikey:reencrypt:';

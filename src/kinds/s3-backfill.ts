@@ -28,6 +28,7 @@ import {
   observeBackfill,
   ownerOfJob,
   parseJobDescription,
+  parseReencryptionDescription,
   recordsIn,
   SUPERSEDED_REASON,
   TOO_MANY_OBJECTS_REASON,
@@ -146,7 +147,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
       }),
     ),
 
-  async fetch(aws, location, _name, details = []) {
+  async fetch(aws, location, name, details = []) {
     const { digests, roleName } = fromDetails(details);
     const [mark, orphanName = ''] = digests;
     if (mark === ORPHANED) {
@@ -159,7 +160,12 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
         ? undefined
         : ignoreErrors(fetchRole(aws, location, roleName), 'NoSuchEntityException'),
     ]);
-    const jobs = descriptors.map(toObservedJob).filter(({ description }) => parseJobDescription(description));
+    const jobs = descriptors
+      .map(toObservedJob)
+      .filter(
+        ({ description }) =>
+          parseJobDescription(description) || parseReencryptionDescription(description)?.bucket === name,
+      );
     const recorded = new Set(recordsIn(role?.tags ?? {}).map(({ digest }) => digest));
     const open = digests.filter((digest) => !recorded.has(digest));
     const isDetailed = (job: ObservedJob) => needsDetails(job) && open.some((digest) => isJobOf(job, digest));

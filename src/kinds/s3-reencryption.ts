@@ -11,7 +11,9 @@ import {
   MAX_ATTEMPTS,
   type ObservedJob,
   parseJobDescription,
+  parseReencryptionDescription,
   recordsIn,
+  reencryptionDescription,
   SUPERSEDED_REASON,
   TOO_MANY_OBJECTS_REASON,
   toInstant,
@@ -31,11 +33,9 @@ import {
   nextReencryption,
   type ObservedReencryption,
   observeReencryption,
-  parseReencryptionDescription,
   REENCRYPTION_TAG_PREFIX,
   type Reencryption,
   type ReencryptionChoices,
-  reencryptionDescription,
   reencryptionDigest,
   reencryptionFilter,
   reencryptionTagKey,
@@ -149,7 +149,7 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
 
   parse(doc, resource) {
     const { name } = resource;
-    const context = contextOf(resource);
+    const context = resolvedContext(resource);
     const { start } = context;
     const observed = observedReencryption(doc, name, context);
     return {
@@ -169,7 +169,7 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
 
   render(resource, current) {
     const doc = currentReencryptionDoc(current);
-    const { decision } = reencryptionDecision(doc, resource.name, contextOf(resource));
+    const { decision } = reencryptionDecision(doc, resource.name, resolvedContext(resource));
     return { ...doc, written: { decision, supersededJobs: [] } };
   },
 
@@ -185,7 +185,7 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
     for (const id of superseded) await endJob(aws, location, id, SUPERSEDED_REASON);
     if (action === 'create') await createReencryptionJob(aws, change);
     if (action === 'record' && state.state === 'complete') {
-      const { roleName } = contextOf(change.resource);
+      const { roleName } = resolvedContext(change.resource);
       const Key = reencryptionTagKey(reencryptionOf(change));
       const Tags = [{ Key, Value: formatRecord(state.record) }];
       await aws.send(location, new TagRoleCommand({ RoleName: roleName, Tags }));
@@ -280,7 +280,7 @@ const reencryptionId = (bucket: string, replaced: KeyChoice): Id =>
 const nameOfKey = (key: KeyChoice): string => ('arn' in key ? key.arn : key.alias);
 
 /** Returns the context of a resource. Uploads may use the replaced key for as long as objects are in flight. */
-const contextOf = ({
+const resolvedContext = ({
   context,
   drainMs = DEFAULT_DRAIN_MS,
 }: Resource<S3Reencryption>): ReencryptionContext => ({
@@ -347,8 +347,8 @@ function toReencryption(
 const reencryptionOf = ({ current, resource }: ReencryptionChange): Reencryption =>
   toReencryption(
     resource.name,
-    contextOf(resource),
-    contextOf(resource).replacedKey,
+    resolvedContext(resource),
+    resolvedContext(resource).replacedKey,
     currentReencryptionDoc(current),
   );
 
@@ -405,8 +405,8 @@ function plannedReencryption({ current, resource }: ReencryptionChange): {
   action?: BackfillAction | undefined;
 } {
   const doc = currentReencryptionDoc(current);
-  const observed = observedReencryption(doc, resource.name, contextOf(resource));
-  const { action } = reencryptionDecision(doc, resource.name, contextOf(resource));
+  const observed = observedReencryption(doc, resource.name, resolvedContext(resource));
+  const { action } = reencryptionDecision(doc, resource.name, resolvedContext(resource));
   return { observed, superseded: observed.superseded, action };
 }
 
@@ -416,7 +416,7 @@ function plannedReencryption({ current, resource }: ReencryptionChange): {
  */
 async function createReencryptionJob(aws: Aws, { resource }: ReencryptionChange): Promise<void> {
   const { name, location } = resource;
-  const context = contextOf(resource);
+  const context = resolvedContext(resource);
   const doc = await fetchReencryptionDoc(aws, location, name, resource.details);
   const { attempts, encryption } = observedReencryption(doc, name, context);
   if (reencryptionDecision(doc, name, context).action !== 'create') return;
@@ -456,7 +456,7 @@ function reencryptionProblem(
   action: BackfillAction | undefined,
 ): string | undefined {
   const { name } = change.resource;
-  const { maxObjects } = contextOf(change.resource);
+  const { maxObjects } = resolvedContext(change.resource);
   const { key, replacedKey } = reencryptionOf(change);
   if (key === replacedKey)
     return `a key cannot replace itself: its alias names ${key}, too; remove it from replaces`;
@@ -482,7 +482,7 @@ function reencryptionRisks(
   action: BackfillAction | undefined,
 ): NonNullable<Check['risks']> {
   const { name } = change.resource;
-  const { start } = contextOf(change.resource);
+  const { start } = resolvedContext(change.resource);
   const { key, replacedKey } = reencryptionOf(change);
   const what = `of ${name} from ${replacedKey} to ${key}`;
   if (action === 'approve' && 'job' in state) {

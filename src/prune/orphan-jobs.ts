@@ -5,12 +5,12 @@ import {
   hasStopped,
   isJobOf,
   type ObservedJob,
+  parseReencryptionDescription,
   unfinishedJobsOf,
 } from '../core/backfill.ts';
 import { MANAGED_BY_TAG } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import type { LocatedBucket, Orphan } from '../core/orphan.ts';
-import { parseReencryptionDescription } from '../core/reencryption.ts';
 import type { Aws, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { toObservedJob } from '../kinds/s3-backfill.ts';

@@ -19,6 +19,7 @@ import {
   observeBackfill,
   parseJobDescription,
   recordsIn,
+  reencryptionDescription,
   SUPERSEDED_REASON,
   TOO_MANY_OBJECTS_REASON,
 } from '../../src/core/backfill.ts';
@@ -386,6 +387,14 @@ test.each<[string, ReturnType<typeof decisionsOf>, string[]]>([
     'records nothing in a role given by ARN',
     decisionsOf([COMPLETE], { isRecorded: false }),
     ['attempt 1, approved', 'attempt 1, approved'],
+  ],
+  [
+    'waits for a re-encryption of the bucket, and for no other',
+    [
+      ...decisionsOf([job('Active', { description: reencryptionDescription('acme-tax', '0'.repeat(16)) })]),
+      ...decisionsOf([job('Active', { description: reencryptionDescription('acme-books', '0'.repeat(16)) })]),
+    ],
+    ['none', 'none', 'none', 'attempt 1'],
   ],
   ['waits for a job that S3 prepares', decisionsOf([job('Preparing')]), ['attempt 1', 'attempt 1']],
   ['approves a prepared job', decisionsOf([job('Suspended')]), ['attempt 1', 'attempt 1, approved']],

@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import type { BackfillRecord, ObservedJob } from '../../src/core/backfill.ts';
+import {
+  type BackfillRecord,
+  type ObservedJob,
+  parseReencryptionDescription,
+  reencryptionDescription,
+} from '../../src/core/backfill.ts';
 import {
   nextReencryption,
   observeReencryption,
-  parseReencryptionDescription,
   type Reencryption,
   type ReencryptionChoices,
-  reencryptionDescription,
   reencryptionDigest,
   reencryptionFilter,
   reencryptionTagKey,
