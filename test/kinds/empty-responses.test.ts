@@ -30,6 +30,7 @@ const REQUIRED: Record<string, Record<string, string>> = {
   's3.public-access': { GetPublicAccessBlock: 'PublicAccessBlockConfiguration' },
   's3.ownership': { GetBucketOwnershipControls: 'OwnershipControls' },
   's3.object-lock': { GetObjectLockConfiguration: 'ObjectLockConfiguration' },
+  's3.reencryption': { GetBucketEncryption: 'ServerSideEncryptionConfiguration' },
   's3.replication': { GetBucketReplication: 'ReplicationConfiguration' },
   'cloudwatch.alarm': { DescribeAlarms: 'MetricAlarms' },
   'sqs.queue-policy': { GetQueueAttributes: 'Attributes' },
@@ -40,7 +41,7 @@ const REQUIRED: Record<string, Record<string, string>> = {
 const MAY_BE_EMPTY = ['s3.bucket', 's3.versioning'];
 
 /** Kinds that list jobs. AWS does not document whether an empty list has the element. */
-const EMPTY_IS_EMPTY_LIST = ['s3.backfill', 's3.reencryption'];
+const EMPTY_IS_EMPTY_LIST = ['s3.backfill'];
 
 /** Kinds with an empty document in place of an error. */
 const EMPTY_IS_ABSENT = ['s3.notification'];

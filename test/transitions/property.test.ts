@@ -28,10 +28,8 @@ const COMBINED = EDITS.filter(
 
 const TOPOLOGIES = await topologies();
 
-const edits = fc.uniqueArray(fc.constantFrom(...COMBINED), {
-  maxLength: 3,
-  selector: ({ names }) => names[0],
-});
+const editsOf = (selectable: readonly Edit[]) =>
+  fc.uniqueArray(fc.constantFrom(...selectable), { maxLength: 3, selector: ({ names }) => names[0] });
 const disturbance: fc.Arbitrary<Disturbance> = fc.oneof(
   fc.constantFrom<Disturbance>('undisturbed', 'denied'),
   fc.integer({ min: 1, max: 12 }).map((nth): Disturbance => ({ after: 'write', nth })),
@@ -49,8 +47,8 @@ const isValid = (yaml: string) =>
 
 const caseArbitrary = fc.record({
   topology: fc.constantFrom(...TOPOLOGIES),
-  from: edits,
-  to: edits,
+  from: editsOf(COMBINED.filter(({ isForwardOnly }) => !isForwardOnly)),
+  to: editsOf(COMBINED),
   disturbance,
   inFlight: fc.constantFrom('atWrite' as const, 'atProcessing' as const),
 });
