@@ -1,5 +1,6 @@
 import { removedEntryPaths } from '../core/diff.ts';
 import { countRemovals, type Refusal } from '../core/guard.ts';
+import { jobStatusText } from '../core/job-status.ts';
 import type { Plan } from '../core/resource.ts';
 import { allowanceOf, RISKS } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';
@@ -101,6 +102,7 @@ function renderComment(report: PlanReport, sections: readonly PlanSection[], lev
     ...planWarnings(report, level),
     ...removalWarning(plan),
     ...handoverNotice(plan),
+    ...approvalNotice(plan),
     ...(sections.length > 1 && hasChanges ? [sectionTable(sections, proof)] : []),
     ...(level.withDiagram ? planDiagram(plan, pairs) : []),
     ...level.details,
@@ -160,6 +162,18 @@ function removalWarning({ waves }: Plan): string[] {
   return [
     '> [!CAUTION]\n> This plan removes resources or entries.',
     limitItems(MAX_COMMENT_ITEMS.problems, removedItems, (more) => `- …and ${more} more`).join('\n'),
+  ];
+}
+
+/** Returns the jobs that wait for an approval, outside the folded details: no plan starts them without the option. */
+function approvalNotice({ jobs = [] }: Plan): string[] {
+  const items = jobs
+    .filter(({ approval }) => approval !== undefined)
+    .map((job) => `- ${codeSpan(job.id)}: ${foreignText(jobStatusText(job))}`);
+  if (items.length === 0) return [];
+  return [
+    '> [!IMPORTANT]\n> Batch jobs wait for an approval.',
+    limitItems(MAX_COMMENT_ITEMS.problems, items, (more) => `- …and ${more} more`).join('\n'),
   ];
 }
 

@@ -47,6 +47,10 @@ describe('pairStateOf', () => {
     ['another caller changed it', { Drifted: condition('True', 'ChangedElsewhere') }, 'drifted'],
     ['replikey reverted the drift', { Drifted: condition('False', 'Healed') }, 'ready'],
     ['operations failed', { Replicating: condition('False', 'OperationsFailed') }, 'failing'],
+    ['a backfill left objects', { BackfillComplete: condition('False', 'TasksFailed') }, 'failing'],
+    ['a backfill waits', { BackfillComplete: condition('False', 'AwaitingApproval') }, 'pending'],
+    ['a backfill runs', { BackfillComplete: condition('False', 'InProgress') }, 'ready'],
+    ['a backfill is done', { BackfillComplete: condition('True', 'Succeeded') }, 'ready'],
     ['CloudWatch has no data', { Replicating: condition('Unknown', 'NoData') }, 'ready'],
     ['a condition of an unknown type is False', { Locked: condition('False', 'Other') }, 'failing'],
     [

@@ -442,3 +442,25 @@ describe('query', () => {
     expect(parsePageQuery(new URLSearchParams('q=+&from=&to=&label=&group=&page='))).toEqual({});
   });
 });
+
+describe('backfill', () => {
+  const job = { id: 's3.backfill/acme-tax/tax' as const, succeeded: 400, failed: 2, pairs: ['tax'] };
+
+  test('a job in progress: shows its counts, and a bar with a name', () => {
+    const jobs: PairStatus['jobs'] = [{ ...job, state: 'inProgress', jobId: 'j-1', total: 1_203 }];
+    const page = render(withPair({ jobs }), { pair: 'tax' });
+    expect(page).toContain('<progress max="1203" value="402" aria-label="progress of the job j-1">');
+    expect(page).toContain('the job j-1 runs: 402 of 1,203 objects done (33 %), 2 failed');
+  });
+
+  test('text from AWS: is escaped', () => {
+    const jobs: PairStatus['jobs'] = [{ ...job, state: 'blocked', jobId: 'j-1', reason: HOSTILE_TEXT }];
+    const page = render(withPair({ jobs }), { pair: 'tax' });
+    expect(page).not.toContain('<img');
+    expect(page).not.toContain('\u202e');
+  });
+
+  test('without a backfill: the page has no such section', () => {
+    expect(render(withPair({}), { pair: 'tax' })).not.toContain('id="backfill"');
+  });
+});

@@ -55,8 +55,27 @@ const pairWithChange = (result: PairChange['result'], count = 1): PairStatus =>
     ],
   });
 
+const withBackfill = (reason: string, message: string): PairStatus => {
+  const status = pair(converged);
+  const BackfillComplete = condition('False', reason, message);
+  return { ...status, conditions: { ...status.conditions, BackfillComplete } };
+};
+
 test.each<[transition: string, before: PairStatus, after: PairStatus, notices: string[]]>([
   ['no change', pair(converged), pair(converged), []],
+  [
+    'a backfill that begins',
+    pair(converged),
+    withBackfill('InProgress', '1 of 3'),
+    ['BackfillInProgress 1 of 3'],
+  ],
+  [
+    'the progress of a backfill',
+    withBackfill('InProgress', '1 of 3'),
+    withBackfill('InProgress', '2 of 3'),
+    [],
+  ],
+  ['a backfill that is no longer declared', withBackfill('Succeeded', '3'), pair(converged), []],
   ['ready again', pair(condition('False', 'Failed')), pair(converged), []],
   ['pending changes', pair(converged), pair(condition('False', 'ChangesPending', '3 pending')), []],
   [

@@ -3,6 +3,7 @@ import type { PassOptions } from '../../src/reconcile/pass.ts';
 import { planDiagram } from '../../src/report/diagram.ts';
 import { planMarkdown } from '../../src/report/markdown.ts';
 import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { callS3 } from '../support/raw-aws.ts';
 import { CASES, type Case, planCase } from './plans.ts';
 
 const COMMAND = 'reconcile --once specs/ --plan 0123456789abcdef';
@@ -243,3 +244,16 @@ function caseOf(name: string) {
   if (!testCase) throw new Error(`no case is named ${name}`);
   return testCase;
 }
+
+test('markdown: a job that waits for an approval is outside the folded details, with its option', async () => {
+  await using env = await testEnv();
+  const before = new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '');
+  const backfill = TAX_SPEC.replace('  rules:', `  backfill: { before: "${before}" }\n  rules:`);
+  await env.reconcileWith(TAX_SPEC.replace('prefix: Tax/', 'prefix: Other/'));
+  await callS3(env.sandbox.endpoint, 'PUT', '/acme-tax/Tax/1', { body: 'old' });
+  await env.reconcileWith(backfill);
+  await env.sandbox.waitForJobs();
+  expect(await markdownOf(env, backfill)).toMatch(
+    /> \[!IMPORTANT\]\n> Batch jobs wait for an approval\.\n\n- `s3\.backfill\/acme-tax\/tax`: the job \S+ waits for an approval: .* which replicates 1 object of acme-tax.*--allow start-backfill=\S+\n/,
+  );
+});
