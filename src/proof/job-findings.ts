@@ -58,7 +58,7 @@ export const codesOfReason = (reason: string): string[] =>
   );
 
 /** Returns a cause with what to do: `12 × DstObjectHardDeleted, such as Tax/1.pdf: …; copy the object in place …`. */
-export function causeText({ errorCode, count, message, keys: [example] }: FailureCause): string {
+export function failureCauseText({ errorCode, count, message, keys: [example] }: FailureCause): string {
   const codes = codesOfReason(errorCode);
   const fix = FIX_BY_ERROR[errorCode] ?? (codes.length > 0 ? `see ${codes.join(' and ')}` : message);
   return `${count.toLocaleString('en-US')} × ${errorCode || 'without an error code'}${example === undefined ? '' : `, such as ${example}`}${fix === '' ? '' : `: ${fix}`}`;
@@ -94,7 +94,7 @@ function causesText({ jobId }: JobStatus, report: JobReport | { unread: string }
   const { causes } = report;
   const more = causes.length - MAX_CAUSES;
   return [
-    ...causes.slice(0, MAX_CAUSES).map(causeText),
+    ...causes.slice(0, MAX_CAUSES).map(failureCauseText),
     ...(more > 0 ? [`and ${more} more causes`] : []),
   ].join('; ');
 }

@@ -1,5 +1,5 @@
 import type { ObservedJob } from '../core/backfill.ts';
-import { causeText, type JobReport } from '../proof/job-findings.ts';
+import { failureCauseText, type JobReport } from '../proof/job-findings.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Redrive, RedriveState } from '../reconcile/redrive.ts';
 import { escapeUnprintable, shellQuote } from '../util/escape.ts';
@@ -93,7 +93,7 @@ function causeLines(bucket: string, report: RedriveProgress['report']): string[]
   const [example] = report?.causes.flatMap(({ keys }) => keys) ?? [];
   const object = example === undefined ? '' : ` --object ${shellQuote(example)}`;
   return [
-    ...(report?.causes ?? []).map((cause) => escapeUnprintable(`    ${causeText(cause)}`)),
+    ...(report?.causes ?? []).map((cause) => escapeUnprintable(`    ${failureCauseText(cause)}`)),
     escapeUnprintable(
       `    reconcile doctor --bucket ${bucket}${object} explains ${object ? 'it' : 'why objects fail'}`,
     ),

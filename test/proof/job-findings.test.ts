@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { JobStatus } from '../../src/core/resource.ts';
-import { causeText, jobFindings } from '../../src/proof/job-findings.ts';
+import { failureCauseText, jobFindings } from '../../src/proof/job-findings.ts';
 
 const JOB: JobStatus = {
   id: 's3.backfill/acme-tax/tax',
@@ -29,13 +29,15 @@ const REASONS = [...README.matchAll(/^\| `((?:Src|Dst|Assume|Initiate)\w+)` \|/g
   ([, name = '']) => name,
 );
 
-test.each(REASONS)('causeText: names a fix or a finding for %s', (reason) => {
-  expect(causeText(cause(reason))).not.toContain('a message of S3');
+test.each(REASONS)('failureCauseText: names a fix or a finding for %s', (reason) => {
+  expect(failureCauseText(cause(reason))).not.toContain('a message of S3');
 });
 
-test('causeText: has the message of S3 for an unknown code, and no example for a report without keys', () => {
-  expect(causeText(cause('NewCode'))).toBe('1 × NewCode, such as Tax/1: a message of S3');
-  expect(causeText({ errorCode: '', message: '', count: 2, keys: [] })).toBe('2 × without an error code');
+test('failureCauseText: has the message of S3 for an unknown code, and no example for a report without keys', () => {
+  expect(failureCauseText(cause('NewCode'))).toBe('1 × NewCode, such as Tax/1: a message of S3');
+  expect(failureCauseText({ errorCode: '', message: '', count: 2, keys: [] })).toBe(
+    '2 × without an error code',
+  );
 });
 
 test('jobFindings: group failed tasks by cause, the most frequent first, with fixes', () => {
