@@ -293,6 +293,7 @@ export const INVALID_SPECS: Record<string, string> = {
     ['  rules:', '  sourceKeys: [alias/acme-old]\n  rules:'],
     ['alias/acme-tax-replica', '{ alias: alias/acme-tax-replica, replaces: [] }'],
   ),
+  'a re-encryption with the role of replication': reencrypt('{ role: { name: replikey-acme-tax } }'),
   'a re-encryption without a replaced key': reencrypt('{}', false),
   'a re-encryption with wrong settings': reencrypt(
     '{ start: Now, maxObjects: 0, countedAfter: tomorrow, role: { arn: "arn:aws:iam::111122223333:role/r" } }',

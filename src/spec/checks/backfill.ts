@@ -1,5 +1,6 @@
 import { type Path, positionOf, problemAtPath } from '../document.ts';
 import { defaultBatchRoleName, defaultRoleName, ROLE_ARN_FORMAT } from '../patterns.ts';
+import { toLongForm } from '../resolve.ts';
 import { formatPosition } from '../source-file.ts';
 import type { Problem } from '../types.ts';
 import { type CheckedReplication, isValidAt } from '../validate.ts';
@@ -159,7 +160,7 @@ function checkSourceManaged(
 
 /**
  * Reports `elsewhere` for a source with one spec: only objects that a rule of another spec replicated have another
- * destination. Reports a report bucket that a spec declares in another Region or account, and a role that replication uses.
+ * destination. Reports a report bucket that a spec declares in another Region or account.
  */
 export function checkBackfillSources(pairs: readonly CheckedReplication[]): Problem[] {
   const countBySource = new Map<string, number>();
@@ -168,7 +169,6 @@ export function checkBackfillSources(pairs: readonly CheckedReplication[]): Prob
     countBySource.set(bucket, (countBySource.get(bucket) ?? 0) + 1);
   }
   const bucketsByName = declaredBuckets(pairs);
-  const replicationRoles = new Set(pairs.flatMap(({ content }) => replicationRolesOf(content.spec)));
   return pairs.flatMap((pair) => {
     const { source, backfill } = pair.content.spec;
     if (!backfill) return [];
@@ -187,7 +187,6 @@ export function checkBackfillSources(pairs: readonly CheckedReplication[]): Prob
           ]
         : []),
       ...reportProblems(pair, bucketsByName),
-      ...roleProblems(pair, replicationRoles),
     ];
   });
 }
@@ -252,11 +251,29 @@ const replicationRolesOf = ({ role, source, destination, direction }: Replicatio
 const roleText = (role: string, { account = '' }: ReplicationSpec['source']): string =>
   role.startsWith('arn:') ? role : `${role.toLowerCase()} ${account}`;
 
-function roleProblems(pair: CheckedReplication, replicationRoles: ReadonlySet<string>): Problem[] {
-  const { spec } = pair.content;
-  if (!backfillRolesOf(spec).some((role) => replicationRoles.has(role))) return [];
-  const path = spec.backfill?.role ? ROLE : BACKFILL;
-  if (!isValidAt(pair, path, ['spec', 'role'], ['spec', 'source', 'bucket'])) return [];
-  const message = 'the role of the job is also a role of replication, which another service assumes';
-  return [problemAtPath(pair.parsed, path, message, 'use another role for the job')];
+/** Returns the roles of the jobs that re-encrypt objects: one for each bucket whose key replaces others. */
+const reencryptionRolesOf = ({ reencrypt, source, destination }: ReplicationSpec): string[] =>
+  [source, destination].flatMap((side) =>
+    reencrypt && (toLongForm(side.key).replaces ?? []).length > 0
+      ? roleText(reencrypt.role?.name ?? defaultBatchRoleName(side.bucket), side)
+      : [],
+  );
+
+/** Reports roles of jobs that are also roles of replication. */
+export function checkBatchRoles(pairs: readonly CheckedReplication[]): Problem[] {
+  const replicationRoles = new Set(pairs.flatMap(({ content }) => replicationRolesOf(content.spec)));
+  const usesOne = (roles: readonly string[]) => roles.some((role) => replicationRoles.has(role));
+  return pairs.flatMap((pair) => {
+    const { spec } = pair.content;
+    const fields: ('backfill' | 'reencrypt')[] = [
+      ...(usesOne(backfillRolesOf(spec)) ? (['backfill'] as const) : []),
+      ...(usesOne(reencryptionRolesOf(spec)) ? (['reencrypt'] as const) : []),
+    ];
+    return fields.flatMap((field) => {
+      const path: Path = ['spec', field, ...(spec[field]?.role ? ['role'] : [])];
+      if (!isValidAt(pair, path, ['spec', 'role'], ['spec', 'source', 'bucket'])) return [];
+      const message = 'the role of the job is also a role of replication, which another service assumes';
+      return [problemAtPath(pair.parsed, path, message, 'use another role for the job')];
+    });
+  });
 }

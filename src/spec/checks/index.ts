@@ -5,7 +5,7 @@ import { formatPosition } from '../source-file.ts';
 import type { Problem } from '../types.ts';
 import { type CheckedDocument, type CheckedReplication, isValidAt } from '../validate.ts';
 import { alarmChecks, checkAlarmNamesUnique } from './alarms.ts';
-import { backfillChecks, checkBackfillSources, checkBackfillTime } from './backfill.ts';
+import { backfillChecks, checkBackfillSources, checkBackfillTime, checkBatchRoles } from './backfill.ts';
 import { checkAgreement, checkGuardrails, checkRulesUnique } from './conflicts.ts';
 import { failureChecks } from './failures.ts';
 import { keyChecks } from './keys.ts';
@@ -45,6 +45,7 @@ export function checkSpecs(
     ...checkRulesUnique(pairs),
     ...checkAlarmNamesUnique(pairs),
     ...checkBackfillSources(pairs),
+    ...checkBatchRoles(pairs),
   ];
 }
 
