@@ -35,6 +35,8 @@ test('boundaries: only kinds that prune deletes have remove(), not buckets and k
     'cloudwatch.alarm',
     'iam.role',
     'iam.role-policy',
+    // A job that waits is cancelled.
+    's3.backfill',
     's3.bucket-policy',
     's3.notification',
     's3.replication',

@@ -74,14 +74,14 @@ interface Document {
   kind: string;
   spec: {
     direction?: string;
-    source: { bucket: string; region: string; account?: 'main' | 'backup' };
-    destination: { region: string };
+    source: { bucket: string; region: string; account?: 'main' | 'backup'; key: { replaces?: string[] } };
+    destination: { region: string; key: { replaces?: string[] } };
     rules: { metrics: boolean; enabled: boolean }[];
   };
 }
 
 /**
- * Adds a backfill to specs with an enabled rule, and alarms and failure events to specs of which every rule has metrics. Returns
+ * Adds a backfill to specs with an enabled rule, a re-encryption to specs with a replaced key, and alarms and failure events to specs of which every rule has metrics. Returns
  * the queues and topics that must exist.
  */
 export const completeSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target[]; topics: Target[] }> = fc
@@ -89,9 +89,10 @@ export const completeSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target[
     yaml: specArbitrary,
     alarms: fc.boolean(),
     backfill: fc.boolean(),
+    reencrypt: fc.boolean(),
     events: fc.constantFrom('queue', 'topic'),
   })
-  .map(({ yaml, alarms, backfill, events }) => {
+  .map(({ yaml, alarms, backfill, reencrypt, events }) => {
     const queues: Target[] = [];
     const topics: Target[] = [];
     const arnOf = (targets: Target[], service: string, target: Target): string => {
@@ -104,6 +105,8 @@ export const completeSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target[
       if (kind !== 'BucketReplication') continue;
       if (backfill && spec.rules.some(({ enabled }) => enabled))
         Object.assign(spec, { backfill: { before: '2026-01-01T00:00:00Z' } });
+      if (reencrypt && [spec.source, spec.destination].some(({ key }) => key.replaces))
+        Object.assign(spec, { reencrypt: {} });
       if (spec.direction === 'both') continue;
       if (!spec.rules.every(({ metrics }) => metrics)) continue;
       const { bucket: name, region, account } = spec.source;
