@@ -11,6 +11,7 @@ import {
   type Risk,
   type Step,
 } from '../core/resource.ts';
+import { canonicalJson } from '../util/canonical-json.ts';
 import { type JobFacts, lifecycleNotes, reportProblem, sizeText } from './job-notes.ts';
 import type { RuleProof } from './types.ts';
 
@@ -92,16 +93,22 @@ export const withoutJobs = (draft: PlanDraft, kinds: ReadonlyMap<string, Kind>):
   waves: draft.waves.map((wave) => wave.filter((step) => !isJobStep(step, kinds))),
 });
 
-/** Returns a draft without the steps of jobs that a plan does not have, because a person has approved that plan. */
+/**
+ * Returns a draft without the steps of jobs that a plan does not have, because a person has approved that plan. A job that the
+ * plan creates may wait for its approval in the next stage: that step has the same id, and is another one.
+ */
 export function withoutUnplannedJobs(
   draft: PlanDraft,
   plan: Pick<Plan, 'waves'>,
   kinds: ReadonlyMap<string, Kind>,
 ): PlanDraft {
-  const planned = new Set(plan.waves.flat().map(({ id }) => id));
+  const contentOf = ({ id, action, patch }: Step) => canonicalJson({ id, action, patch });
+  const planned = new Set(plan.waves.flat().map(contentOf));
   return {
     ...draft,
-    waves: draft.waves.map((wave) => wave.filter((step) => !isJobStep(step, kinds) || planned.has(step.id))),
+    waves: draft.waves.map((wave) =>
+      wave.filter((step) => !isJobStep(step, kinds) || planned.has(contentOf(step))),
+    ),
   };
 }
 

@@ -3,16 +3,14 @@ import { expect, test } from 'vitest';
 import { listJobs } from '../../src/aws/batch-jobs.ts';
 import type { Plan } from '../../src/core/resource.ts';
 import type { Outcome, PassOptions } from '../../src/reconcile/pass.ts';
-import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { AFTER_ALL_OBJECTS, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { callS3 } from '../support/raw-aws.ts';
 
 const EAST = { region: 'us-east-1' };
 const BATCH_ROLE = 'replikey-batch-acme-tax';
 const REMOVE = '  policy: { deletion: Remove }\n';
-/** An instant after all objects of the tests; a spec may be a few minutes ahead. */
-const BEFORE = new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '');
 const withBackfill = (yaml: string, fields = '') =>
-  yaml.replace('  rules:', `  backfill: { before: "${BEFORE}"${fields} }\n  rules:`);
+  yaml.replace('  rules:', `  backfill: { before: "${AFTER_ALL_OBJECTS}"${fields} }\n  rules:`);
 const TAX = `${TAX_SPEC}${REMOVE}`;
 const BOOKS = TAX.replaceAll('acme-tax', 'acme-books')
   .replace('name: tax', 'name: books')
@@ -116,6 +114,24 @@ test('prune: without deletion: Remove, batch role and job stay, with the reason'
   expect(stepsOf(plan)).toEqual([]);
   expect(notesOf(plan)).toEqual(['replikey keeps its permissions for jobs: it sets deletion: Retain']);
   expect([await statusesOf(env), await hasRole(env)]).toEqual([['Suspended'], true]);
+});
+
+test('prune: a job that the first stage creates waits for its approval, although the second stage finds it prepared', async () => {
+  await using env = await testEnv(withBackfill(TAX));
+  await env.reconcileWith(TAX.replace('prefix: Tax/', 'prefix: Other/'));
+  await callS3(env.sandbox.endpoint, 'PUT', '/acme-tax/Tax/old.txt', { body: 'old' });
+  await env.reconcileWith(`${TAX}---\n${BOOKS}`);
+  const pruned = await env.reconcile({
+    prune: true,
+    thresholds: { maxRemovals: 50 },
+    allowedRisks: ['lose-in-flight', 'remove-pair'],
+  });
+  expect(failuresIn(pruned)).toEqual([]);
+  const ids = pruned.results.map(({ id }) => id);
+  expect(ids.filter((id) => id.startsWith('s3.backfill/'))).toEqual(['s3.backfill/acme-tax/tax']);
+  expect(ids).toContain('iam.role-policy/replikey-acme-books');
+  await env.sandbox.waitForJobs();
+  expect(await statusesOf(env)).toEqual(['Suspended']);
 });
 
 test('prune: a shared batch role keeps the statements of the other spec', async () => {

@@ -36,6 +36,12 @@ spec:
     - prefix: Tax/
 `;
 
+/** An instant after all objects of a test, for specs that no command compares with the clock. */
+export const AFTER_ALL_OBJECTS = '2100-01-01T00:00:00Z';
+
+/** Returns an instant after the objects of the next minutes. A spec may be 5 minutes ahead of the clock. */
+export const instantSoon = (): string => new Date(Date.now() + 4 * 60_000).toISOString().replace(/\.\d+/, '');
+
 /** Account documents for pairs that name their accounts. */
 export const ACCOUNT_SPECS = `apiVersion: replikey.dev/v1
 kind: Account
