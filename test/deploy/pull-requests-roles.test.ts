@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { kinds } from '../../src/kinds/index.ts';
 import { runCli } from '../support/cli.ts';
-import { TAX_SPEC, testEnv } from '../support/env.ts';
+import { instantSoon, TAX_SPEC, testEnv } from '../support/env.ts';
 import { callS3 } from '../support/raw-aws.ts';
 
 interface Statement {
@@ -137,7 +137,7 @@ test('aws-roles.yml: ApplyRole starts and records a batch job, whose role only S
   const { endpoint } = env.sandbox;
   await env.reconcileWith(TAX_SPEC.replace('prefix: Tax/', 'prefix: Other/'));
   await callS3(endpoint, 'PUT', '/acme-tax/Tax/old.txt', { body: 'old' });
-  const before = new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '');
+  const before = instantSoon();
   const input = TAX_SPEC.replace('  rules:', `  backfill: { before: "${before}" }\n  rules:`);
   const roles = {
     plan: await credentialsOf('PlanRole', endpoint),

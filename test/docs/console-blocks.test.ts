@@ -8,7 +8,7 @@ import { DescribeKeyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { PutBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { childEnvironment, isInstalled, runCli, startSandboxProcess } from '../support/cli.ts';
-import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { instantSoon, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { callS3 } from '../support/raw-aws.ts';
 
 /*
@@ -159,7 +159,7 @@ test('docs/how-to/replicate-existing-objects.md: the console blocks show the out
 }, async () => {
   const page = 'docs/how-to/replicate-existing-objects.md';
   const spec = await readFile('specs/tax.yaml', 'utf8');
-  const before = new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '');
+  const before = instantSoon();
   const backfill = `  backfill: { before: "${before}", report: { bucket: acme-reports, prefix: replikey/ } }\n  rules:`;
   await mkdir(path.join(folder, 'specs'));
   await writeFile(path.join(folder, 'specs/tax.yaml'), spec);

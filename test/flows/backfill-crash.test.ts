@@ -4,12 +4,14 @@ import { createAwsClient } from '../../src/aws/client.ts';
 import type { RequestEntry } from '../../src/sandbox/admin-api.ts';
 import type { FaultSettings } from '../../src/sandbox/faults.ts';
 import { REPLICA, SOURCE, versionOf } from '../sandbox/support.ts';
-import { TAX_SPEC, testEnv } from '../support/env.ts';
+import { AFTER_ALL_OBJECTS, TAX_SPEC, testEnv } from '../support/env.ts';
 import { callS3 } from '../support/raw-aws.ts';
 
 const EAST = { region: 'us-east-1' };
-const BEFORE = new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '');
-const BACKFILL_SPEC = TAX_SPEC.replace('  rules:', `  backfill: { before: "${BEFORE}" }\n  rules:`);
+const BACKFILL_SPEC = TAX_SPEC.replace(
+  '  rules:',
+  `  backfill: { before: "${AFTER_ALL_OBJECTS}" }\n  rules:`,
+);
 const START = { allowedRisks: ['start-backfill'] };
 
 /** The calls that read or change the state of a backfill. `flows/crash.test.ts` ends the program at all others. */

@@ -12,14 +12,12 @@ import { createRecordingClients } from '../../src/snapshot/record.ts';
 import { createReplayClients } from '../../src/snapshot/replay.ts';
 import type { Snapshot } from '../../src/snapshot/snapshot.ts';
 import { changeRolePolicy, changeRules, REPLICA, SOURCE, versionOf } from '../sandbox/support.ts';
-import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { AFTER_ALL_OBJECTS, parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { callS3 } from '../support/raw-aws.ts';
 
 const EAST = { region: 'us-east-1' };
-/** An instant after all objects of the tests; a spec may be a few minutes ahead. */
-const BEFORE = new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '');
 const specWith = (settings: string, spec = TAX_SPEC) =>
-  spec.replace('  rules:', `  backfill: { before: "${BEFORE}"${settings} }\n  rules:`);
+  spec.replace('  rules:', `  backfill: { before: "${AFTER_ALL_OBJECTS}"${settings} }\n  rules:`);
 const BACKFILL_SPEC = specWith('');
 const WITHOUT_RULE = TAX_SPEC.replace('prefix: Tax/', 'prefix: Other/');
 const ID = 's3.backfill/acme-tax/tax';

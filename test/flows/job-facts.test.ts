@@ -1,12 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Plan } from '../../src/core/resource.ts';
-import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { AFTER_ALL_OBJECTS, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { callS3 } from '../support/raw-aws.ts';
 
-/** An instant after all objects of the tests; a spec may be a few minutes ahead. */
-const BEFORE = new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '');
 const specWith = (fields = '') =>
-  TAX_SPEC.replace('  rules:', `  backfill: { before: "${BEFORE}"${fields} }\n  rules:`);
+  TAX_SPEC.replace('  rules:', `  backfill: { before: "${AFTER_ALL_OBJECTS}"${fields} }\n  rules:`);
 
 const EXPIRE_VERSIONS =
   '<LifecycleConfiguration><Rule><ID>old</ID><Filter/><Status>Enabled</Status><NoncurrentVersionExpiration><NoncurrentDays>30</NoncurrentDays></NoncurrentVersionExpiration></Rule></LifecycleConfiguration>';

@@ -20,6 +20,7 @@ import { runCli } from '../support/cli.ts';
 import {
   ACCOUNT_SPECS,
   CROSS_ACCOUNT_SPEC,
+  instantSoon,
   parseSpecs,
   TAX_SPEC,
   type TestEnv,
@@ -173,7 +174,7 @@ test('apply policy: names the ARN of a role with its path, for the role and for 
 /** A spec with a backfill of all objects that exist during a test; a spec may be a few minutes ahead. */
 const BACKFILL_SPEC = TAX_SPEC.replace(
   '  rules:',
-  `  backfill: { before: "${new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '')}", report: { bucket: acme-reports } }\n  rules:`,
+  `  backfill: { before: "${instantSoon()}", report: { bucket: acme-reports } }\n  rules:`,
 );
 
 const MAIN_ACCOUNT = `---

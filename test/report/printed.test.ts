@@ -19,7 +19,7 @@ import { outputSchema } from '../../src/report/schema.ts';
 import { changeRolePolicy, EAST, keyOf, REPLICA, ROLE, WEST } from '../sandbox/support.ts';
 import { runCli } from '../support/cli.ts';
 import { controllerStatus, pairStatus } from '../support/controller-status.ts';
-import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { instantSoon, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { nameOf, type Schema } from './output-tables.ts';
 
@@ -169,7 +169,7 @@ const fault = (match: string, status = 403, code = 'AccessDenied') => ({
 const BACKFILL = TAX_SPEC.replace(
   '  rules:',
   `  backfill:
-    before: "${new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '')}"
+    before: "${instantSoon()}"
     report: { bucket: acme-tax, prefix: reports/ }
   rules:`,
 );

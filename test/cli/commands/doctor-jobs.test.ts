@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runCli } from '../../support/cli.ts';
-import { TAX_SPEC, testEnv } from '../../support/env.ts';
+import { instantSoon, TAX_SPEC, testEnv } from '../../support/env.ts';
 import { callS3 } from '../../support/raw-aws.ts';
 
 const BACKFILL = TAX_SPEC.replace(
   '  rules:',
   `  backfill:
     objects: [failed]
-    before: "${new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '')}"
+    before: "${instantSoon()}"
     report: { bucket: acme-reports, prefix: replikey/ }
   rules:`,
 );
