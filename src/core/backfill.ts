@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Backfill, BackfillObjects, BucketReplication, Rule } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
 import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
-import { isRedrive, redriveName } from './ids.ts';
+import { isRedrive } from './ids.ts';
 import type { JobStatus, Step } from './resource.ts';
 
 /**
@@ -96,34 +96,36 @@ export const STATUS_BY_OBJECTS = {
 export const jobToken = (digests: readonly string[], attempt: number): string =>
   sha256Hex(`${digests.join(' ')} ${attempt}`);
 
-const DESCRIPTION = /^replikey backfill (\S+)((?: [0-9a-f]{16})+)$/;
+const DESCRIPTION = /^replikey backfill (\S+)((?: [0-9a-f]{16})+) (\S+)$/;
 
 /** Maximum length of a description (API reference, CreateJob). */
 const MAX_DESCRIPTION = 256;
 
 /**
- * Returns the description of a job, which ListJobs returns, unlike tags. It contains the digests of all backfills that
- * share the job, as far as they fit; the others get another job.
+ * Returns the description of a job, which ListJobs returns, unlike tags and the bucket. It contains the digests of all
+ * backfills that share the job, as far as they fit; the others get another job.
  */
-export const jobDescription = (specName: string, digests: readonly string[]): string => {
+export const jobDescription = (specName: string, digests: readonly string[], bucket: string): string => {
   const start = `replikey backfill ${specName}`;
-  const count = Math.floor((MAX_DESCRIPTION - start.length) / (DIGEST_LENGTH + 1));
-  return [start, ...digests.slice(0, count)].join(' ');
+  const count = Math.floor((MAX_DESCRIPTION - start.length - 1 - bucket.length) / (DIGEST_LENGTH + 1));
+  return [start, ...digests.slice(0, count), bucket].join(' ');
 };
 
 /** The content of the description of a job of replikey. */
 export interface JobDescription {
-  /** The spec that created the job. */
+  /** The spec that created the job. Specs of other repositories may have its name. */
   specName: string;
   digests: string[];
+  /** The source bucket. */
+  bucket: string;
 }
 
 /** Returns what the description of a job of replikey contains; undefined for another job. */
 export function parseJobDescription(description: string | undefined): JobDescription | undefined {
-  const [, specName, digests] = DESCRIPTION.exec(description ?? '') ?? [];
-  return specName === undefined || digests === undefined
+  const [, specName, digests, bucket] = DESCRIPTION.exec(description ?? '') ?? [];
+  return specName === undefined || digests === undefined || bucket === undefined
     ? undefined
-    : { specName, digests: digests.trim().split(' ') };
+    : { specName, digests: digests.trim().split(' '), bucket };
 }
 
 const REENCRYPTION_DESCRIPTION = /^replikey reencrypt (\S+) ([0-9a-f]{16})$/;
@@ -139,6 +141,10 @@ export function parseReencryptionDescription(
   const [, bucket, digest] = REENCRYPTION_DESCRIPTION.exec(description ?? '') ?? [];
   return bucket === undefined || digest === undefined ? undefined : { bucket, digest };
 }
+
+/** Returns the bucket of a job of replikey; undefined for another job. */
+export const bucketOfJob = ({ description }: Pick<ObservedJob, 'description'>): string | undefined =>
+  (parseJobDescription(description) ?? parseReencryptionDescription(description))?.bucket;
 
 /** Returns whether a job does a backfill. */
 export const isJobOf = ({ description }: Pick<ObservedJob, 'description'>, digest: string): boolean =>
@@ -226,11 +232,13 @@ export const WAITING_OR_ENDED: ReadonlySet<string> = new Set([
 export const MAX_ATTEMPTS = 3;
 
 /** Begins the status update reasons of replikey. */
-const CANCELLED_BY_REPLIKEY = 'replikey: ';
-export const TOO_MANY_OBJECTS_REASON = `${CANCELLED_BY_REPLIKEY}the job has more objects than the spec allows`;
-export const UNSUPPORTED_OBJECTS_REASON = `${CANCELLED_BY_REPLIKEY}S3 cannot re-encrypt objects with DSSE-KMS`;
-export const ORPHANED_REASON = `${CANCELLED_BY_REPLIKEY}no spec declares the backfill`;
-export const SUPERSEDED_REASON = `${CANCELLED_BY_REPLIKEY}the spec has changed`;
+const REASON_PREFIX = 'replikey: ';
+/** The reason of an approved job, which it keeps when it fails. */
+export const APPROVAL_REASON = `${REASON_PREFIX}approved`;
+export const TOO_MANY_OBJECTS_REASON = `${REASON_PREFIX}the job has more objects than the spec allows`;
+export const UNSUPPORTED_OBJECTS_REASON = `${REASON_PREFIX}S3 cannot re-encrypt objects with DSSE-KMS`;
+export const ORPHANED_REASON = `${REASON_PREFIX}no spec declares the backfill`;
+export const SUPERSEDED_REASON = `${REASON_PREFIX}the spec has changed`;
 
 /**
  * Returns what a backfill needs next, from the first observation that decides. A job of an unknown status counts as
@@ -256,8 +264,7 @@ export function backfillState(
   if (complete) return { state: 'complete', job: complete, record: recordOf(digest, complete) };
   const [lastJob] = attempts;
   if (!lastJob) return { state: 'absent', attempt: 0 };
-  if (lastJob.statusUpdateReason === TOO_MANY_OBJECTS_REASON && (lastJob.total ?? 0) > maxObjects)
-    return { state: 'tooLarge', lastJob };
+  if (isTooLarge(lastJob, maxObjects)) return { state: 'tooLarge', lastJob };
   if (attempts.filter((job) => !isOwnCancellation(job)).length >= MAX_ATTEMPTS)
     return { state: 'exhausted', lastJob };
   return { state: 'absent', attempt: attempts.length, lastJob };
@@ -265,7 +272,11 @@ export function backfillState(
 
 /** Returns whether replikey cancelled a job. */
 export const isOwnCancellation = ({ statusUpdateReason }: ObservedJob): boolean =>
-  statusUpdateReason?.startsWith(CANCELLED_BY_REPLIKEY) ?? false;
+  statusUpdateReason !== APPROVAL_REASON && (statusUpdateReason?.startsWith(REASON_PREFIX) ?? false);
+
+/** Returns whether replikey cancelled a job above a limit that still holds. S3 may not report the size of an ended job. */
+export const isTooLarge = ({ statusUpdateReason, total }: ObservedJob, maxObjects: number): boolean =>
+  statusUpdateReason === TOO_MANY_OBJECTS_REASON && (total ?? Number.POSITIVE_INFINITY) > maxObjects;
 
 /** Returns whether S3 found no object for a job, which it fails then. */
 export const foundNoObjects = ({ status, failureReasons = [] }: ObservedJob): boolean =>
@@ -288,20 +299,26 @@ export const ENDED: ReadonlySet<string> = new Set([
 
 /** Returns the jobs that wait or run for an earlier form of a spec. */
 function supersededJobs(
-  specNames: readonly string[],
+  specName: string,
+  bucket: string,
   digests: ReadonlySet<string>,
   jobs: readonly ObservedJob[],
 ): ObservedJob[] {
-  return jobs.filter(({ description, status }) => {
-    const parsed = parseJobDescription(description);
-    const hasEnded = ENDED.has(status);
+  return jobs.filter((job) => {
+    const parsed = parseJobDescription(job.description);
     return (
       parsed &&
-      !hasEnded &&
-      specNames.includes(parsed.specName) &&
+      !ENDED.has(job.status) &&
+      isCreatedBy(job, specName, bucket) &&
       !parsed.digests.some((digest) => digests.has(digest))
     );
   });
+}
+
+/** Returns whether a spec created a job of a bucket. */
+function isCreatedBy({ description }: ObservedJob, specName: string, bucket: string): boolean {
+  const parsed = parseJobDescription(description);
+  return parsed?.specName === specName && parsed.bucket === bucket;
 }
 
 /** Returns the filter of the manifest of a job, in the form of S3 Control. */
@@ -358,12 +375,10 @@ export function observeBackfill(
   jobs: readonly ObservedJob[],
 ): ObservedBackfill {
   const { digest, specName } = declared;
-  const names = new Set([...ofBucket.map((item) => item.specName), redriveName(bucket)]);
-  const isOfBucket = (job: ObservedJob) =>
-    names.has(parseJobDescription(job.description)?.specName ?? '') ||
-    ofBucket.some((item) => isJobOf(job, item.digest)) ||
-    parseReencryptionDescription(job.description)?.bucket === bucket;
-  const otherJob = jobs.find((job) => !hasStopped(job) && isOfBucket(job) && !isJobOf(job, digest));
+  // Also jobs of specs that this run does not have.
+  const otherJob = jobs.find(
+    (job) => !hasStopped(job) && bucketOfJob(job) === bucket && !isJobOf(job, digest),
+  );
   // The first backfill of a spec cancels for all of them. A re-drive leaves the job of another one to its caller.
   const cancels =
     !isRedrive(specName) && ofBucket.find((item) => item.specName === specName)?.digest === digest;
@@ -372,7 +387,7 @@ export function observeBackfill(
     state: backfillState(digest, records, jobs, maxObjects),
     attempts: jobs.filter((job) => isJobOf(job, digest)).length,
     ...(otherJob && { otherJob }),
-    superseded: cancels ? supersededJobs([specName], digests, jobs).map(({ id }) => id) : [],
+    superseded: cancels ? supersededJobs(specName, bucket, digests, jobs).map(({ id }) => id) : [],
   };
 }
 
@@ -442,7 +457,11 @@ const countsOf = ({ id, total, succeeded, failed, createdAtMs, endedAtMs }: Obse
 });
 
 /** Returns why a job ended. */
-export const endReasonsOf = ({ status, failureReasons = [], statusUpdateReason }: ObservedJob): string =>
+export const endReasonsOf = ({
+  status,
+  failureReasons = [],
+  statusUpdateReason,
+}: Pick<ObservedJob, 'status' | 'failureReasons' | 'statusUpdateReason'>): string =>
   failureReasons.length > 0
     ? failureReasons.join('; ')
     : statusUpdateReason
@@ -456,13 +475,19 @@ export function ownerOfJob({ description }: ObservedJob): string {
   return isRedrive(specName) ? 'a re-drive' : `the spec ${specName}`;
 }
 
-/** Returns the jobs that a spec created and that have not stopped. The role of the spec runs them. */
-export const unfinishedJobsOf = (specName: string, jobs: readonly ObservedJob[]): ObservedJob[] =>
-  jobs.filter((job) => !hasStopped(job) && parseJobDescription(job.description)?.specName === specName);
+/** Returns the jobs of a bucket that a spec created and that have not stopped. The role of the spec runs them. */
+export const unfinishedJobsOf = (
+  specName: string,
+  bucket: string,
+  jobs: readonly ObservedJob[],
+): ObservedJob[] => jobs.filter((job) => !hasStopped(job) && isCreatedBy(job, specName, bucket));
 
 /** Returns the jobs of a spec that wait for an approval. */
-export const waitingJobsOf = (specName: string, jobs: readonly ObservedJob[]): ObservedJob[] =>
-  unfinishedJobsOf(specName, jobs).filter(({ status }) => status === 'Suspended');
+export const waitingJobsOf = (
+  specName: string,
+  bucket: string,
+  jobs: readonly ObservedJob[],
+): ObservedJob[] => unfinishedJobsOf(specName, bucket, jobs).filter(({ status }) => status === 'Suspended');
 
 /** Returns whether a job has ended. */
 export const hasStopped = ({ status }: Pick<ObservedJob, 'status'>): boolean =>
@@ -514,10 +539,13 @@ export function currentDecision(
   return attemptText(attempts, start === 'Confirmed' && wasApproved(job) ? 'approved' : '');
 }
 
-/** Returns whether a job that requires a confirmation got one. A job that ended without a task got none. */
-const wasApproved = ({ status, succeeded, failed }: ObservedJob): boolean =>
+/**
+ * Returns whether a job that requires a confirmation got one. Of a job that ended without a task, only the reason of its last
+ * status update may show this.
+ */
+const wasApproved = ({ status, succeeded, failed, statusUpdateReason }: ObservedJob): boolean =>
   ['Failing', 'Failed', 'Cancelling', 'Cancelled'].includes(status)
-    ? succeeded + failed > 0
+    ? succeeded + failed > 0 || statusUpdateReason === APPROVAL_REASON
     : !['New', 'Preparing', 'Suspended'].includes(status);
 
 /** What brings a backfill forward. */
@@ -547,8 +575,8 @@ export function nextDecision(
   // Backfills that share a job leave it to the first of them.
   const { job } = state;
   if (ofBucket.find(({ digest }) => isJobOf(job, digest))?.digest !== declared.digest) return stay;
-  const isTooLarge = (job.total ?? 0) > (maxObjects ?? Number.POSITIVE_INFINITY);
-  if (isTooLarge && !ENDED.has(job.status))
+  const exceedsLimit = (job.total ?? 0) > (maxObjects ?? Number.POSITIVE_INFINITY);
+  if (exceedsLimit && !ENDED.has(job.status))
     return { decision: attemptText(attempts, 'cancelled'), action: 'cancel' };
   return state.state === 'suspended'
     ? { decision: attemptText(attempts, start === 'Confirmed' ? 'approved' : ''), action: 'approve' }

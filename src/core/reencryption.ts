@@ -10,11 +10,11 @@ import {
   foundNoObjects,
   hasStopped,
   isOwnCancellation,
+  isTooLarge,
   MAX_ATTEMPTS,
   type ObservedJob,
   parseReencryptionDescription,
   sha256Hex,
-  TOO_MANY_OBJECTS_REASON,
   toInstant,
   UNSUPPORTED_OBJECTS_REASON,
   WAITING_OR_ENDED,
@@ -154,8 +154,7 @@ function stateOf(
   const [lastJob] = attempts;
   const firstJob = attempts.at(-1);
   if (!lastJob || !firstJob) return forSse({ state: 'absent', attempt: 0 });
-  if (lastJob.statusUpdateReason === TOO_MANY_OBJECTS_REASON && (lastJob.total ?? 0) > maxObjects)
-    return forSse({ state: 'tooLarge', lastJob });
+  if (isTooLarge(lastJob, maxObjects)) return forSse({ state: 'tooLarge', lastJob });
   if (lastJob.statusUpdateReason === UNSUPPORTED_OBJECTS_REASON)
     return forSse({ state: 'unsupported', lastJob });
   const countsFromMs = firstJob.createdAtMs + drainMs;
@@ -210,9 +209,9 @@ export function nextReencryption(
   }
   if (state.state !== 'suspended' && state.state !== 'running') return stay;
   const { job } = state;
-  const isTooLarge = (job.total ?? 0) > (maxObjects ?? Number.POSITIVE_INFINITY);
+  const exceedsLimit = (job.total ?? 0) > (maxObjects ?? Number.POSITIVE_INFINITY);
   const isUnsupported = state.state === 'suspended' && encryption === 'DSSE-KMS';
-  if ((isTooLarge || isUnsupported) && !ENDED.has(job.status))
+  if ((exceedsLimit || isUnsupported) && !ENDED.has(job.status))
     return { decision: attemptText(attempts, 'cancelled'), action: 'cancel' };
   return state.state === 'suspended'
     ? { decision: attemptText(attempts, start === 'Confirmed' ? 'approved' : ''), action: 'approve' }

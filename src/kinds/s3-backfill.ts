@@ -2,6 +2,7 @@ import { TagRoleCommand } from '@aws-sdk/client-iam';
 import type { CreateJobRequest, JobDescriptor, JobListDescriptor } from '@aws-sdk/client-s3-control';
 import { createJob, describeJob, listJobs, updateJobStatus } from '../aws/batch-jobs.ts';
 import {
+  APPROVAL_REASON,
   type BackfillAction,
   type BackfillChoices,
   type BackfillDecision,
@@ -10,6 +11,7 @@ import {
   backfillStatus,
   backfillsOfNewJob,
   backfillTagKey,
+  bucketOfJob,
   currentDecision,
   type DeclaredBackfill,
   declaredBackfills,
@@ -27,8 +29,6 @@ import {
   ORPHANED_REASON,
   observeBackfill,
   ownerOfJob,
-  parseJobDescription,
-  parseReencryptionDescription,
   recordsIn,
   SUPERSEDED_REASON,
   TOO_MANY_OBJECTS_REASON,
@@ -147,32 +147,11 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
       }),
     ),
 
-  async fetch(aws, location, name, details = []) {
-    const { digests, roleName } = fromDetails(details);
-    const [mark, orphanName = ''] = digests;
-    if (mark === ORPHANED) {
-      const waiting = waitingJobsOf(orphanName, (await listJobs(aws, location)).map(toObservedJob));
-      return waiting.length === 0 ? undefined : { jobs: waiting, tags: {} };
-    }
-    const [descriptors, role] = await Promise.all([
-      listJobs(aws, location),
-      roleName === undefined
-        ? undefined
-        : ignoreErrors(fetchRole(aws, location, roleName), 'NoSuchEntityException'),
-    ]);
-    const jobs = descriptors
-      .map(toObservedJob)
-      .filter(
-        ({ description }) =>
-          parseJobDescription(description) || parseReencryptionDescription(description)?.bucket === name,
-      );
-    const recorded = new Set(recordsIn(role?.tags ?? {}).map(({ digest }) => digest));
-    const open = digests.filter((digest) => !recorded.has(digest));
-    const isDetailed = (job: ObservedJob) => needsDetails(job) && open.some((digest) => isJobOf(job, digest));
-    return {
-      jobs: await Promise.all(jobs.map((job) => (isDetailed(job) ? withDetails(aws, location, job) : job))),
-      tags: role?.tags ?? {},
-    };
+  async fetch(aws, location, name, details) {
+    const [mark, specName = ''] = fromDetails(details).digests;
+    if (mark !== ORPHANED) return fetchBackfillDoc(aws, location, name, details);
+    const jobs = waitingJobsOf(specName, name, (await listJobs(aws, location)).map(toObservedJob));
+    return jobs.length === 0 ? undefined : { jobs, tags: {} };
   },
 
   parse(doc, { name, context, orphaned, spec: { digest } }) {
@@ -220,18 +199,18 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
   async send(aws, change) {
     const { superseded, action, observed } = plannedWrites(change);
     const { location } = change.resource;
-    for (const id of superseded) await endJob(aws, location, id, SUPERSEDED_REASON);
-    if (action === 'create') await sendCreateJob(aws, change, observed);
-    if (action === 'record') await sendRecord(aws, change, observed.state);
     const { state } = observed;
+    for (const id of superseded) await endJob(aws, location, id, SUPERSEDED_REASON);
+    if (action === 'create') await sendCreateJob(aws, change);
+    if (action === 'record') await sendRecord(aws, change, state);
     if (!('job' in state)) return;
-    if (action === 'cancel') await endJob(aws, location, state.job.id, TOO_MANY_OBJECTS_REASON);
+    if (action === 'cancel') await cancelJob(aws, location, state.job.id, TOO_MANY_OBJECTS_REASON);
     if (action === 'approve') await approveJob(aws, location, state.job.id);
   },
 
-  async remove(aws, { location, declaredBy }) {
+  async remove(aws, { name, location, declaredBy }) {
     const jobs = (await listJobs(aws, location)).map(toObservedJob);
-    for (const { id } of declaredBy.flatMap((name) => waitingJobsOf(name, jobs)))
+    for (const { id } of declaredBy.flatMap((specName) => waitingJobsOf(specName, name, jobs)))
       await endJob(aws, location, id, ORPHANED_REASON);
   },
 
@@ -280,9 +259,6 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
 /** Begins the details of a read of jobs that no spec declares. */
 const ORPHANED = 'orphaned';
 
-/** The reason of an approved job. */
-const APPROVAL_REASON = 'replikey: approved';
-
 /** Returns the id of a backfill. Only a spec with several prefixes has several backfills. */
 const backfillId = (bucket: string, { specName, prefix, isOnly }: DeclaredBackfill): Id =>
   `s3.backfill/${bucket}/${specName}${isOnly ? '' : `/${prefix}`}`;
@@ -314,10 +290,34 @@ export const backfillDetails = (roleName: string | undefined, digests: readonly 
   ...digests,
 ];
 
-const fromDetails = ([roleName = '', ...digests]: readonly string[]) => ({
+const fromDetails = ([roleName = '', ...digests]: readonly string[] = []) => ({
   digests,
   roleName: roleName === '' ? undefined : roleName,
 });
+
+/** Reads the jobs of a bucket, and the tags of the role of its backfill. */
+async function fetchBackfillDoc(
+  aws: Aws,
+  location: Location,
+  bucket: string,
+  details?: readonly string[],
+): Promise<BackfillDoc> {
+  const { digests, roleName } = fromDetails(details);
+  const [descriptors, role] = await Promise.all([
+    listJobs(aws, location),
+    roleName === undefined
+      ? undefined
+      : ignoreErrors(fetchRole(aws, location, roleName), 'NoSuchEntityException'),
+  ]);
+  const jobs = descriptors.map(toObservedJob).filter((job) => bucketOfJob(job) === bucket);
+  const recorded = new Set(recordsIn(role?.tags ?? {}).map(({ digest }) => digest));
+  const open = digests.filter((digest) => !recorded.has(digest));
+  const isDetailed = (job: ObservedJob) => needsDetails(job) && open.some((digest) => isJobOf(job, digest));
+  return {
+    jobs: await Promise.all(jobs.map((job) => (isDetailed(job) ? withDetails(aws, location, job) : job))),
+    tags: role?.tags ?? {},
+  };
+}
 
 /** Returns a job of a list. */
 export const toObservedJob = (descriptor: JobListDescriptor): ObservedJob => {
@@ -393,38 +393,87 @@ export const jobOperations = (
   ...(action === 'record' ? [{ call: 'iam:TagRole' }] : []),
 ];
 
-/** Approves a job. One that has left its state is read again after the write. */
-export const approveJob = (aws: Aws, location: Location, id: string) =>
-  ignoreErrors(updateJobStatus(aws, location, id, 'Ready', APPROVAL_REASON), 'JobStatusException');
+/**
+ * Approves a job, unless another caller has approved it.
+ *
+ * @throws Error when it has ended, or will soon
+ */
+export const approveJob = (aws: Aws, location: Location, id: string): Promise<void> =>
+  changeStatus(aws, location, id, 'Ready', APPROVAL_REASON);
+
+/**
+ * Cancels a job.
+ *
+ * @throws Error when it has ended otherwise, or will soon
+ */
+export const cancelJob = (aws: Aws, location: Location, id: string, reason: string): Promise<void> =>
+  changeStatus(aws, location, id, 'Cancelled', reason);
 
 /** Cancels a job, unless it has ended. */
 export const endJob = (aws: Aws, location: Location, id: string, reason: string) =>
   ignoreErrors(updateJobStatus(aws, location, id, 'Cancelled', reason), 'JobStatusException');
 
+/** Statuses to which the same change by another caller leads. */
+const STATUSES_AFTER: Record<'Ready' | 'Cancelled', readonly string[]> = {
+  Ready: ['Ready', 'Active', 'Pausing', 'Paused', 'Completing', 'Complete'],
+  Cancelled: ['Cancelling', 'Cancelled'],
+};
+
+/**
+ * Changes the status of a job. Since the plan, the job may have left the status in which this is possible.
+ *
+ * @throws Error when its status is another one than the change leads to
+ */
+async function changeStatus(
+  aws: Aws,
+  location: Location,
+  id: string,
+  status: 'Ready' | 'Cancelled',
+  reason: string,
+): Promise<void> {
+  try {
+    await updateJobStatus(aws, location, id, status, reason);
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'JobStatusException') throw error;
+    const { Status = '', ...details } = await describeJob(aws, location, id);
+    if (STATUSES_AFTER[status].includes(Status)) return;
+    const change = status === 'Ready' ? 'approved' : 'cancelled';
+    throw new Error(
+      `the job ${id} cannot be ${change} any more (${endReasonsOf({ status: Status, ...detailsOf(details) })}); run again`,
+      { cause: error },
+    );
+  }
+}
+
 /**
  * Creates a job. Two runs create one job: their requests have the same token. AWS does not document for how long it
- * remembers a token, so the jobs are read again before.
+ * remembers a token, and the plan may be old, so the jobs are read again before.
+ *
+ * @throws Error when another caller changed the jobs of the bucket, other than by creating this one
  */
-async function sendCreateJob(
-  aws: Aws,
-  change: BackfillChange,
-  { attempts }: ObservedBackfill,
-): Promise<void> {
-  const { resource, current } = change;
+async function sendCreateJob(aws: Aws, { current, resource }: BackfillChange): Promise<void> {
   const { location, name } = resource;
   const choices = resource.context as BackfillContext & { roleArn: string };
   const { backfill, declared, roleArn } = choices;
-  const doc = docOf(current);
+  const planned = decisionOn(docOf(current), choices).decision;
+  const doc = await fetchBackfillDoc(aws, location, name, resource.details);
+  const observed = observedIn(doc, choices);
+  if (currentDecision(observed, backfill.start) === planned) return;
+  const { decision, action } = decisionOn(doc, choices);
+  if (action !== 'create' || decision !== planned)
+    throw new Error(
+      `another caller changed the batch jobs of ${name} since they were read; no job was created: run again`,
+    );
   const covered = backfillsOfNewJob(choices, recordsIn(doc.tags), doc.jobs);
   const digests = covered.map(({ digest }) => digest);
   const request: Omit<CreateJobRequest, 'AccountId'> = {
     ConfirmationRequired: backfill.start === 'Confirmed',
     Operation: { S3ReplicateObject: {} },
     Report: jobReport(backfill, location.region),
-    ClientRequestToken: jobToken(digests, attempts + 1),
+    ClientRequestToken: jobToken(digests, observed.attempts + 1),
     Priority: backfill.priority,
     RoleArn: roleArn,
-    Description: jobDescription(declared.specName, digests),
+    Description: jobDescription(declared.specName, digests, name),
     Tags: [
       { Key: SPEC_TAG, Value: declared.specName },
       { Key: 'replikey:backfill', Value: declared.digest },

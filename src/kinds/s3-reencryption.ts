@@ -4,13 +4,13 @@ import { createJob, listJobs } from '../aws/batch-jobs.ts';
 import {
   type BackfillAction,
   type BackfillDecision,
+  bucketOfJob,
   currentDecision,
   endReasonsOf,
   formatRecord,
   jobToken,
   MAX_ATTEMPTS,
   type ObservedJob,
-  parseJobDescription,
   parseReencryptionDescription,
   recordsIn,
   reencryptionDescription,
@@ -60,6 +60,7 @@ import { fetchRole } from './iam-role.ts';
 import { describeKey } from './kms-key.ts';
 import {
   approveJob,
+  cancelJob,
   endJob,
   jobOperations,
   jobSize,
@@ -103,8 +104,6 @@ interface ReencryptionContext extends Omit<ReencryptionChoices, 'reencryption' |
   /** All replaced keys of the bucket. */
   replacedKeys: string[];
   countedAfter?: string;
-  /** The specs whose backfills read the same bucket. */
-  specNames: string[];
   bucketKey: boolean;
   priority: number;
   roleArn: Ref;
@@ -192,7 +191,7 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
     }
     if (!('job' in state)) return;
     if (action === 'cancel')
-      await endJob(
+      await cancelJob(
         aws,
         location,
         state.job.id,
@@ -248,9 +247,7 @@ async function fetchReencryptionDoc(
   ]);
   const isOfBucket = ({ description }: ObservedJob) =>
     parseReencryptionDescription(description)?.bucket === name;
-  const jobs = descriptors
-    .map(toObservedJob)
-    .filter((job) => isOfBucket(job) || parseJobDescription(job.description));
+  const jobs = descriptors.map(toObservedJob).filter((job) => bucketOfJob(job) === name);
   const isDetailed = (job: ObservedJob) => isOfBucket(job) && needsDetails(job);
   return {
     jobs: await Promise.all(jobs.map((job) => (isDetailed(job) ? withDetails(aws, location, job) : job))),
@@ -302,7 +299,6 @@ function reencryptionContext(
     replacedKey: nameOfKey(replaced),
     replacedKeys: side.replacedKeys.map(nameOfKey),
     countedAfter,
-    specNames: ofBucket.filter(({ source }) => source.bucket === side.bucket).map(({ name }) => name),
     bucketKey: side.bucketKey,
     start,
     maxObjects,
@@ -374,20 +370,16 @@ const currentReencryptionDoc = (current: { spec: S3Reencryption } | undefined): 
   };
 };
 
-/** Returns what the document shows. Backfills of other buckets do not count. */
+/** Returns what the document shows. */
 function observedReencryption(
   doc: ReencryptionDoc,
   bucket: string,
   context: ReencryptionContext,
   replacedKey = context.replacedKey,
 ): ObservedReencryption {
-  const ofBucket = doc.jobs.filter(({ description }) => {
-    const backfill = parseJobDescription(description);
-    return !backfill || context.specNames.includes(backfill.specName);
-  });
   const records = recordsIn(doc.tags, REENCRYPTION_TAG_PREFIX);
   const choices = reencryptionChoices(doc, bucket, context, replacedKey);
-  return observeReencryption(choices, { ...doc, records, jobs: ofBucket });
+  return observeReencryption(choices, { ...doc, records });
 }
 
 function reencryptionDecision(doc: ReencryptionDoc, bucket: string, context: ReencryptionContext) {

@@ -113,7 +113,10 @@ async function readUnfinishedJobs(
   try {
     const jobs = (await listJobs(aws, location)).map(toObservedJob);
     const reencryptions = jobs.filter((job) => !hasStopped(job) && isReencryptionOf(bucket, job));
-    return { location: { bucket, location }, jobs: [...unfinishedJobsOf(specName, jobs), ...reencryptions] };
+    return {
+      location: { bucket, location },
+      jobs: [...unfinishedJobsOf(specName, bucket, jobs), ...reencryptions],
+    };
   } catch (error) {
     if (error instanceof UserError || !(error instanceof Error)) throw error;
     return `replikey cannot find out whether a job of ${bucket} runs: ${formatAwsError(error)}`;

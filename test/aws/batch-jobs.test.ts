@@ -13,7 +13,7 @@ const REQUEST = {
   Operation: { S3ReplicateObject: {} },
   Report: { Enabled: false },
   ClientRequestToken: 'token',
-  Description: 'replikey backfill tax 0123456789abcdef',
+  Description: 'replikey backfill tax 0123456789abcdef acme-tax',
   Priority: 10,
   RoleArn: 'arn:aws:iam::111122223333:role/batch',
   ManifestGenerator: {

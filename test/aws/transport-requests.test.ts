@@ -161,7 +161,7 @@ const COMMANDS: Record<Service, (() => object)[]> = {
           ReportScope: 'FailedTasksOnly',
         },
         ClientRequestToken: '0123456789abcdef',
-        Description: 'replikey backfill tax 0123456789abcdef',
+        Description: 'replikey backfill tax 0123456789abcdef acme-tax',
         Priority: 10,
         RoleArn: 'arn:aws:iam::111122223333:role/replikey-batch-acme-tax',
         Tags: [{ Key: 'replikey:spec', Value: 'tax' }],

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import {
+  APPROVAL_REASON,
   type BackfillChoices,
   type BackfillRecord,
   type BackfillState,
@@ -30,7 +31,7 @@ const OTHER_DIGEST = 'fedcba9876543210';
 
 const job = (status: string, fields: Partial<ObservedJob> = {}): ObservedJob => ({
   id: `${status}-1`,
-  description: jobDescription('tax', [DIGEST]),
+  description: jobDescription('tax', [DIGEST], 'acme-tax'),
   status,
   createdAtMs: Date.parse('2026-11-30T12:00:00Z'),
   succeeded: 0,
@@ -90,6 +91,13 @@ const ROWS: [title: string, records: BackfillRecord[], jobs: ObservedJob[], expe
     { state: 'exhausted', lastJob: { failureReasons: ['third'] } },
   ],
   [
+    // S3 keeps the reason of the last status update.
+    'three failed jobs that replikey approved',
+    [],
+    [1, 2, 3].map((index) => later(index, 'Failed', { statusUpdateReason: APPROVAL_REASON })),
+    { state: 'exhausted', lastJob: { id: 'Failed-3' } },
+  ],
+  [
     'jobs that replikey cancelled for another spec, which are no failures',
     [],
     [1, 2, 3, 4].map((index) => later(index, 'Cancelled', { statusUpdateReason: SUPERSEDED_REASON })),
@@ -102,6 +110,13 @@ const ROWS: [title: string, records: BackfillRecord[], jobs: ObservedJob[], expe
     { state: 'tooLarge', lastJob: { total: 1_001 } },
   ],
   [
+    // AWS does not document whether an ended job has its number of tasks.
+    'a job with too many objects, of which S3 reports no number any more',
+    [],
+    [job('Cancelled', { statusUpdateReason: TOO_MANY_OBJECTS_REASON })],
+    { state: 'tooLarge' },
+  ],
+  [
     'a job with too many objects, after the limit was raised',
     [],
     [job('Cancelled', { total: 1_000, statusUpdateReason: TOO_MANY_OBJECTS_REASON })],
@@ -110,7 +125,7 @@ const ROWS: [title: string, records: BackfillRecord[], jobs: ObservedJob[], expe
   [
     'a job of another digest',
     [],
-    [job('Active', { description: jobDescription('tax', [OTHER_DIGEST]) })],
+    [job('Active', { description: jobDescription('tax', [OTHER_DIGEST], 'acme-tax') })],
     { state: 'absent', attempt: 0 },
   ],
   ['a job of another tool', [], [job('Active', { description: 'nightly' })], { state: 'absent', attempt: 0 }],
@@ -157,19 +172,28 @@ test('backfillTagKey: each job of a spec has its own key, within the limit of IA
 });
 
 test('parseJobDescription: reads what jobDescription writes, and nothing else', () => {
-  const description = jobDescription('tax', [DIGEST, OTHER_DIGEST]);
-  expect(parseJobDescription(description)).toEqual({ specName: 'tax', digests: [DIGEST, OTHER_DIGEST] });
+  const description = jobDescription('tax', [DIGEST, OTHER_DIGEST], 'acme-tax');
+  expect(parseJobDescription(description)).toEqual({
+    specName: 'tax',
+    digests: [DIGEST, OTHER_DIGEST],
+    bucket: 'acme-tax',
+  });
+  // Hexadecimal digits are a valid name of a bucket.
+  expect(parseJobDescription(jobDescription('tax', [DIGEST], OTHER_DIGEST))).toMatchObject({
+    digests: [DIGEST],
+    bucket: OTHER_DIGEST,
+  });
   expect(parseJobDescription(undefined)).toBeUndefined();
   expect(parseJobDescription(`nightly ${description}`)).toBeUndefined();
 });
 
 test('jobDescription: has as many digests as the limit of S3 Control allows', () => {
   const digests = Array.from({ length: 100 }, (_, index) => index.toString(16).padStart(16, '0'));
-  const description = jobDescription('x'.repeat(63), digests);
+  const description = jobDescription('x'.repeat(63), digests, 'b'.repeat(63));
   // API reference, CreateJob: at most 256 characters.
   expect(description.length).toBeLessThanOrEqual(256);
   expect(description.length).toBeGreaterThan(256 - 17);
-  expect(parseJobDescription(description)?.digests).toEqual(digests.slice(0, 10));
+  expect(parseJobDescription(description)?.digests).toEqual(digests.slice(0, 6));
 });
 
 test('jobToken: another attempt or another backfill has another token, within the limit of S3 Control', () => {
@@ -265,22 +289,24 @@ const TAX = declaredAs('tax', DIGEST);
 const BOOKS = declaredAs('books', OTHER_DIGEST, 'other');
 
 test('observeBackfill: an unfinished job of an earlier form of the spec is superseded', () => {
-  const earlier = job('Active', { description: jobDescription('tax', ['00000000000000aa']) });
+  const earlier = job('Active', { description: jobDescription('tax', ['00000000000000aa'], 'acme-tax') });
   const jobs = [
     earlier,
     job('Active'),
     { ...earlier, status: 'Complete' },
-    job('Active', { description: jobDescription('books', ['00000000000000aa']) }),
+    job('Active', { description: jobDescription('books', ['00000000000000aa'], 'acme-tax') }),
     job('Active', { description: 'nightly' }),
+    // A spec of another repository has the same name.
+    job('Active', { description: jobDescription('tax', ['00000000000000aa'], 'acme-books') }),
     // Another spec shares the job.
-    job('Active', { description: jobDescription('tax', ['00000000000000aa', OTHER_DIGEST]) }),
+    job('Active', { description: jobDescription('tax', ['00000000000000aa', OTHER_DIGEST], 'acme-tax') }),
   ];
   expect(observeBackfill(choicesOf([BOOKS, TAX], TAX), [], jobs).superseded).toEqual([earlier.id]);
 });
 
 test('observeBackfill: only the first of several prefixes cancels superseded jobs', () => {
   const second = { ...declaredAs('tax', OTHER_DIGEST), prefix: 'Z/' };
-  const earlier = job('Active', { description: jobDescription('tax', ['00000000000000aa']) });
+  const earlier = job('Active', { description: jobDescription('tax', ['00000000000000aa'], 'acme-tax') });
   const observe = (declared: DeclaredBackfill) =>
     observeBackfill(choicesOf([TAX, second], declared), [], [earlier]).superseded;
   expect([observe(TAX), observe(second)]).toEqual([[earlier.id], []]);
@@ -341,10 +367,20 @@ test.each<[string, ReturnType<typeof decisionsOf>, string[]]>([
   ['creates a job', decisionsOf([]), ['none', 'attempt 1']],
   [
     'creates no job beside another one of the bucket',
-    decisionsOf([job('Active', { description: jobDescription('books', [OTHER_DIGEST]) })], {
+    decisionsOf([job('Active', { description: jobDescription('books', [OTHER_DIGEST], 'acme-tax') })], {
       ofBucket: [BOOKS, TAX],
     }),
     ['none', 'none'],
+  ],
+  [
+    'creates no job beside that of a spec that the run does not have',
+    decisionsOf([job('Active', { description: jobDescription('books', [OTHER_DIGEST], 'acme-tax') })]),
+    ['none', 'none'],
+  ],
+  [
+    'creates a job beside that of a spec with the same name and another bucket',
+    decisionsOf([job('Active', { description: jobDescription('tax', [OTHER_DIGEST], 'acme-books') })]),
+    ['none', 'attempt 1'],
   ],
   [
     'creates no job before that of an earlier spec of the bucket',
@@ -358,14 +394,19 @@ test.each<[string, ReturnType<typeof decisionsOf>, string[]]>([
   ],
   [
     'creates no job before a superseded one has ended',
-    decisionsOf([job('Cancelling', { description: jobDescription('tax', ['00000000000000aa']) })]),
+    decisionsOf([
+      job('Cancelling', { description: jobDescription('tax', ['00000000000000aa'], 'acme-tax') }),
+    ]),
     ['none', 'none'],
   ],
   [
     'leaves a shared job to the first of its specs',
-    decisionsOf([job('Suspended', { description: jobDescription('books', [OTHER_DIGEST, DIGEST]) })], {
-      ofBucket: [BOOKS, TAX],
-    }),
+    decisionsOf(
+      [job('Suspended', { description: jobDescription('books', [OTHER_DIGEST, DIGEST], 'acme-tax') })],
+      {
+        ofBucket: [BOOKS, TAX],
+      },
+    ),
     ['attempt 1', 'attempt 1'],
   ],
   [
@@ -404,6 +445,11 @@ test.each<[string, ReturnType<typeof decisionsOf>, string[]]>([
   ['does nothing after the record', decisionsOf([], { records: [RECORD] }), ['recorded', 'recorded']],
   ['repeats a failed job', decisionsOf([job('Failed')]), ['attempt 1', 'attempt 2']],
   [
+    'repeats a job that was approved and failed before its first task',
+    decisionsOf([job('Failed', { statusUpdateReason: APPROVAL_REASON })]),
+    ['attempt 1, approved', 'attempt 2'],
+  ],
+  [
     'repeats no job for the fourth time',
     decisionsOf([job('Failed'), later(1, 'Failed'), later(2, 'Failed')]),
     ['attempt 3', 'attempt 3'],
@@ -426,7 +472,17 @@ test.each<[string, ReturnType<typeof decisionsOf>, string[]]>([
 test.each<[string, 'Confirmed' | 'Automatic', ObservedJob[], ObservedJob[][]]>([
   ['created', 'Confirmed', [], [[job('New')], [job('Preparing')], [job('Suspended')], [NO_KEYS]]],
   ['created', 'Automatic', [], [[job('New')], [job('Active')], [COMPLETE], [NO_KEYS]]],
-  ['approved', 'Confirmed', [job('Suspended')], [[job('Ready')], [job('Active')], [COMPLETE]]],
+  [
+    'approved',
+    'Confirmed',
+    [job('Suspended')],
+    [
+      [job('Ready')],
+      [job('Active')],
+      [COMPLETE],
+      [job('Failed', { statusUpdateReason: APPROVAL_REASON, failureReasons: ['no role'] })],
+    ],
+  ],
   [
     'cancelled',
     'Confirmed',

@@ -158,7 +158,7 @@ describe('reencryption: next decision', () => {
     expect(next([], { records, reencryption, ofBucket: [reencryption] }).action).toBe('create');
   });
   test('another unfinished job of the bucket, or an earlier key without a job: waits', () => {
-    const backfill = job('Active', { description: 'replikey backfill tax 0123456789abcdef' });
+    const backfill = job('Active', { description: 'replikey backfill tax 0123456789abcdef acme-tax' });
     expect(next([backfill]).action).toBeUndefined();
     const other = { ...REENCRYPTION, replacedKey: OLD.replaceAll('1', '3') };
     expect(next([], { ofBucket: [other, REENCRYPTION] }).action).toBeUndefined();
