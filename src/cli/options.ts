@@ -154,7 +154,7 @@ export const addGuardOptions = (command: Command): Command =>
     )
     .option(
       '--propagation-wait <seconds>',
-      `time between a change of permissions and the rules of an existing bucket that need it (default: ${PROPAGATION_WAIT_SECONDS}; sandbox and other endpoints: 0)`,
+      `time between a change of permissions and the rules or jobs of an existing bucket that need it (default: ${PROPAGATION_WAIT_SECONDS}; sandbox and other endpoints: 0)`,
       parseSeconds,
     )
     .option(

@@ -136,7 +136,7 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
           details: [reencrypted.role.name, ...[side.key, ...side.replacedKeys].map(nameOfKey)],
           location: locationOfSide(side),
           spec: { bucket: side.bucket, supersededJobs: [] },
-          context: reencryptionContext(reencrypted, replaced, relatedPairs),
+          context: reencryptionContext(reencrypted, replaced),
           after: dependenciesOf(reencrypted, replaced, relatedPairs),
           declaredBy: [pair.name],
           position: positionOfPath(pair, `spec.${name}.key.replaces`),
@@ -288,12 +288,8 @@ const resolvedContext = ({
 function reencryptionContext(
   { pair, side, role }: ReencryptedSide,
   replaced: KeyChoice,
-  relatedPairs: readonly BucketReplication[],
 ): Omit<ReencryptionContext, 'drainMs'> {
   const { start, maxObjects, priority, countedAfter } = pair.reencrypt ?? { start: 'Confirmed', priority: 0 };
-  const ofBucket = relatedPairs.filter(({ source, destination }) =>
-    [source.bucket, destination.bucket].includes(side.bucket),
-  );
   return omitUndefined({
     key: nameOfKey(side.key),
     replacedKey: nameOfKey(replaced),

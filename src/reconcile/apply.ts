@@ -4,6 +4,7 @@ import { commandInfo, isReadOperation } from '../aws/command.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { type RetryOptions, retry } from '../aws/retry.ts';
 import { ownerKey } from '../core/adoption.ts';
+import { startsJob } from '../core/backfill.ts';
 import { fieldPathOf } from '../core/diff.ts';
 import { pairsWithChangingRules } from '../core/housekeeping.ts';
 import { MANAGED_BY_TAG, NO_POSITION } from '../core/ids.ts';
@@ -149,7 +150,9 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     try {
       const current = changesRules(step)
         ? await switchRules(step, resource)
-        : await writeAndVerify(step, resource, retentionMode(step));
+        : isJobStart(step)
+          ? await startJob(step, resource)
+          : await writeAndVerify(step, resource, retentionMode(step));
       if (current === 'interrupted') return skip('interrupted before it started');
       actual.set(id, current ? { state: 'present', current } : { state: 'absent' });
       if (!housekeeping.has(id)) {
@@ -170,6 +173,23 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
 
   const changesRules = ({ kind }: Step): boolean => options.kinds.get(kind)?.scope.stage === 'rules';
 
+  const isJobStart = (step: Step): boolean =>
+    options.kinds.get(step.kind)?.scope.stage === 'jobs' && startsJob(step);
+
+  /** Creates or starts a job when S3 uses its permissions: S3 tries an object of a job once. A new bucket has no objects yet. */
+  async function startJob(step: Step, resource: Resource): Promise<Current | undefined | 'interrupted'> {
+    if (!createdOwners.has(ownerKey(resource))) await waitForPermissions(step, resource);
+    return signal?.aborted ? 'interrupted' : writeAndVerify(step, resource, retentionMode(step));
+  }
+
+  /** Waits until S3 uses the permissions that a resource depends on. */
+  const waitForPermissions = (step: Step, resource: Resource): Promise<void> | undefined =>
+    options.propagation?.wait(documentsNeededBy(resource, resourcesById, options.kinds), {
+      signal,
+      onWait: (untilMs) =>
+        onEvent?.({ type: 'waiting', step, waitsFor: 'S3 to use the changed permissions', untilMs }),
+    });
+
   /** Changes rules when S3 uses the permissions that they depend on. */
   async function switchRules(step: Step, resource: Resource): Promise<Current | undefined | 'interrupted'> {
     const ended = await testOrWait(step, resource);
@@ -187,20 +207,14 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
    * temporary rules, or by a wait. A new bucket has no objects yet. Returns the ids of the temporary rules.
    */
   async function testOrWait(step: Step, resource: Resource): Promise<readonly string[]> {
-    const { propagation, canaryFirst } = options;
+    const { canaryFirst } = options;
     if (createdOwners.has(ownerKey(resource))) return [];
     const kind = requireKind(options.kinds, resource);
     const change = renderChange(resource, actual, kind);
     if (!kind.check?.(change).widensUse) return [];
-    const waiting = (waitsFor: string, untilMs: number) =>
-      onEvent?.({ type: 'waiting', step, waitsFor, untilMs });
     const settleMs = options.propagationTimeoutMs;
     const plan = canaryFirst && (await planCanaryFirst(change, canaryFirst, options.aws, settleMs));
-    if (!plan?.coversAll)
-      await propagation?.wait(documentsNeededBy(resource, resourcesById, options.kinds), {
-        signal,
-        onWait: (ms) => waiting('S3 to use the changed permissions', ms),
-      });
+    if (!plan?.coversAll) await waitForPermissions(step, resource);
     if (!plan || signal?.aborted) return [];
     try {
       const current = await writeChange(step, plan.addRules);
@@ -209,7 +223,12 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       const onCheck = () => {
         if (performance.now() < reportedAt + REPORT_INTERVAL_MS) return;
         reportedAt = performance.now();
-        waiting('a canary to be replicated', canaryFirst.timeoutMs);
+        onEvent?.({
+          type: 'waiting',
+          step,
+          waitsFor: 'a canary to be replicated',
+          untilMs: canaryFirst.timeoutMs,
+        });
       };
       await runCanaryFirst(plan, canaryFirst, { aws: options.aws, settleMs, signal, onCheck });
       return plan.canaryIds;

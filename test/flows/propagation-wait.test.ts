@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { PassOptions } from '../../src/reconcile/pass.ts';
 import { createPropagation } from '../../src/reconcile/propagation.ts';
 import { versionOf } from '../sandbox/support.ts';
-import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { AFTER_ALL_OBJECTS, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { type FakeClock, fakeClock } from '../support/fake-clock.ts';
 
 const MOVED = TAX_SPEC.replace('bucket: acme-tax-replica', 'bucket: acme-tax-moved');
@@ -157,4 +157,36 @@ test('propagation wait: without it, S3 fails the first objects of the changed ru
   expect(await statusOfObject(env, 'Tax/early')).toBe('FAILED');
   await clock.advance(40_000);
   expect(await statusOfObject(env, 'Tax/late')).toBe('COMPLETED');
+});
+
+test('propagation wait: a job is created, and later started, only when its permissions are 45 s old', async () => {
+  const yaml = TAX_SPEC.replace('  rules:', `  backfill: { before: "${AFTER_ALL_OBJECTS}" }\n  rules:`);
+  await using env = await testEnv();
+  await env.reconcileWith(TAX_SPEC.replace('prefix: Tax/', 'prefix: Other/'));
+  await env.client.send(
+    { region: 'us-east-1' },
+    new PutObjectCommand({ Bucket: 'acme-tax', Key: 'Tax/old.pdf', Body: 'old' }),
+  );
+  await env.reconcile();
+  const { clock, run } = startProcess(env);
+  // A job that fails because IAM does not show its role everywhere yet would count as an attempt.
+  const creation = run(yaml);
+  await creation.isWaiting;
+  await clock.advance(WAIT_MS - 1);
+  expect(env.sandbox.log.counts()['s3control:CreateJob']).toBeUndefined();
+  await clock.advance(1);
+  expect((await creation.outcome).results.filter(({ result }) => result !== 'applied')).toEqual([]);
+  await env.sandbox.waitForJobs();
+
+  const start = { allowedRisks: ['start-backfill'] };
+  const approval = startProcess(env, clock).run(yaml, start);
+  await approval.isWaiting;
+  expect(env.sandbox.log.counts()['s3control:UpdateJobStatus']).toBeUndefined();
+  await clock.advance(WAIT_MS);
+  expect((await approval.outcome).results).toMatchObject([{ result: 'applied' }]);
+  await env.sandbox.waitForJobs();
+  const recording = run(yaml);
+  expect((await recording.outcome).results).toMatchObject([{ result: 'applied' }]);
+  expect(recording.waits).toEqual([]);
+  expect(versionOf(env.sandbox, 'acme-tax-replica', 'Tax/old.pdf')).toBeDefined();
 });
