@@ -1,6 +1,7 @@
 import type { CreateJobRequest, JobDescriptor, JobListDescriptor } from '@aws-sdk/client-s3-control';
-import type { Aws, Location } from '../core/resource.ts';
+import type { Aws, Command, Location } from '../core/resource.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
+import { commandInfo } from './command.ts';
 import { paginate } from './paginate.ts';
 import { requireField } from './response.ts';
 
@@ -83,4 +84,20 @@ export async function updateJobStatus(
     location,
     new UpdateJobStatusCommand({ AccountId, JobId, RequestedJobStatus, StatusUpdateReason }),
   );
+}
+
+/**
+ * Shares the lists of jobs. Each spec with a job reads all jobs of its account and Region, in batches of specs that share no
+ * other reads.
+ */
+export function shareJobLists(send: Aws['send']): Aws['send'] {
+  const pages = new Map<string, Promise<unknown>>();
+  return <O>(location: Location, command: Command<O>): Promise<O> => {
+    const { service, operation, input } = commandInfo(command);
+    if (service !== 's3control' || operation !== 'ListJobs') return send(location, command);
+    const key = JSON.stringify([location.account, location.region, input]);
+    const page = pages.get(key) ?? send(location, command);
+    pages.set(key, page);
+    return page as Promise<O>;
+  };
 }

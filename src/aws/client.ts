@@ -5,6 +5,7 @@ import type { Account } from '../spec/types.ts';
 import { globalRegionOf, partitionOfRegion } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { batchAlarmReads } from './alarms.ts';
+import { shareJobLists } from './batch-jobs.ts';
 import { commandInfo, isMessageOperation, isReadOperation } from './command.ts';
 import {
   classifyError,
@@ -25,7 +26,7 @@ import { type SdkClients, UnreachableEndpointError } from './sdk-clients.ts';
 export interface AwsClient extends Aws {
   /** Returns a client with a read cache: it sends identical reads once. */
   withCache(): AwsClient;
-  /** Returns a client for one pass that answers reads of many roles, and of many alarms, from one call. */
+  /** Returns a client for one pass that answers reads of many roles, alarms and batch jobs from one call. */
   withBatching(): AwsClient;
   /** Returns a client that rejects writes, for planning and dry runs. */
   readOnly(): AwsClient;
@@ -256,7 +257,9 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
       calls,
       withCache: () => cachedClient(client),
       withBatching: () =>
-        options.disableBatching ? client : decorated((inner) => batchAlarmReads(batchRoleReads(inner))),
+        options.disableBatching
+          ? client
+          : decorated((inner) => shareJobLists(batchAlarmReads(batchRoleReads(inner)))),
       readOnly: () => decorated(rejectWrites),
       fenced: (assertLeader) => clientFor({ ...control, assertLeader }, decorate),
       uninterruptible: () => clientFor({ ...control, signal: undefined }, decorate),

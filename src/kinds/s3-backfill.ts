@@ -6,6 +6,7 @@ import {
   type BackfillAction,
   type BackfillChoices,
   type BackfillDecision,
+  type BackfillRecord,
   type BackfillState,
   backfillState,
   backfillStatus,
@@ -494,9 +495,35 @@ async function sendCreateJob(aws: Aws, { current, resource }: BackfillChange): P
 async function sendRecord(aws: Aws, { resource }: BackfillChange, state: BackfillState): Promise<void> {
   const { declared, roleName } = resource.context as BackfillContext;
   if (state.state !== 'complete' || roleName === undefined) return;
-  const Tags = [{ Key: backfillTagKey(declared), Value: formatRecord(state.record) }];
-  await aws.send(resource.location, new TagRoleCommand({ RoleName: roleName, Tags }));
+  await recordInRole(aws, resource.location, roleName, backfillTagKey(declared), state.record);
 }
+
+/**
+ * Records a job in a tag of its role.
+ *
+ * @throws Error when the role has no room for the tag
+ */
+export async function recordInRole(
+  aws: Aws,
+  location: Location,
+  RoleName: string,
+  Key: string,
+  record: BackfillRecord,
+): Promise<void> {
+  const Tags = [{ Key, Value: formatRecord(record) }];
+  try {
+    await aws.send(location, new TagRoleCommand({ RoleName, Tags }));
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'LimitExceededException') throw error;
+    throw new Error(
+      `the role ${RoleName} has as many tags as IAM allows (${MAX_ROLE_TAGS}), so that replikey cannot record the job in the tag ${Key}; remove tags of the role, or declare another role for the jobs of this spec`,
+      { cause: error },
+    );
+  }
+}
+
+/** Maximum number of tags of a role (IAM User Guide, "IAM and AWS STS quotas"). */
+const MAX_ROLE_TAGS = 50;
 
 /** Returns why only a person can bring a backfill forward. */
 function blockedReason(

@@ -1,4 +1,3 @@
-import { TagRoleCommand } from '@aws-sdk/client-iam';
 import type { CreateJobRequest } from '@aws-sdk/client-s3-control';
 import { createJob, listJobs } from '../aws/batch-jobs.ts';
 import {
@@ -7,7 +6,6 @@ import {
   bucketOfJob,
   currentDecision,
   endReasonsOf,
-  formatRecord,
   jobToken,
   MAX_ATTEMPTS,
   type ObservedJob,
@@ -65,6 +63,7 @@ import {
   jobOperations,
   jobSize,
   needsDetails,
+  recordInRole,
   toObservedJob,
   unknownSizeReason,
   withDetails,
@@ -185,9 +184,7 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
     if (action === 'create') await createReencryptionJob(aws, change);
     if (action === 'record' && state.state === 'complete') {
       const { roleName } = resolvedContext(change.resource);
-      const Key = reencryptionTagKey(reencryptionOf(change));
-      const Tags = [{ Key, Value: formatRecord(state.record) }];
-      await aws.send(location, new TagRoleCommand({ RoleName: roleName, Tags }));
+      await recordInRole(aws, location, roleName, reencryptionTagKey(reencryptionOf(change)), state.record);
     }
     if (!('job' in state)) return;
     if (action === 'cancel')

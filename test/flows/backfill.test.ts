@@ -271,6 +271,24 @@ describe('backfill: no second job starts', () => {
   });
 });
 
+test('backfill: a role without room for the record is named, with what to do', async () => {
+  await using env = await envWithOldObject();
+  await passAndWait(env);
+  await passAndWait(env, START);
+  const role = env.sandbox.store.account('111122223333').roles.get('replikey-batch-acme-tax');
+  // IAM User Guide, "IAM and AWS STS quotas": 50 tags of a role.
+  for (let index = 0; (role?.tags.size ?? 50) < 50; index += 1) role?.tags.set(`team-${index}`, 'books');
+  expect((await env.reconcile()).results).toMatchObject([
+    {
+      result: 'failed',
+      why: 'the role replikey-batch-acme-tax has as many tags as IAM allows (50), so that replikey cannot record the job in the tag replikey:backfill:tax; remove tags of the role, or declare another role for the jobs of this spec',
+    },
+  ]);
+  role?.tags.delete('team-0');
+  expect((await env.reconcile()).results).toMatchObject([{ result: 'applied' }]);
+  expect(callsOf((await env.reconcile()).plan)).toEqual([]);
+});
+
 describe('backfill: the spec changes', () => {
   test('while its job waits: the job is cancelled, and a new one follows', async () => {
     await using env = await envWithOldObject();
