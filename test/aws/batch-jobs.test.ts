@@ -114,3 +114,15 @@ test('batch jobs: CreateJob is sent again after a throttle, which created nothin
   const aws = clientWith(throttle, { JobId: 'only' });
   expect(await createJob(aws, EAST, REQUEST)).toBe('only');
 });
+
+test('listJobs: the batches of a pass share one list for each Region, and another pass reads again', async () => {
+  await using env = await testEnv();
+  const pass = env.client.withBatching();
+  // Each batch of specs has its own cache.
+  await Promise.all([1, 2, 3].map(() => listJobs(pass.withCache(), EAST)));
+  await listJobs(pass.withCache(), { region: 'us-west-2' });
+  expect(env.sandbox.log.counts()).toEqual({ 's3control:ListJobs': 2, 'sts:GetCallerIdentity': 1 });
+  await listJobs(env.client.withBatching().withCache(), EAST);
+  await listJobs(env.client, EAST);
+  expect(env.sandbox.log.counts()['s3control:ListJobs']).toBe(4);
+});

@@ -47,19 +47,6 @@ test('first run: writes each document once, and reads it before the plan, after 
   ]);
 });
 
-test('pass over many specs with backfills: lists the jobs of the account once', async () => {
-  // A batch has 50 pairs.
-  const pairs = Array.from({ length: 51 }, (_, index) =>
-    TAX_SPEC.replaceAll('tax', `tax-${index}`).replace(
-      '  rules:',
-      '  backfill: { before: "2026-01-01T00:00:00Z" }\n  rules:',
-    ),
-  );
-  await using env = await testEnv(pairs.join('---\n'));
-  await env.reconcile({ dryRun: true });
-  expect(env.sandbox.log.counts()['s3control:ListJobs']).toBe(1);
-});
-
 test('pass without changes, with a backfill: reads its role, and lists the jobs of the account once', async () => {
   const pairs = ['tax', 'books'].map((name) =>
     TAX_SPEC.replaceAll('tax', name).replace(

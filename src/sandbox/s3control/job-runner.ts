@@ -17,6 +17,8 @@ import type { JobRunner } from './types.ts';
 const MANIFEST_BLOB_TASKS = 10_000;
 /** Time in milliseconds after which a slice of work ends, so that it does not delay other requests. */
 const SLICE_MS = 10;
+/** Minimum number of tasks of a slice. On a busy machine, other processes may use the time of a slice. */
+const MIN_SLICE_TASKS = 20;
 /** Maximum number of tasks of a slice: their replicas are in memory until the store has saved them. */
 const MAX_SLICE_TASKS = 250;
 /** Wait in milliseconds before the runner tries again after it could not save a job. */
@@ -173,7 +175,7 @@ export function createJobRunner(
       const status = result.succeeded ? 'succeeded' : 'failed';
       job[status] += 1;
       if (isReported(job, result)) rows[status].push(reportRowOf(job, target, result));
-      if (performance.now() - start > SLICE_MS) break;
+      if (count + 1 >= MIN_SLICE_TASKS && performance.now() - start > SLICE_MS) break;
     }
     for (const status of ['succeeded', 'failed'] as const)
       if (rows[status].length > 0) job.rows[status].push(store.putBlob(Buffer.from(rows[status].join(''))));
