@@ -310,7 +310,7 @@ async function fetchBackfillDoc(
       ? undefined
       : ignoreErrors(fetchRole(aws, location, roleName), 'NoSuchEntityException'),
   ]);
-  const jobs = descriptors.map(toObservedJob).filter((job) => bucketOfJob(job) === bucket);
+  const jobs = jobsOfBucket(descriptors, bucket);
   const recorded = new Set(recordsIn(role?.tags ?? {}).map(({ digest }) => digest));
   const open = digests.filter((digest) => !recorded.has(digest));
   const isDetailed = (job: ObservedJob) => needsDetails(job) && open.some((digest) => isJobOf(job, digest));
@@ -319,6 +319,15 @@ async function fetchBackfillDoc(
     tags: role?.tags ?? {},
   };
 }
+
+/** Returns the jobs of replikey for a bucket. Each spec reads the list of all jobs of its account. */
+export const jobsOfBucket = (descriptors: readonly JobListDescriptor[], bucket: string): ObservedJob[] =>
+  descriptors
+    .filter(
+      ({ Description = '' }) =>
+        Description.includes(bucket) && bucketOfJob({ description: Description }) === bucket,
+    )
+    .map(toObservedJob);
 
 /** Returns a job of a list. */
 export const toObservedJob = (descriptor: JobListDescriptor): ObservedJob => {

@@ -3,7 +3,6 @@ import { createJob, listJobs } from '../aws/batch-jobs.ts';
 import {
   type BackfillAction,
   type BackfillDecision,
-  bucketOfJob,
   currentDecision,
   endReasonsOf,
   jobToken,
@@ -62,9 +61,9 @@ import {
   endJob,
   jobOperations,
   jobSize,
+  jobsOfBucket,
   needsDetails,
   recordInRole,
-  toObservedJob,
   unknownSizeReason,
   withDetails,
 } from './s3-backfill.ts';
@@ -244,7 +243,7 @@ async function fetchReencryptionDoc(
   ]);
   const isOfBucket = ({ description }: ObservedJob) =>
     parseReencryptionDescription(description)?.bucket === name;
-  const jobs = descriptors.map(toObservedJob).filter((job) => bucketOfJob(job) === name);
+  const jobs = jobsOfBucket(descriptors, name);
   const isDetailed = (job: ObservedJob) => isOfBucket(job) && needsDetails(job);
   return {
     jobs: await Promise.all(jobs.map((job) => (isDetailed(job) ? withDetails(aws, location, job) : job))),
