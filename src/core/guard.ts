@@ -42,6 +42,10 @@ export interface ApprovedPlan {
   plan?: Plan;
 }
 
+/** Returns whether a plan is the approved one. */
+export const isApproved = ({ digest }: Plan, { checksum }: ApprovedPlan): boolean =>
+  digest.startsWith(checksum.toLowerCase());
+
 /**
  * Refuses a plan that differs from the approved one, and lists the differences when the approved plan was saved. A plan
  * without changes passes, so that a pipeline that applies the same plan twice succeeds. So does the rest of a saved plan
@@ -52,7 +56,7 @@ export function stalePlanRefusals(
   { checksum, plan: savedPlan }: ApprovedPlan,
   state: ObservedState,
 ): Refusal[] {
-  if (plan.digest.startsWith(checksum.toLowerCase())) return [];
+  if (isApproved(plan, { checksum })) return [];
   if (plan.waves.length + plan.blocked.length === 0) return [];
   if (savedPlan && isRemainder(savedPlan, plan, state)) return [];
   const currentChecksum = plan.digest.slice(0, Math.min(checksum.length, 16));

@@ -15,6 +15,13 @@ import { canonicalJson } from '../util/canonical-json.ts';
 import { type JobFacts, lifecycleNotes, reportProblem, sizeText } from './job-notes.ts';
 import type { RuleProof } from './types.ts';
 
+/** The risks without whose allowance a plan omits a job. */
+export const JOB_RISKS: readonly Risk['id'][] = [
+  'start-backfill',
+  'start-reencryption',
+  'backfill-foreign-rules',
+];
+
 /**
  * Decides which steps of jobs a plan keeps. Pure.
  *

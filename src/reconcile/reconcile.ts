@@ -1,9 +1,10 @@
+import type { AwsClient } from '../aws/client.ts';
 import { assessAdoption } from '../core/adoption.ts';
-import { guard, type Refusal, stalePlanRefusals, wrongAccountRefusals } from '../core/guard.ts';
+import { guard, isApproved, type Refusal, stalePlanRefusals, wrongAccountRefusals } from '../core/guard.ts';
 import { joinDrafts, planChanges } from '../core/plan.ts';
 import type { Plan } from '../core/resource.ts';
 import { seal, sealInputsOf } from '../core/seal.ts';
-import { withoutJobs } from '../proof/job-guard.ts';
+import { JOB_RISKS, withoutJobs } from '../proof/job-guard.ts';
 import { unprovenRefusals } from '../proof/plan-proof.ts';
 import type { Specs } from '../spec/types.ts';
 import { apply, applyInStages, type StepResult } from './apply.ts';
@@ -17,13 +18,9 @@ import type { PrunePlan } from './prune.ts';
 export async function reconcile(specs: Specs, options: PassOptions): Promise<Outcome> {
   const { kinds, signal } = options;
   const aws = (options.dryRun ? options.aws.readOnly() : options.aws).withBatching();
-  const draft = await draftPlan(specs, aws, options);
+  const { draft, plan, sources } = await planWithApprovedJobs(specs, aws, options);
   const { proof, prune, actual } = draft;
   const resources = prune.withAllOrphans;
-  const tags = await readTags(draft.content, resources, actual, kinds, aws.withCache());
-  const content = assessAdoption(draft.content, resources, specs.pairs, tags);
-  const sources = { ...draft, endpoint: await aws.endpoint(), isPrune: options.prune ?? false };
-  const plan = seal(content, sealInputsOf(content, sources, specs));
   const refusals = refusalsOf(plan, draft, options);
   options.onPlan?.(plan, proof);
   if (options.dryRun || refusals.length > 0 || isWithoutWrites(plan))
@@ -41,6 +38,29 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   // A job has moved on since it was created, and the next run brings it forward.
   const after = joinDrafts([withoutJobs(draftAfter, kinds)]);
   return { plan, proof, refusals, results, remaining: seal(after, sealInputsOf(after, sources, specs)) };
+}
+
+/** Observes, drafts and seals the plan of a pass. */
+async function planPass(specs: Specs, aws: AwsClient, options: PassOptions) {
+  const draft = await draftPlan(specs, aws, options);
+  const resources = draft.prune.withAllOrphans;
+  const tags = await readTags(draft.content, resources, draft.actual, options.kinds, aws.withCache());
+  const content = assessAdoption(draft.content, resources, specs.pairs, tags);
+  const sources = { ...draft, endpoint: await aws.endpoint(), isPrune: options.prune ?? false };
+  return { draft, sources, plan: seal(content, sealInputsOf(content, sources, specs)) };
+}
+
+/**
+ * Plans a pass. A plan omits jobs whose risks are not allowed. If the approved plan has them, so has the returned one: the guard
+ * then refuses it by the names of these risks, and does not report an empty plan as applied.
+ */
+async function planWithApprovedJobs(specs: Specs, aws: AwsClient, options: PassOptions) {
+  const planned = await planPass(specs, aws, options);
+  const { approvedPlan, allowedRisks } = options;
+  const omitsJobs = planned.plan.jobs?.some(({ state }) => state === 'awaitingApproval');
+  if (!approvedPlan || !omitsJobs || isApproved(planned.plan, approvedPlan)) return planned;
+  const withJobs = await planPass(specs, aws, { ...options, allowedRisks: [...allowedRisks, ...JOB_RISKS] });
+  return isApproved(withJobs.plan, approvedPlan) ? withJobs : planned;
 }
 
 /** Returns the reasons not to apply a plan. In the wrong account, all other reasons are meaningless. */

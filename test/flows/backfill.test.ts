@@ -408,7 +408,13 @@ test('backfill: a reviewed plan approves the job that it shows, and no other', a
   expect(stale.refusals.map(({ id }) => id)).toContain('stale-plan');
   expect((await jobsOf(env)).sort()).toEqual(['Cancelled', 'Suspended']);
   const reviewed = (await env.reconcile({ ...START, dryRun: true })).plan;
-  await passAndWait(env, { ...START, approvedPlan: { checksum: reviewed.digest, plan: reviewed } });
+  const approved = { checksum: reviewed.digest, plan: reviewed };
+  // Without the allowance the plan would be empty, and look as if it was applied.
+  for (const withoutAllowance of [approved, { checksum: reviewed.digest }])
+    expect((await env.reconcile({ approvedPlan: withoutAllowance })).refusals).toMatchObject([
+      { id: 'start-backfill', step: ID },
+    ]);
+  await passAndWait(env, { ...START, approvedPlan: approved });
   expect((await jobsOf(env)).sort()).toEqual(['Cancelled', 'Complete']);
 });
 
