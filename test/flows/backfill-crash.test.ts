@@ -18,17 +18,22 @@ const START = { allowedRisks: ['start-backfill'] };
 const isOfBackfill = ({ operation }: RequestEntry): boolean =>
   ['ListJobs', 'DescribeJob', 'CreateJob', 'UpdateJobStatus', 'TagRole'].includes(operation);
 
-interface Death {
-  /** The pass that dies: 0 creates the job, 1 approves it, 2 records it. */
+interface LostCall {
+  /** The pass that loses it: 0 creates the job, 1 approves it, 2 records it. */
   pass: number;
-  /** The call of a backfill at which it dies, from 1; 0: it does not. */
+  /** The position of the call among those of a backfill, from 1; 0: none. */
   nth: number;
   /** Whether AWS executes the call, and only the response is lost. */
   phase: 'before' | 'after';
+  /** Whether the program continues; otherwise it dies. */
+  continues?: boolean;
 }
 
-/** Makes three passes, of which one dies, and then passes until nothing changes. */
-async function runWithDeath({ pass, nth, phase }: Death, faultSettings: Partial<FaultSettings> = {}) {
+/** Makes three passes, of which one loses a call, and then passes until nothing changes. */
+async function runWithout(
+  { pass, nth, phase, continues }: LostCall,
+  faultSettings: Partial<FaultSettings> = {},
+) {
   let current = -1;
   let controller = new AbortController();
   const calls: string[][] = [[], [], [], []];
@@ -39,7 +44,7 @@ async function runWithDeath({ pass, nth, phase }: Death, faultSettings: Partial<
       if (!isOfBackfill(entry)) return;
       if (currentPhase === 'before') calls[current]?.push(entry.operation);
       if (current !== pass || calls[current]?.length !== nth || currentPhase !== phase) return;
-      controller.abort(new Error('the program dies'));
+      if (!continues) controller.abort(new Error('the program dies'));
       throw new Error('the call or its response is lost');
     },
     faultSettings,
@@ -73,25 +78,27 @@ test.each<[text: string, passes: number, faultSettings: Partial<FaultSettings>]>
   // AWS does not document for how long it remembers a token.
   ['S3 forgets the token of a job', 1, { repeatedJobToken: 'newJob' }],
 ])(
-  'backfill: exactly one job exists after a death at any of its calls (%s)',
+  'backfill: exactly one job exists after a death or a lost response at any of its calls (%s)',
   { timeout: 60_000 },
   async (_, passes, faultSettings) => {
-    const { calls, ...reference } = await runWithDeath({ pass: -1, nth: 0, phase: 'before' }, faultSettings);
+    const { calls, ...reference } = await runWithout({ pass: -1, nth: 0, phase: 'before' }, faultSettings);
     expect(reference).toEqual({ jobs: ['Complete'], isConverged: true, isReplicated: true });
     const writes = ['CreateJob', 'UpdateJobStatus', 'TagRole'];
     expect(calls.map((operations) => operations.filter((operation) => writes.includes(operation)))).toEqual(
       writes.map((operation) => [operation]),
     );
-    const deaths = calls.slice(0, passes).flatMap((operations, pass) =>
-      operations.flatMap((operation, index): Death[] => [
+    const lostCalls = calls.slice(0, passes).flatMap((operations, pass) =>
+      operations.flatMap((operation, index): LostCall[] => [
         { pass, nth: index + 1, phase: 'before' },
         // A read whose response is lost changes nothing either.
-        ...(writes.includes(operation) ? [{ pass, nth: index + 1, phase: 'after' as const }] : []),
+        ...(writes.includes(operation)
+          ? [false, true].map((continues) => ({ pass, nth: index + 1, phase: 'after' as const, continues }))
+          : []),
       ]),
     );
-    for (const death of deaths) {
-      const { calls: _calls, ...outcome } = await runWithDeath(death, faultSettings);
-      expect(outcome, JSON.stringify(death)).toEqual(reference);
+    for (const lostCall of lostCalls) {
+      const { calls: _calls, ...outcome } = await runWithout(lostCall, faultSettings);
+      expect(outcome, JSON.stringify(lostCall)).toEqual(reference);
     }
   },
 );

@@ -74,3 +74,19 @@ test('unreadable inline policies: the verdict stays unknown although the plan wr
   const { proof } = await env.reconcileWith(YAML, { dryRun: true });
   expect(proof.map(({ verdict }) => verdict)).toEqual(['unknown']);
 });
+
+test('unproven rule: is refused although an alarm of its spec is blocked, because replication does not depend on alarms', async () => {
+  await using env = await testEnv();
+  await env.reconcile();
+  await deny(env, THROUGH_ENDPOINT);
+  const denied = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
+  env.sandbox.faultSettings.faults = [{ match: 'DescribeAlarms', nth: 1, times: 1_000, what: denied }];
+  const alarmed = YAML.replace(/ {6}metrics: false\n/, '').replace(
+    '  rules:',
+    '  alarms: { failed: true, notify: [arn:aws:sns:us-east-1:111122223333:replication] }\n  rules:',
+  );
+  const { plan, refusals, results } = await env.reconcileWith(`${alarmed}      priority: 7\n`);
+  expect(plan.blocked.map(({ id }) => id)).toEqual(['cloudwatch.alarm/replikey-tax-tax-failed@us-east-1']);
+  expect(refusals.map(({ id }) => id)).toEqual(['unproven']);
+  expect(results).toEqual([]);
+});
