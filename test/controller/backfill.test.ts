@@ -78,8 +78,12 @@ test('controller: shows each state of a backfill in conditions, metrics, events 
   });
   expect(pair().conditions.Ready.status).toBe('True');
   const quiet = lines.length;
+  env.sandbox.log.reset();
   await round();
   expect(lines.slice(quiet)).toEqual([]);
+  // A job that waits leads to one pass in an interval, and to no write.
+  expect(env.sandbox.log.counts()['s3control:ListJobs']).toBe(1);
+  expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 
   allow.push(`start-backfill=${job?.jobId}`);
   await round();
