@@ -82,6 +82,17 @@ const PAIR_RULES: readonly CelRule[] = [
     message: 'replikey never changes a role given by ARN: remove path, permissionsBoundary, tags and also',
   },
   {
+    path: ['backfill', 'role'],
+    rule: notBoth('name', 'arn'),
+    message:
+      'set name or arn, not both: replikey creates a missing role by name, and a role given by ARN must exist',
+  },
+  {
+    path: ['backfill', 'objects'],
+    rule: 'self.all(value, self.exists_one(other, other == value))',
+    message: 'the same objects occur twice',
+  },
+  {
     path: ['rules', '[]'],
     rule: 'has(self.prefix) != has(self.filter)',
     message: 'set exactly one of prefix and filter; prefix: "" selects all objects',
@@ -111,6 +122,42 @@ const PAIR_RULES: readonly CelRule[] = [
     path: ['rules'],
     rule: 'self.all(rule, !has(rule.priority) || self.exists_one(other, has(other.priority) && other.priority == rule.priority))',
     message: 'two rules have the same priority',
+  },
+];
+
+/** Rules of a backfill. A pair can override each field of its Defaults. */
+const BACKFILL_RULES: readonly CelRule[] = [
+  {
+    path: ['backfill'],
+    rule: '!(has(self.after) && has(self.before)) || timestamp(self.after) < timestamp(self.before)',
+    message: 'no object was written after the instant after and before the instant before',
+  },
+  {
+    path: ['backfill'],
+    rule: "!(has(self.objects) && has(self.start) && self.start == 'Automatic') || !('elsewhere' in self.objects)",
+    message:
+      'a job for objects that are already replicated elsewhere may run twice, so it does not start by itself: use start: Confirmed',
+  },
+  {
+    path: [],
+    rule: 'has(self.defaults) || !(has(self.backfill) && has(self.backfill.role)) || has(self.backfill.role.name) || has(self.backfill.role.arn)',
+    message: 'backfill.role has no fields: add name, or remove role to use the default name',
+  },
+  {
+    path: [],
+    rule: '!(has(self.backfill) && has(self.rules)) || self.rules.exists(rule, !has(rule.enabled) || rule.enabled)',
+    message: 'a batch job replicates objects under enabled rules only: enable a rule, or remove backfill',
+  },
+  {
+    path: [],
+    rule: `!(has(self.backfill) && has(self.backfill.report) && ${hasOnBothSides('region')} && has(self.destination.bucket)) || self.backfill.report.bucket != self.destination.bucket || self.source.region == self.destination.region`,
+    message: 'S3 writes the report of a job only to a bucket in the Region of the source',
+  },
+  {
+    path: [],
+    rule: `!(has(self.backfill) && has(self.backfill.report) && has(self.direction) && self.direction == 'both' && ${hasOnBothSides('region')}) || self.source.region == self.destination.region`,
+    message:
+      'with direction: both between two Regions, remove backfill.report: S3 writes a report only to the Region of its job',
   },
 ];
 
@@ -182,6 +229,7 @@ export const CEL_RULES: Record<ResourceKind, readonly CelRule[]> = {
     ...FAILURE_RULES,
     ...RETENTION_RULES,
     ...WHOLE_RETENTION_RULES,
+    ...BACKFILL_RULES,
     {
       path: [],
       rule: `has(self.defaults) || !(${HAS_BOTH_SIDES} && has(self.direction) && self.direction == 'both') || has(self.source.objectLock) == has(self.destination.objectLock)`,

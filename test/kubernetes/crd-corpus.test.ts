@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { RESOURCE_PLURALS } from '../../src/kubernetes/resources.ts';
 import { INVALID_SPECS } from '../spec/invalid-specs.ts';
-import { specArbitrary } from '../support/spec-arbitraries.ts';
+import { completeSpecArbitrary } from '../support/spec-arbitraries.ts';
 import { NAMESPACE } from './api-server.ts';
 import { toolSkipReason, validateResources } from './tools.ts';
 
@@ -27,7 +27,8 @@ function resourcesOf(yaml: string): object[] {
 const skipReason = toolSkipReason('validator');
 describe.skipIf(skipReason)(`custom resources${skipReason ? ` (skipped: ${skipReason})` : ''}`, () => {
   test('accept every valid spec', async () => {
-    const specs = fc.sample(specArbitrary, 300).flatMap(resourcesOf);
+    const yamls = fc.sample(completeSpecArbitrary, 300).map(({ yaml }) => yaml);
+    const specs = yamls.flatMap(resourcesOf);
     expect(specs.length).toBeGreaterThan(300);
     expect((await validateResources(specs)).flat()).toEqual([]);
   });

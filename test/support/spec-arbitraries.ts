@@ -80,15 +80,28 @@ interface Document {
   };
 }
 
+/** A backfill that all specs of a sample declare: those of one bucket share its job. */
+const backfillArbitrary = fc.record(
+  {
+    before: fc.constantFrom('2026-01-01T00:00:00Z', '2026-01-01T02:00:00+02:00'),
+    after: fc.constant('2024-02-29T23:59:59-01:00'),
+    objects: fc.subarray(['existing', 'failed', 'replicas'], { minLength: 1 }),
+    start: fc.constantFrom('Confirmed', 'Automatic'),
+    maxObjects: fc.integer({ min: 1, max: 20_000_000_000 }),
+    priority: fc.nat({ max: 2_147_483_647 }),
+  },
+  { requiredKeys: ['before'] },
+);
+
 /**
- * Adds a backfill to specs with an enabled rule, a re-encryption to specs with a replaced key, and alarms and failure events to specs of which every rule has metrics. Returns
- * the queues and topics that must exist.
+ * Adds a backfill to specs with an enabled rule, a re-encryption to specs with a replaced key, and alarms and failure events
+ * to specs of which every rule has metrics. Returns the queues and topics that must exist.
  */
 export const completeSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target[]; topics: Target[] }> = fc
   .record({
     yaml: specArbitrary,
     alarms: fc.boolean(),
-    backfill: fc.boolean(),
+    backfill: fc.option(backfillArbitrary, { nil: undefined }),
     reencrypt: fc.boolean(),
     events: fc.constantFrom('queue', 'topic'),
   })
@@ -103,8 +116,7 @@ export const completeSpecArbitrary: fc.Arbitrary<{ yaml: string; queues: Target[
     const documents = yaml.split('\n---\n').map((text) => JSON.parse(text) as Document);
     for (const { kind, spec } of documents) {
       if (kind !== 'BucketReplication') continue;
-      if (backfill && spec.rules.some(({ enabled }) => enabled))
-        Object.assign(spec, { backfill: { before: '2026-01-01T00:00:00Z' } });
+      if (backfill && spec.rules.some(({ enabled }) => enabled)) Object.assign(spec, { backfill });
       if (reencrypt && [spec.source, spec.destination].some(({ key }) => key.replaces))
         Object.assign(spec, { reencrypt: {} });
       if (spec.direction === 'both') continue;
