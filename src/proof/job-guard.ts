@@ -29,14 +29,14 @@ export const JOB_RISKS: readonly Risk['id'][] = [
  * created or started before every rule is proven, also with `--allow-unproven`. A step with a risk that is not allowed is left
  * out, and the plan says what it waits for: the other steps do not depend on it.
  *
- * @param proveBucket proves all rules of a bucket, after the plan
+ * @param proveRules proves all rules of the buckets of a plan, after the plan
  * @param factsOf returns what was read about a job, by the id of its resource
  */
 export function guardJobs(
   draft: PlanDraft,
   kinds: ReadonlyMap<string, Kind>,
   allowedRisks: readonly string[],
-  proveBucket: (bucket: string) => readonly RuleProof[],
+  proveRules: () => readonly RuleProof[],
   factsOf: (id: Id) => JobFacts | undefined,
 ): PlanDraft {
   const blocked: Blocked[] = [];
@@ -44,10 +44,16 @@ export function guardJobs(
   const waiting: Id[] = [];
   /** What a person must do, by the id of the job. */
   const verdicts = new Map<Id, Pick<JobStatus, 'state' | 'reason' | 'approval'>>();
+  // Most plans have no such step, and others have many.
+  let proofs: readonly RuleProof[] | undefined;
+  const enabledRulesOf = (bucketName: string): RuleProof[] => {
+    proofs ??= proveRules();
+    return proofs.filter(({ bucket, verdict }) => bucket === bucketName && verdict !== 'off');
+  };
   const keep = (step: Step): Step[] => {
     if (!isJobStep(step, kinds) || !startsJob(step)) return [step];
     const runsRules = kinds.get(step.kind)?.scope.runsRules ?? true;
-    const rules = runsRules ? proveBucket(bucketOf(step)).filter(({ verdict }) => verdict !== 'off') : [];
+    const rules = runsRules ? enabledRulesOf(bucketOf(step)) : [];
     const facts = factsOf(step.id) ?? { lifecycles: [] };
     const why = (runsRules ? unprovenReason(rules) : undefined) ?? reportProblem(facts);
     const risks = [...step.risks, ...foreignRisks(step, rules)];

@@ -173,10 +173,7 @@ async function draftBatch(
       kept,
       kinds,
       options.allowedRisks,
-      (bucket) =>
-        proveProjectedRules(specs, resources, actual, kinds, facts).filter(
-          (proof) => proof.bucket === bucket,
-        ),
+      () => proveProjectedRules(specs, resources, actual, kinds, facts),
       (id) => jobFacts.get(id),
     );
     const draft = {
