@@ -209,6 +209,23 @@ test('backfill: the approval waits until S3 finds a new job', async () => {
   expect(await jobsOf(env)).toEqual(['Complete']);
 });
 
+test('backfill: a job is created when S3 can assume its new role, and when it accepts requests again', async () => {
+  const fault = (nth: number, status: number, code: string, message: string) => ({
+    match: 'CreateJob',
+    nth,
+    what: { status, code, message },
+  });
+  await using env = await envWithOldObjects();
+  env.sandbox.faultSettings.faults = [
+    // The errors of CreateJob (API reference). AWS does not document the message.
+    fault(1, 400, 'BadRequestException', 'Invalid role: it cannot be assumed'),
+    fault(2, 400, 'TooManyRequestsException', 'Slow down'),
+  ];
+  expect((await passAndWait(env)).results.filter(({ result }) => result !== 'applied')).toEqual([]);
+  expect(env.sandbox.log.counts()['s3control:CreateJob']).toBe(3);
+  expect(await jobsOf(env)).toEqual(['Suspended']);
+});
+
 test('backfill: three approved jobs that failed are enough, and the reason is shown', async () => {
   await using env = await envWithOldObjects(
     {
