@@ -73,7 +73,7 @@ export function planHousekeeping({
     if (isRole && !isChanging && !getsExpiry && affected.some(({ owner }) => draining.has(owner))) continue;
     housekeeping.push({
       id,
-      action: isChanging || getsExpiry ? 'renew' : 'expire',
+      action: isChanging ? 'renew' : getsExpiry ? 'retain' : 'expire',
       at: location,
       sids,
       needs: [],
@@ -96,7 +96,7 @@ export function planHousekeeping({
 const withoutRoles = (
   housekeeping: readonly Housekeeping[],
   kinds: ReadonlyMap<string, Kind>,
-): Housekeeping[] => housekeeping.filter((item) => item.action === 'renew' || !isOfRole(item, kinds));
+): Housekeeping[] => housekeeping.filter((item) => item.action !== 'expire' || !isOfRole(item, kinds));
 
 /**
  * Returns the specs, by their names in Sids, with unexpired retained permissions in policies of keys and buckets. The
@@ -137,7 +137,7 @@ function orderNarrowing(
   kinds: ReadonlyMap<string, Kind>,
 ): Housekeeping[] {
   return housekeeping.map((item) => {
-    if (item.action === 'renew' || !isOfRole(item, kinds)) return item;
+    if (item.action !== 'expire' || !isOfRole(item, kinds)) return item;
     // A policy to narrow may belong to another spec.
     const earlier = housekeeping.filter((other) => !isOfRole(other, kinds));
     return { ...item, needs: earlier.map(({ id }) => id) };

@@ -161,8 +161,11 @@ export interface RetainedBy {
  */
 export interface Housekeeping {
   id: Id;
-  /** `renew`: rules still change, so the permissions must last longer. `expire`: the permissions are removed. */
-  action: 'renew' | 'expire';
+  /**
+   * `renew`: rules still change, so the permissions must last longer. `retain`: permissions without an expiry, those of a
+   * former role, get one. `expire`: the permissions are removed.
+   */
+  action: 'renew' | 'retain' | 'expire';
   at: Location;
   /** Sids of the retained statements. */
   sids: string[];

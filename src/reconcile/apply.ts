@@ -429,7 +429,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
   }
 
   const steps = plan.waves.flat();
-  const renewals = plan.housekeeping.filter(({ action }) => action === 'renew');
+  const renewals = plan.housekeeping.filter(({ action }) => action !== 'expire');
   const expiries = plan.housekeeping.filter(({ action }) => action === 'expire');
   for (const item of renewals) runs.set(item.id, runStep(housekeepingStep(item)));
   // IAM replaces a deleted role in other policies by its id, so a role is deleted after these are narrowed.

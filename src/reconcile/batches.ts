@@ -320,14 +320,14 @@ const hasChangesOf = ({ waves, housekeeping }: PlanDraft): boolean =>
  * whose permissions another caller changed.
  */
 function withoutBreakingExpiries(draft: PlanDraft, rulesStopped: () => string[]): PlanDraft {
-  if (draft.housekeeping.every(({ action }) => action === 'renew')) return draft;
+  if (draft.housekeeping.every(({ action }) => action !== 'expire')) return draft;
   const stopped = rulesStopped();
   if (stopped.length === 0) return draft;
   const rules = stopped.join(', ');
   const kept = draft.housekeeping.filter(({ action }) => action === 'expire');
   return {
     ...draft,
-    housekeeping: draft.housekeeping.filter(({ action }) => action === 'renew'),
+    housekeeping: draft.housekeeping.filter(({ action }) => action !== 'expire'),
     notes: [
       ...draft.notes,
       ...kept.map(

@@ -105,8 +105,10 @@ const housekeepingSchema = namedObject(
   {
     id: resourceIdField,
     action: z
-      .enum(['renew', 'expire'])
-      .describe('`renew`: rules still change, so the permissions stay longer; `expire`: they are removed.'),
+      .enum(['renew', 'retain', 'expire'])
+      .describe(
+        '`renew`: rules still change, so the permissions stay longer; `retain`: permissions of a former role stay for one more drain; `expire`: they are removed.',
+      ),
     at: locationSchema.describe('The account and the Region of the resource.'),
     sids: stringListField('Sids of the statements.'),
     needs: stringListField('Ids of the writes of the plan that come first.'),

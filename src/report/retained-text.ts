@@ -40,23 +40,13 @@ export function housekeepingLines({
   retained,
 }: Pick<Plan, 'housekeeping' | 'retained'>): string[] {
   return [
-    ...(['renew', 'expire'] as const).flatMap((action) => {
-      const items = housekeeping.filter((item) => item.action === action && !isOfFormerRole(item));
+    ...(['renew', 'expire', 'retain'] as const).flatMap((action) => {
+      const items = housekeeping.filter((item) => item.action === action);
       return items.length === 0 ? [] : [HOUSEKEEPING_TEXTS[action](countSids(items))];
     }),
-    ...formerRoleLine(housekeeping.filter(isOfFormerRole)),
     ...expiryLine(retained),
   ];
 }
-
-/** Returns whether a write gives an expiry to statements that have none: those in the policy of a former role. */
-const isOfFormerRole = ({ action, sids }: Housekeeping): boolean =>
-  action === 'renew' && sids.every((Sid) => !hasUntilSid({ Sid }));
-
-const formerRoleLine = (items: readonly Housekeeping[]): string[] =>
-  items.length === 0
-    ? []
-    : [`Housekeeping: ${countSids(items)} of a former role to keep for one more drain, then to remove.`];
 
 /** Returns what an apply has removed, in one line. */
 export function removedText({ housekeeping }: Pick<Plan, 'housekeeping'>): string[] {
@@ -82,13 +72,15 @@ export const leftByInterruptLines = ({ plan, results }: Pick<Outcome, 'plan' | '
  */
 export const stillGrantedLines = (housekeeping: readonly Housekeeping[]): string[] =>
   housekeeping
-    .filter((item) => !isOfFormerRole(item))
+    .filter(({ action }) => action !== 'retain')
     .flatMap(({ id, sids }) => sids.filter((Sid) => hasUntilSid({ Sid })).map((sid) => `${id}: ${sid}`))
     .map((statement) => `  still granted until the next run removes it: ${statement}`);
 
 const HOUSEKEEPING_TEXTS: Record<Housekeeping['action'], (statements: string) => string> = {
   renew: (statements) =>
     `Housekeeping: ${statements} for objects in flight to renew, because rules still change.`,
+  retain: (statements) =>
+    `Housekeeping: ${statements} of a former role to keep for one more drain, then to remove.`,
   expire: (statements) => `Housekeeping: ${statements} to remove that expired.`,
 };
 

@@ -95,7 +95,7 @@ test('former role: without --prune, later runs remove its statements after the d
   time.nowMs += MINUTE;
   const limited = await env.reconcileWith(retainedRole('new'));
   expect([...expired.plan.housekeeping, ...limited.plan.housekeeping]).toContainEqual(
-    expect.objectContaining({ id: 'iam.role-policy/old', action: 'renew' }),
+    expect.objectContaining({ id: 'iam.role-policy/old', action: 'retain' }),
   );
   // The former role keeps every permission for one more drain.
   expect(oldPolicyOf(env).match(/"ReplikeyUntil/g)).toHaveLength(before.match(/"Replikey/g)?.length ?? 0);

@@ -131,7 +131,7 @@ async function finishDrain(
       await simulation.sleep(300);
       const { outcome } = await pass();
       violations.push(...findUnfinished(outcome));
-      isComplete = drains === 2 || !outcome?.plan.housekeeping.some(({ action }) => action === 'renew');
+      isComplete = drains === 2 || !outcome?.plan.housekeeping.some(({ action }) => action === 'retain');
       if (isComplete) {
         const retained = retainedSids(simulation.sandbox.store);
         if (retained.length > 0) violations.push(`after the drain, ${retained.join(', ')} remain`);
