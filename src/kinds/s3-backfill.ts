@@ -49,6 +49,7 @@ import type { Change, Check, Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import { ref } from '../core/ref.ts';
 import type { Aws, Id, Location, Ref } from '../core/resource.ts';
+import { MAX_ROLE_TAGS } from '../spec/patterns.ts';
 import type { Backfill, BucketReplication } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
 import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
@@ -530,9 +531,6 @@ export async function recordInRole(
     );
   }
 }
-
-/** Maximum number of tags of a role (IAM User Guide, "IAM and AWS STS quotas"). */
-const MAX_ROLE_TAGS = 50;
 
 /** Returns why only a person can bring a backfill forward. */
 function blockedReason(

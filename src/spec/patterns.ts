@@ -425,3 +425,6 @@ export const checkDuration = textCheck('duration', [
 /** Returns a valid duration in milliseconds. */
 export const parseDuration = (text: string): number =>
   Number(text.slice(0, -1)) * UNIT_MS[text.slice(-1) as keyof typeof UNIT_MS];
+
+/** Maximum number of tags of a role (IAM User Guide, "IAM and AWS STS quotas"). */
+export const MAX_ROLE_TAGS = 50;

@@ -11,9 +11,6 @@ import { ruleShape } from './rule-fields.ts';
 import { integerSchema, nameSchema, textMapSchema, textSchema } from './schema-builders.ts';
 import { partialShape } from './schema-keys.ts';
 
-/** Maximum number of tags of a role in IAM. */
-export const MAX_ROLE_TAGS = 50;
-
 /** Maximum number of actions of an alarm in CloudWatch (API reference, PutMetricAlarm). */
 export const MAX_ALARM_TOPICS = 5;
 
@@ -278,7 +275,7 @@ const pairShape = {
         patterns.checkTagKey,
         patterns.checkTagValue,
         'Tags to add to the role; other tags stay unchanged.',
-        { maxProperties: MAX_ROLE_TAGS },
+        { maxProperties: patterns.MAX_ROLE_TAGS },
       ).optional(),
       also: z
         .enum(['foreignRules'])

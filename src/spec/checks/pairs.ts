@@ -1,7 +1,6 @@
 import { partitionOfArn, partitionOfRegion } from '../../util/arn.ts';
 import type { Path } from '../document.ts';
-import { ACCOUNT_REGIONAL_BUCKET, ROLE_ARN_FORMAT } from '../patterns.ts';
-import { MAX_ROLE_TAGS } from '../schema.ts';
+import { ACCOUNT_REGIONAL_BUCKET, MAX_ROLE_TAGS, ROLE_ARN_FORMAT } from '../patterns.ts';
 import type { CheckedReplication } from '../validate.ts';
 
 /** A failed check: the path, the problem, the fix, and the paths of the other fields that it depends on. */
