@@ -60,6 +60,10 @@ export const LAYERS = [
         holds: 'recorded responses of AWS: record, replay, and the file that holds them',
         io: 'AWS client',
       },
+      fleet: {
+        holds: 'survey of all buckets of many accounts: findings, totals, and the difference to the last run',
+        io: 'AWS client',
+      },
       reconcile: {
         holds: 'pipeline of a pass: observe, plan, prove, guard, apply; deletion of orphans',
         io: 'AWS client',
