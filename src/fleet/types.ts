@@ -7,11 +7,12 @@ export const FLEET_CATEGORIES = {
   'dangling-destination': 'the destination bucket does not exist',
   'destination-taken-over': 'another account owns the destination bucket',
   'foreign-destination': 'the destination is outside the known accounts',
-  unreadable: 'unknown: not readable',
+  unknown: 'unknown: replikey could not read or decide',
   unmanaged: 'nothing manages the replication',
   'v1-rules': 'V1 rules',
   'metrics-disabled': 'metrics are disabled',
   'no-alarm': 'no alarm',
+  warning: 'other warnings',
 } as const;
 
 export type FleetCategory = keyof typeof FLEET_CATEGORIES;
