@@ -205,13 +205,13 @@ export interface ObservedJob {
 
 /** What a backfill needs next. */
 export type BackfillState =
-  /** All objects were tried. */
+  /** S3 tried all objects that matched, if any, and a tag records it. */
   | { state: 'done'; record: BackfillRecord }
   /** S3 prepares or runs the job. */
   | { state: 'running'; job: ObservedJob }
   /** The job waits for an approval. */
   | { state: 'suspended'; job: ObservedJob }
-  /** All objects were tried, which no tag records yet. */
+  /** S3 tried all objects that matched, if any, and no tag records it yet. */
   | { state: 'complete'; job: ObservedJob; record: BackfillRecord }
   /** No job exists, or the last one ended too early. `attempt` is the number of earlier ones. */
   | { state: 'absent'; attempt: number; lastJob?: ObservedJob }

@@ -26,8 +26,8 @@ export const JOB_PROBLEMS: ReadonlySet<JobStatus['state']> = new Set(['blocked',
 /** Returns the state of a job as a sentence without a full stop. */
 export function jobStatusText(job: Omit<JobStatus, 'id' | 'pairs'>): string {
   const { state, jobId = '', total, succeeded, failed, since, reason, report } = job;
-  const objects = `${groupDigits(total)} objects`;
-  const end = since === undefined ? '' : ` by the job that ended on ${since.replace(/\.\d+Z$/, 'Z')}`;
+  const objects = countObjects(total);
+  const endedJob = since === undefined ? 'the job' : `the job that ended on ${since.replace(/\.\d+Z$/, 'Z')}`;
   switch (state) {
     case 'preparing':
       return `S3 prepares the job ${jobId}`;
@@ -36,9 +36,11 @@ export function jobStatusText(job: Omit<JobStatus, 'id' | 'pairs'>): string {
     case 'inProgress':
       return `the job ${jobId} runs: ${groupDigits(succeeded + failed)} of ${objects} done${percentText(job)}, ${groupDigits(failed)} failed`;
     case 'succeeded':
-      return `${groupDigits(succeeded)} objects were replicated${end}`;
+      return total === 0
+        ? `no object matched ${endedJob}`
+        : `${countObjects(succeeded)} replicated by ${endedJob}`;
     case 'tasksFailed':
-      return `${groupDigits(failed)} of ${objects} were not replicated${end}${report === undefined ? '' : `; ${report} has the list`}`;
+      return `${groupDigits(failed)} of ${objects} were not replicated by ${endedJob}${report === undefined ? '' : `; ${report} has the list`}`;
     case 'failed':
     case 'blocked':
       return reason ?? `the job ${jobId} failed`;
@@ -55,3 +57,7 @@ function percentText({ total = 0, succeeded, failed }: Pick<JobStatus, 'total' |
 /** `1,203,441` */
 export const groupDigits = (count: number | undefined): string =>
   count === undefined ? 'an unknown number of' : count.toLocaleString('en-US');
+
+/** `1,203,441 objects`, `1 object` */
+export const countObjects = (count: number | undefined): string =>
+  `${groupDigits(count)} object${count === 1 ? '' : 's'}`;

@@ -222,7 +222,7 @@ export interface JobStatus {
    * - `preparing`: S3 lists the objects.
    * - `awaitingApproval`: a person must approve the job.
    * - `inProgress`: S3 runs the job.
-   * - `succeeded`: all objects are done.
+   * - `succeeded`: the job has ended, and none of its objects failed; it may have had none.
    * - `tasksFailed`: S3 tried all objects, and some failed.
    * - `failed`: the last job ended before it had tried all objects, and another one follows.
    * - `blocked`: a person must remove the cause.

@@ -238,7 +238,7 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
 
   explain(path, { decision = '' }) {
     if (path.startsWith('/supersededJobs')) return 'the spec has changed since the job was created';
-    if (decision === 'recorded') return 'all objects were tried; a tag of the batch role records this';
+    if (decision === 'recorded') return 'the job has ended; a tag of the batch role records its result';
     if (decision.endsWith('cancelled')) return 'the job has more objects than the spec allows';
     return decision.endsWith('approved')
       ? 'the job waits for an approval'

@@ -73,8 +73,8 @@ interface ReplicationContext {
   bucket: string | Ref;
   /** Declared ids of the rules without a name. */
   unnamedIds: string[];
-  /** Whether all specs declare a backfill of existing objects. */
-  isBackfilled: boolean;
+  /** The instants before which specs replicate existing objects, by the names of the specs. */
+  backfilledBefore: Record<string, string>;
 }
 
 export type CurrentReplication = Current<S3Replication, ReplicationRule[]>;
@@ -117,7 +117,9 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
         context: {
           bucket: ref(bucketResourceId('s3.bucket', pair.source.bucket)),
           unnamedIds: pairsOfBucket.flatMap(unnamedRuleIdsOf),
-          isBackfilled: pairsOfBucket.every(({ backfill }) => backfill !== undefined),
+          backfilledBefore: Object.fromEntries(
+            pairsOfBucket.flatMap(({ name, backfill }) => (backfill ? [[name, backfill.before]] : [])),
+          ),
         } satisfies ReplicationContext,
         after: replicationDependencies(pairsOfBucket),
         declaredBy: [pair.name],
@@ -249,7 +251,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
       blocked: ruleConflictOf(desired, current?.foreign ?? []),
       risks: current ? [...risksOf(desired, current), ...pairRemovals(change, current)] : [],
       notes: foreignRuleNotes(current?.foreign ?? []),
-      changeNotes: existingObjectsNote(change),
+      changeNotes: existingObjectsNotes(change),
       widensUse: rulesWithWiderUse(change).length > 0,
     };
   },
@@ -441,15 +443,25 @@ function foreignRuleNotes(foreign: readonly ReplicationRule[]): string[] {
   ];
 }
 
-/** Returns a note that S3 does not replicate objects that existed before a rule. Many users expect that it does. */
-function existingObjectsNote({ resource, current, desired }: ReplicationChange): string[] {
-  const { bucket, isBackfilled } = (resource.context ?? {}) as Partial<ReplicationContext>;
+/**
+ * Returns notes on the objects that existed before a rule. Many users expect that S3 replicates them. A backfill does not
+ * replicate those that are written after its instant and before the rule takes effect.
+ */
+function existingObjectsNotes({ resource, current, desired }: ReplicationChange): string[] {
+  const { bucket, backfilledBefore = {} } = (resource.context ?? {}) as Partial<ReplicationContext>;
   // The bucket's ARN is still a reference when the bucket does not exist yet.
-  const isNewBucket = isRef(bucket);
-  const selectsMoreObjects = Object.entries(desired.rules).some(([id, rule]) =>
+  if (isRef(bucket)) return [];
+  const widened = Object.entries(desired.rules).filter(([id, rule]) =>
     selectsMore(rule, current?.spec.rules[id]),
   );
-  return isNewBucket || isBackfilled || !selectsMoreObjects ? [] : [EXISTING_OBJECTS_CAVEAT];
+  return [...new Set(widened.map(([id]) => existingObjectsNote(specNameOfRule(id), backfilledBefore)))];
+}
+
+function existingObjectsNote(specName: string, backfilledBefore: Record<string, string>): string {
+  const before = backfilledBefore[specName];
+  return before === undefined
+    ? 'S3 replicates only objects written after this change; declare backfill for objects that exist already'
+    : `S3 replicates only objects written after this change, and the backfill of ${specName} only those from before ${before}; declare a later before when the change has taken effect, or the objects written in between stay without a replica`;
 }
 
 /**
@@ -514,9 +526,6 @@ export function foreignUseOfRole(
   if (foreign.length === 0 || Role !== roleArn) return undefined;
   return `foreign rules of ${bucket} replicate as its role: ${formatRuleIds(foreign)}`;
 }
-
-const EXISTING_OBJECTS_CAVEAT =
-  'S3 replicates only objects written after this change; declare backfill for objects that exist already';
 
 /** Returns the declared rules under the ids that they have, or will have, in S3. */
 function withKeptIds(

@@ -5,17 +5,26 @@ import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 const NOTE =
   'S3 replicates only objects written after this change; declare backfill for objects that exist already';
 
+const BACKFILL_NOTE =
+  'S3 replicates only objects written after this change, and the backfill of tax only those from before 2026-11-01T00:00:00Z; declare a later before when the change has taken effect, or the objects written in between stay without a replica';
+
+const withBackfill = (yaml: string) =>
+  yaml.replace('  rules:', '  backfill: { before: "2026-11-01T00:00:00Z" }\n  rules:');
 const withRule = (more: string) => TAX_SPEC.replace('    - prefix: Tax/', `    - prefix: Tax/\n${more}`);
 const tagged = (tags: string) =>
   TAX_SPEC.replace('prefix: Tax/', `filter: { prefix: Tax/, tags: { ${tags} } }`);
 const named = (yaml: string) => yaml.replace('    - prefix:', '    - name: tax\n      prefix:');
 
-/** Returns the ids of resources for which a plan notes that existing objects are not replicated. */
-async function notedIds(env: TestEnv, yaml: string): Promise<string[]> {
+/** Returns the notes of a plan on the rules that it changes. */
+async function ruleNotes(env: TestEnv, yaml: string): Promise<{ id: string; message: string }[]> {
   const { plan } = await env.reconcileWith(yaml, { dryRun: true });
   expect(plan.waves.flat().map(({ kind }) => kind)).toContain('s3.replication');
-  return plan.notes.filter(({ message }) => message === NOTE).map(({ id }) => id);
+  return plan.notes.filter(({ id }) => id === 's3.replication/acme-tax');
 }
+
+/** Returns the ids of resources for which a plan notes that existing objects are not replicated. */
+const notedIds = async (env: TestEnv, yaml: string): Promise<string[]> =>
+  (await ruleNotes(env, yaml)).filter(({ message }) => message === NOTE).map(({ id }) => id);
 
 async function notedIdsAfter(before: string, yaml: string): Promise<string[]> {
   await using env = await testEnv(before);
@@ -64,5 +73,36 @@ describe('existing-objects note: absent', () => {
     ['a removed rule', withRule('    - prefix: Ledgers/'), TAX_SPEC],
   ])('for %s', async (_, before, yaml) => {
     expect(await notedIdsAfter(before, yaml)).toEqual([]);
+  });
+});
+
+describe('existing-objects note: with a backfill, the objects written before the rule takes effect', () => {
+  test('for the first rule of an existing bucket', async () => {
+    await using env = await testEnv();
+    await env.client.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+    const notes = await ruleNotes(env, withBackfill(TAX_SPEC));
+    expect(notes.map(({ message }) => message)).toEqual([BACKFILL_NOTE]);
+  });
+  test('not when a spec declares a backfill under a rule that is in effect', async () => {
+    await using env = await testEnv();
+    await env.reconcileWith(TAX_SPEC);
+    const { plan } = await env.reconcileWith(withBackfill(TAX_SPEC), { dryRun: true });
+    expect(plan.waves.flat().map(({ kind }) => kind)).toContain('s3.backfill');
+    expect(plan.notes).toEqual([]);
+  });
+  test('for the spec of a wider rule, and for no other spec of the bucket', async () => {
+    const other = TAX_SPEC.replace('name: tax', 'name: books').replace(
+      '- prefix: Tax/',
+      '- { prefix: Books/, priority: 9 }',
+    );
+    await using env = await testEnv(`${TAX_SPEC}---\n${other}`);
+    await env.reconcile();
+    const wider = withRule('    - prefix: Ledgers/');
+    expect(await ruleNotes(env, `${withBackfill(wider)}---\n${other}`)).toEqual([
+      expect.objectContaining({ message: BACKFILL_NOTE }),
+    ]);
+    expect(await ruleNotes(env, `${wider}---\n${withBackfill(other)}`)).toEqual([
+      expect.objectContaining({ message: NOTE }),
+    ]);
   });
 });
