@@ -7,7 +7,8 @@ export type Service =
   | 'cloudtrail'
   | 'cloudwatch'
   | 'sqs'
-  | 'sns';
+  | 'sns'
+  | 'organizations';
 
 /** The schema of an SDK command: type mark, namespace, name, traits, input schema and output schema. */
 export type OperationSchema = readonly [number, string, string, unknown, unknown, unknown];

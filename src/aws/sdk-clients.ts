@@ -125,6 +125,7 @@ const LAZY_CLIENT_CLASSES = {
   cloudwatch: async () => (await import('@aws-sdk/client-cloudwatch')).CloudWatchClient,
   sqs: async () => (await import('@aws-sdk/client-sqs')).SQSClient,
   sns: async () => (await import('@aws-sdk/client-sns')).SNSClient,
+  organizations: async () => (await import('@aws-sdk/client-organizations')).OrganizationsClient,
 };
 
 type ClientClass =

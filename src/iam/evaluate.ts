@@ -1,4 +1,5 @@
 import { accountOfArn, contextOf, type RequestContext, roleArnOf, toList } from './context.ts';
+import { isLimitedByRcps, isLimitedByScps } from './control-policies.ts';
 import {
   ACCOUNT_ROOT_ARN,
   type MatchOptions,
@@ -9,6 +10,8 @@ import {
 } from './statement.ts';
 import type {
   AccessRequest,
+  ControlPolicyLevel,
+  ControlPolicyType,
   Decision,
   NamedPolicy,
   NearMiss,
@@ -23,22 +26,32 @@ import type {
  * An explicit deny in any policy wins. In one account, identity policies or the resource's policy allow. A key policy
  * or trust policy must allow by itself, or delegate to the account. Across accounts both sides must allow. A
  * permissions boundary limits what identity policies grant, and what a resource's policy grants a role. For a service
- * principal only the resource's policy counts.
- * Not evaluated: service and resource control policies of an organisation, session policies.
+ * principal only the resource's policy counts. Every level of an organization must allow: SCPs limit the principals of
+ * an account, RCPs its resources.
+ * Not evaluated: session policies.
  */
 export function evaluate(request: AccessRequest, policies: Policies): Decision {
   const context = contextOf(request);
-  const identityScan = scanPolicies(policies.identity ?? [], request, context, false);
-  const boundaryScan = policies.boundary && scanPolicies(policies.boundary, request, context, false);
+  const identityScan = scanPolicies(policies.identity ?? [], request, context, IDENTITY_POLICY);
+  const boundaryScan =
+    policies.boundary && scanPolicies(policies.boundary, request, context, IDENTITY_POLICY);
   const resourcePolicies = policies.resource ? [policies.resource] : [];
-  const resourceScan = scanPolicies(resourcePolicies, request, context, true, boundaryScan !== undefined);
+  const resourceScan = scanPolicies(resourcePolicies, request, context, {
+    hasPrincipal: true,
+    hasResource: !TRUST_ACTION.test(request.action),
+    hasBoundary: boundaryScan !== undefined,
+  });
+  const controlScans = scanControlPolicies(policies, request, context);
 
-  const denial = resourceScan.denies[0] ?? identityScan.denies[0] ?? boundaryScan?.denies[0];
+  const ownDenial = resourceScan.denies[0] ?? identityScan.denies[0] ?? boundaryScan?.denies[0];
+  const denyingScan = controlScans.find(({ denies }) => denies.length > 0);
+  const denial = ownDenial ?? denyingScan?.denies[0];
   if (denial) {
     return {
       allowed: false,
       kind: 'explicitDeny',
       statements: [denial],
+      ...(ownDenial || !denyingScan ? {} : { controlPolicy: denyingScan.type }),
       reason: `${denial.policy} denies ${request.action} on ${request.resource} (${statementLabel(denial)})${explainNotPrincipal(denial, request.principal)}`,
     };
   }
@@ -59,7 +72,7 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
     reason: `allowed by ${statements.map((statement) => `${statement.policy} (${statementLabel(statement)})`).join(' and ')}`,
   });
   const implicitDeny = (
-    missingAllow: NonNullable<Decision['missingAllow']>,
+    missingAllow: 'identity' | 'resource' | 'boundary',
     nearest: NearestStatement | undefined,
   ): Decision => {
     const subjects = {
@@ -80,6 +93,21 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
       reason: `${subjects[missingAllow]} ${request.action} on ${request.resource}${explainNearMiss(nearMiss)}`,
     };
   };
+
+  // IAM evaluates the control policies before the policies of principal and resource. No other policy can allow what a
+  // level of them does not.
+  const limitingScan = controlScans.find(({ direct }) => direct.length === 0);
+  if (limitingScan) {
+    const { type, level } = limitingScan;
+    return {
+      allowed: false,
+      kind: 'implicitDeny',
+      statements: [],
+      missingAllow: type,
+      controlPolicy: type,
+      reason: `no ${type.toUpperCase()} attached to ${level} allows ${request.action} on ${request.resource}`,
+    };
+  }
 
   if (isService)
     return resourceScan.direct.length > 0
@@ -124,18 +152,44 @@ interface NearestStatement {
   version: string | undefined;
 }
 
+type PolicyForm = Omit<MatchOptions, 'version'>;
+
+/** The form of identity policies, permissions boundaries and SCPs. */
+const IDENTITY_POLICY: PolicyForm = { hasPrincipal: false, hasResource: true, hasBoundary: false };
+
+/** The form of RCPs. They have Resource elements for every action, also for those of a trust policy. */
+const RESOURCE_CONTROL_POLICY: PolicyForm = { hasPrincipal: true, hasResource: true, hasBoundary: false };
+
+/** Scans each level of the control policies that limit a request. */
+function scanControlPolicies(
+  { scps = [], rcps = [] }: Policies,
+  request: AccessRequest,
+  context: RequestContext,
+): (PolicyScan & { type: ControlPolicyType; level: string })[] {
+  const scan = (type: ControlPolicyType, levels: ControlPolicyLevel[], form: PolicyForm) =>
+    levels.map(({ name, policies }) => ({
+      type,
+      level: name,
+      ...scanPolicies(policies, request, context, form),
+    }));
+  return [
+    ...(isLimitedByScps(request.principal, context) ? scan('scp', scps, IDENTITY_POLICY) : []),
+    ...(isLimitedByRcps(request.action, request.principal, context)
+      ? scan('rcp', rcps, RESOURCE_CONTROL_POLICY)
+      : []),
+  ];
+}
+
 function scanPolicies(
   policies: readonly NamedPolicy[],
   request: AccessRequest,
   context: RequestContext,
-  hasPrincipal: boolean,
-  hasBoundary = false,
+  form: PolicyForm,
 ): PolicyScan {
-  const hasResource = !(hasPrincipal && TRUST_ACTION.test(request.action));
   const result: PolicyScan = { denies: [], direct: [], account: [], nearest: undefined };
   for (const { name, policy } of policies) {
     const version = policy.Version;
-    const options: MatchOptions = { hasPrincipal, hasResource, version, hasBoundary };
+    const options: MatchOptions = { ...form, version };
     const statements = toList(policy.Statement);
     for (let index = 0; index < statements.length; index++) {
       const statement = statements[index] as Statement;

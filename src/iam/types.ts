@@ -47,7 +47,21 @@ export interface Policies {
   boundary?: NamedPolicy[];
   /** Bucket policy, key policy or trust policy of the resource. */
   resource?: NamedPolicy;
+  /** Service control policies of the principal's account. */
+  scps?: ControlPolicyLevel[];
+  /** Resource control policies of the resource's account. */
+  rcps?: ControlPolicyLevel[];
 }
+
+/** Control policies at one level of an organization: its root, an organizational unit, or an account. */
+export interface ControlPolicyLevel {
+  /** `root r-ab12`, `OU ou-ab12-11111111`, `account 111122223333` */
+  name: string;
+  policies: NamedPolicy[];
+}
+
+/** SCPs limit the principals of an account, RCPs the resources of an account. */
+export type ControlPolicyType = 'scp' | 'rcp';
 
 export interface StatementRef {
   policy: string;
@@ -73,7 +87,9 @@ export interface Decision {
   /** `explicitDeny`: a statement denies; `implicitDeny`: no statement allows. */
   kind: 'allow' | 'explicitDeny' | 'implicitDeny';
   /** For an implicit deny: the set of policies that does not allow. */
-  missingAllow?: 'identity' | 'resource' | 'boundary';
+  missingAllow?: 'identity' | 'resource' | 'boundary' | ControlPolicyType;
+  /** The type of the control policies that deny, explicitly or because a level does not allow. */
+  controlPolicy?: ControlPolicyType;
   /** For an implicit deny: the nearest statement of that set of policies, which a fix would change. */
   nearMiss?: NearMiss;
   /** Explanation for the user: which set of policies does not allow, and why. */

@@ -1,9 +1,10 @@
-import { accountOfArn } from '../iam/context.ts';
+import { accountOfArn, toList } from '../iam/context.ts';
 import { evaluate } from '../iam/evaluate.ts';
 import { findGrant, type Grant, withGrant } from '../iam/grants.ts';
 import { ACCOUNT_ROOT_ARN, isPublicPolicy } from '../iam/statement.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies } from '../iam/types.ts';
 import { partitionOfArn } from '../util/arn.ts';
+import { controlPoliciesOf, organizationContextOf } from './organizations/control-policies.ts';
 import type {
   AccountState,
   BucketState,
@@ -42,6 +43,7 @@ export function authorize(
   const policies: Policies = {
     identity: role ? identityPoliciesOf(store, role, now) : identityPoliciesOfUser(request.principal),
     ...boundaryOf(store, role),
+    ...controlPoliciesFor(store, request),
     ...(resourcePolicy === undefined ? {} : { resource: resourcePolicy }),
   };
   // Every request carries these condition keys. aws:PrincipalArn is the ARN of the role, because the ARN of a session
@@ -53,6 +55,7 @@ export function authorize(
     'aws:ResourceAccount': accessRequest.resourceAccount,
     'aws:ViaAWSService': 'false',
     ...(role ? roleContextOf(role, request.principal, session) : userContextOf(request.principal)),
+    ...organizationKeysOf(store, request),
     ...accessRequest.context,
   };
   const fullRequest = { ...accessRequest, context };
@@ -68,6 +71,31 @@ export function authorize(
     ? { ...limitedDecision, reason: `no session policy allows the ${request.action} action` }
     : limitedDecision;
 }
+
+/** Returns the control policies of a request. RCPs do not limit AWS managed keys (KMS Developer Guide, "RCPs in AWS KMS"). */
+function controlPoliciesFor(
+  store: Store,
+  { principal, resource, resourceAccount }: AccessRequest,
+): Pick<Policies, 'scps' | 'rcps'> {
+  const { scps, rcps } = controlPoliciesOf(store, {
+    principalAccount: accountOfArn(principal),
+    resourceAccount,
+  });
+  const [, region, keyId] = /^arn:[^:]+:kms:([^:]+):\d{12}:key\/(.+)$/.exec(resource) ?? [];
+  const isManagedKey =
+    keyId !== undefined && store.account(resourceAccount).keys.get(`${region}/${keyId}`)?.manager === 'AWS';
+  return { ...(scps && { scps }), ...(rcps && !isManagedKey ? { rcps } : {}) };
+}
+
+const organizationKeysOf = (
+  store: Store,
+  { principal, resourceAccount, context = {} }: AccessRequest,
+): Record<string, string | string[]> =>
+  organizationContextOf(store, {
+    Principal: accountOfArn(principal),
+    Resource: resourceAccount,
+    Source: toList(context['aws:SourceAccount'])[0],
+  });
 
 function evaluateWithGrants(request: AccessRequest, policies: Policies, grants: readonly Grant[]): Decision {
   const decision = evaluate(request, policies);
@@ -157,9 +185,26 @@ export function assumeRole(
     };
   }
   const account = roleArn.split(':')[4] ?? '';
+  const request = {
+    principal: service,
+    action: 'sts:AssumeRole',
+    resource: roleArn,
+    resourceAccount: account,
+  };
+  const serviceContext = {
+    'aws:PrincipalIsAWSService': 'true',
+    'aws:PrincipalServiceName': service,
+    'aws:ResourceAccount': account,
+    'aws:SecureTransport': 'true',
+    ...organizationKeysOf(store, { ...request, context }),
+    ...context,
+  };
   const decision = evaluate(
-    { principal: service, action: 'sts:AssumeRole', resource: roleArn, resourceAccount: account, context },
-    { resource: toNamedPolicy(store, `trust policy of ${role.name}`, role.trust) },
+    { ...request, context: serviceContext },
+    {
+      resource: toNamedPolicy(store, `trust policy of ${role.name}`, role.trust),
+      ...controlPoliciesFor(store, request),
+    },
   );
   if (!decision.allowed) return { decision };
   return {

@@ -126,6 +126,7 @@ const DISABLED_REGION_ERRORS = {
   cloudwatch: UNRECOGNIZED_CLIENT,
   sqs: UNRECOGNIZED_CLIENT,
   sns: INVALID_CLIENT_TOKEN,
+  organizations: UNRECOGNIZED_CLIENT,
 };
 
 const THROTTLING_ERRORS = {
@@ -139,6 +140,7 @@ const THROTTLING_ERRORS = {
   cloudwatch: { status: 400, code: 'ThrottlingException', message: 'Rate exceeded' },
   sqs: { status: 403, code: 'RequestThrottled', message: 'Request is throttled.' },
   sns: { status: 400, code: 'Throttling', message: 'Rate exceeded' },
+  organizations: { status: 400, code: 'TooManyRequestsException', message: 'Rate exceeded' },
 };
 
 /** Returns a function that counts the matching calls of each fault and returns the effect on the current call. */

@@ -12,6 +12,10 @@ import { cryptographyHandlers } from './kms/cryptography.ts';
 import { grantHandlers } from './kms/grants.ts';
 import { keyHandlers } from './kms/key-handlers.ts';
 import { keyPolicyHandlers } from './kms/key-policies.ts';
+import { organizationAccountHandlers } from './organizations/accounts.ts';
+import { delegationHandlers } from './organizations/delegation.ts';
+import { hierarchyHandlers } from './organizations/hierarchy.ts';
+import { controlPolicyHandlers } from './organizations/policies.ts';
 import type { ServiceName } from './protocol/operations.ts';
 import { aclHandlers } from './s3/acls.ts';
 import { bucketPolicyHandlers } from './s3/bucket-policies.ts';
@@ -79,4 +83,11 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
   sqs: { ...queueHandlers, ...messageHandlers },
   /** Protocol: Query. */
   sns: { ...topicHandlers, ...subscriptionHandlers, ...publishHandlers },
+  /** Protocol: JSON 1.1. */
+  organizations: {
+    ...organizationAccountHandlers,
+    ...hierarchyHandlers,
+    ...controlPolicyHandlers,
+    ...delegationHandlers,
+  },
 };

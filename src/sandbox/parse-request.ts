@@ -198,6 +198,7 @@ const RPC_SERVICES: Record<string, { name: RpcService; protocols: ('query' | Rpc
   sns: { name: 'sns', protocols: ['query'] },
   kms: { name: 'kms', protocols: ['json1.1'] },
   cloudtrail: { name: 'cloudtrail', protocols: ['json1.1'] },
+  organizations: { name: 'organizations', protocols: ['json1.1'] },
   sqs: { name: 'sqs', protocols: ['json1.0'] },
   monitoring: { name: 'cloudwatch', protocols: ['json1.0', 'cbor', 'query'] },
 };

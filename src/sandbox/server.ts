@@ -77,7 +77,8 @@ const sleepWithTimer = (ms: number): Promise<void> => new Promise((resolve) => s
 const AWS_HOSTNAMES = /\.amazonaws\.com(?:\.cn)?$/;
 
 /**
- * Starts the sandbox: an HTTP server that emulates S3, S3 Control, IAM, STS, KMS, CloudTrail, CloudWatch, SQS and SNS for any AWS client.
+ * Starts the sandbox: an HTTP server that emulates S3, S3 Control, IAM, STS, KMS, CloudTrail, CloudWatch, SQS, SNS and
+ * Organizations for any AWS client.
  *
  * @throws Error when the port or the folder is in use.
  */

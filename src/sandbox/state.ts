@@ -39,6 +39,66 @@ export interface AccountState {
   topics?: Map<string, TopicState>;
   /** Account-wide public access block of S3 Control. */
   publicAccessBlock?: PublicAccessBlockConfiguration;
+  /** The organization whose management account this is; absent for every other account. */
+  organization?: OrganizationState;
+}
+
+/** An organization of AWS Organizations. Times are milliseconds since the epoch. */
+export interface OrganizationState {
+  /** `o-…` */
+  id: string;
+  /** `r-…` */
+  rootId: string;
+  managementAccount: string;
+  /** Partition of its ARNs. */
+  partition: string;
+  /** Accounts by id, with the management account, in the order in which they joined. */
+  accounts: Map<string, OrganizationAccountState>;
+  /** Organizational units by id. */
+  units: Map<string, OrganizationalUnitState>;
+  /** Policy types that are enabled in the root. */
+  policyTypes: ControlPolicyKind[];
+  /** Policies by id, with the AWS managed ones. */
+  policies: Map<string, OrganizationPolicyState>;
+  /** Services of each delegated administrator, by account. */
+  delegatedAdministrators: Map<string, string[]>;
+  /** Resource-based delegation policy as JSON text. */
+  resourcePolicy?: string;
+  /** Open invitations by id. */
+  invitations: Map<string, { id: string; account: string; requested: number }>;
+  /** Account of each CreateAccount request, by the id of the request. */
+  createdAccounts: Map<string, { account: string; requested: number }>;
+}
+
+export interface OrganizationAccountState {
+  id: string;
+  name: string;
+  email: string;
+  /** Id of the root or of an organizational unit. */
+  parent: string;
+  joinedMethod: 'INVITED' | 'CREATED';
+  joined: number;
+}
+
+export interface OrganizationalUnitState {
+  id: string;
+  name: string;
+  parent: string;
+}
+
+/** Types of policies that limit permissions. */
+export type ControlPolicyKind = 'SERVICE_CONTROL_POLICY' | 'RESOURCE_CONTROL_POLICY';
+
+export interface OrganizationPolicyState {
+  id: string;
+  name: string;
+  description: string;
+  type: ControlPolicyKind;
+  isAwsManaged: boolean;
+  /** JSON text. */
+  content: string;
+  /** Ids of the root, units and accounts to which the policy is attached. */
+  targets: string[];
 }
 
 export interface ManagedPolicyState {

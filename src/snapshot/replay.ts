@@ -95,6 +95,7 @@ const LISTINGS_BY_SERVICE: Record<Service, Listing | undefined> = {
   cloudwatch: undefined,
   sqs: undefined,
   sns: undefined,
+  organizations: undefined,
 };
 
 const pluck = (items: unknown, field: string): unknown[] =>

@@ -2,6 +2,7 @@ import { CloudTrailClient, LookupEventsCommand } from '@aws-sdk/client-cloudtrai
 import * as cloudwatch from '@aws-sdk/client-cloudwatch';
 import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
+import * as organizations from '@aws-sdk/client-organizations';
 import * as s3 from '@aws-sdk/client-s3';
 import * as s3control from '@aws-sdk/client-s3-control';
 import * as sns from '@aws-sdk/client-sns';
@@ -312,6 +313,7 @@ const COMMANDS: Record<Service, (() => object)[]> = {
     () => new sns.ListTagsForResourceCommand({ ResourceArn: TopicArn }),
     () => new sns.SetTopicAttributesCommand({ TopicArn, AttributeName: 'Policy', AttributeValue: document }),
   ],
+  organizations: [],
   cloudtrail: [
     () =>
       new LookupEventsCommand({
@@ -349,6 +351,7 @@ const CLIENT_CLASSES = {
   cloudwatch: cloudwatch.CloudWatchClient,
   sqs: sqs.SQSClient,
   sns: sns.SNSClient,
+  organizations: organizations.OrganizationsClient,
 };
 
 const NOT_SENT = new Error('recorded, not sent');

@@ -40,6 +40,7 @@ const sameForAll = (status: number, code: string, message: string): Record<Servi
     cloudwatch: error,
     sqs: error,
     sns: error,
+    organizations: error,
   };
 };
 
@@ -59,6 +60,11 @@ const INTERNAL_ERROR: FaultEffect = {
     cloudwatch: { status: 500, code: 'InternalServiceFault', message: 'The request processing has failed.' },
     sqs: { status: 500, code: 'InternalFailure', message: 'The request processing has failed.' },
     sns: { status: 500, code: 'InternalError', message: 'The request processing has failed.' },
+    organizations: {
+      status: 500,
+      code: 'ServiceException',
+      message: 'AWS Organizations cannot complete your request because of an internal service error.',
+    },
   },
 };
 

@@ -1,6 +1,7 @@
 import { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import { IAM } from '@aws-sdk/client-iam';
 import { KMS } from '@aws-sdk/client-kms';
+import { Organizations } from '@aws-sdk/client-organizations';
 import { S3 } from '@aws-sdk/client-s3';
 import { S3Control } from '@aws-sdk/client-s3-control';
 import { SNS } from '@aws-sdk/client-sns';
@@ -31,8 +32,19 @@ const SERVICES = [
   'cloudwatch',
   'sqs',
   'sns',
+  'organizations',
 ] as const satisfies ServiceName[];
-const CHECKED_SERVICES = ['s3', 's3control', 'iam', 'kms', 'sts', 'cloudwatch', 'sqs', 'sns'] as const;
+const CHECKED_SERVICES = [
+  's3',
+  's3control',
+  'iam',
+  'kms',
+  'sts',
+  'cloudwatch',
+  'sqs',
+  'sns',
+  'organizations',
+] as const;
 const LINE_WIDTH = 110;
 const ACCOUNT = '111122223333';
 const POLICY = JSON.stringify({
@@ -115,7 +127,9 @@ async function callEveryOperation(): Promise<void> {
   await callEverySqsOperation(sqs);
   const sns = new SNS(config(ACCOUNT));
   await callEverySnsOperation(sns);
-  for (const client of [s3, iam, kms, sts, cloudwatch, sqs, sns]) client.destroy();
+  const organizations = new Organizations(config(ACCOUNT));
+  await callEveryOrganizationsOperation(organizations);
+  for (const client of [s3, iam, kms, sts, cloudwatch, sqs, sns, organizations]) client.destroy();
 }
 
 async function callEveryS3ControlOperation(s3control: S3Control): Promise<void> {
@@ -448,7 +462,51 @@ async function callEverySnsOperation(sns: SNS): Promise<void> {
   await sns.deleteTopic({ TopicArn });
 }
 
-async function callOtherOperations(service: 'iam' | 'kms', client: object): Promise<void> {
+async function callEveryOrganizationsOperation(organizations: Organizations): Promise<void> {
+  const member = '444455556666';
+  await organizations.createOrganization({ FeatureSet: 'ALL' });
+  const Target = { Id: member, Type: 'ACCOUNT' as const };
+  const { Handshake } = await organizations.inviteAccountToOrganization({ Target });
+  const invited = new Organizations(config(member));
+  await invited.acceptHandshake({ HandshakeId: Handshake?.Id });
+  invited.destroy();
+  const account = { Email: 'tax@example.com', AccountName: 'tax' };
+  const { CreateAccountStatus } = await organizations.createAccount(account);
+  const { Roots: [root] = [] } = await organizations.listRoots({});
+  const RootId = root?.Id;
+  const { OrganizationalUnit } = await organizations.createOrganizationalUnit({
+    ParentId: RootId,
+    Name: 'tax',
+  });
+  const move = { AccountId: member, SourceParentId: RootId, DestinationParentId: OrganizationalUnit?.Id };
+  await organizations.moveAccount(move);
+  const Type = 'SERVICE_CONTROL_POLICY' as const;
+  await organizations.enablePolicyType({ RootId, PolicyType: Type });
+  const created = await organizations.createPolicy({
+    Name: 'list',
+    Description: 'list',
+    Type,
+    Content: POLICY,
+  });
+  const PolicyId = created.Policy?.PolicySummary?.Id;
+  await organizations.updatePolicy({ PolicyId, Name: 'lists', Description: 'lists', Content: POLICY });
+  await organizations.attachPolicy({ PolicyId, TargetId: member });
+  await organizations.listPoliciesForTarget({ TargetId: member, Filter: Type });
+  await organizations.detachPolicy({ PolicyId, TargetId: member });
+  await organizations.disablePolicyType({ RootId, PolicyType: Type });
+  await organizations.listChildren({ ParentId: RootId, ChildType: 'ACCOUNT' });
+  await organizations.listParents({ ChildId: member });
+  const CreateAccountRequestId = CreateAccountStatus?.Id;
+  await organizations.describeCreateAccountStatus({ CreateAccountRequestId });
+  const ServicePrincipal = 'config.amazonaws.com';
+  await organizations.registerDelegatedAdministrator({ AccountId: member, ServicePrincipal });
+  await organizations.putResourcePolicy({ Content: POLICY });
+  await organizations.describeAccount({ AccountId: member });
+  await organizations.describePolicy({ PolicyId });
+  await callOtherOperations('organizations', organizations);
+}
+
+async function callOtherOperations(service: 'iam' | 'kms' | 'organizations', client: object): Promise<void> {
   for (const name of Object.keys(serviceHandlers[service])) {
     if (readMembers.has(`${service}:${name}`)) continue;
     const method = `${name.slice(0, 1).toLowerCase()}${name.slice(1)}`;

@@ -97,6 +97,23 @@ export async function callKms(
   return toRawResponse(response);
 }
 
+/** Sends a request of the JSON protocol of Organizations, which has one endpoint for all Regions. */
+export async function callOrganizations(
+  endpoint: string,
+  operation: string,
+  input: object,
+  account: Account = '111122223333',
+): Promise<RawResponse> {
+  const response = await postJson(
+    endpoint,
+    { service: 'organizations', version: '1.1', target: 'AWSOrganizationsV20161128' },
+    operation,
+    input,
+    account,
+  );
+  return toRawResponse(response);
+}
+
 /** Sends a request of the JSON protocol of CloudWatch. Times are seconds since the epoch. */
 export async function callCloudWatch(
   endpoint: string,

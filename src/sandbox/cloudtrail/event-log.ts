@@ -96,7 +96,7 @@ function toEventLogEntry(
   const [, session] = /:assumed-role\/[^/]+\/(.*)$/.exec(caller.arn) ?? [];
   const eventName = EVENT_NAMES[name] ?? name;
   const eventSource = `${EVENT_SOURCES[service] ?? service}.amazonaws.com`;
-  const eventRegion = service === 'iam' ? 'us-east-1' : region;
+  const eventRegion = service === 'iam' || service === 'organizations' ? 'us-east-1' : region;
   const keyArn = keyId?.startsWith('arn:') ? keyId : buildKeyArn(caller.account, region, String(keyId));
   return {
     accounts: [...new Set([caller.account, bucketOwner ?? caller.account])],

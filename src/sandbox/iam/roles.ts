@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { partitionOfRegion } from '../../util/arn.ts';
 import { AwsError } from '../aws-error.ts';
 import { type Call, callerAccountOf, type Handlers, markAccountChanged } from '../call.ts';
 import type { RoleState } from '../state.ts';
@@ -11,7 +12,6 @@ import {
   getMutableRole,
   getRoleByName,
   type IamTag,
-  iamArnOf,
   iamPageOf,
   iamValidationError,
   limitExceededError,
@@ -148,14 +148,15 @@ export const roleHandlers: Handlers = {
   },
 };
 
-function createRole(
+/** Creates a role in an account; default: that of the caller. */
+export function createRole(
   call: Call,
   fields: Pick<RoleState, 'name' | 'path' | 'trust'> & Partial<RoleState>,
+  account = callerAccountOf(call),
 ): RoleState {
-  const account = callerAccountOf(call);
   const role: RoleState = {
     id: `AROA${randomBase32(17)}`,
-    arn: iamArnOf(call, `role${fields.path}${fields.name}`),
+    arn: `arn:${partitionOfRegion(call.region)}:iam::${account.id}:role${fields.path}${fields.name}`,
     created: call.now,
     maxSessionDuration: 3600,
     tags: new Map(),

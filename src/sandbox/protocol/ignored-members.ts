@@ -38,4 +38,11 @@ export const ignoredMembers: Partial<Record<ServiceName, Record<string, string>>
   sqs: {
     ReceiveMessage: 'ReceiveRequestAttemptId',
   },
+  organizations: {
+    CreateAccount: 'IamUserAccessToBilling Tags',
+    CreateOrganizationalUnit: 'Tags',
+    CreatePolicy: 'Tags',
+    InviteAccountToOrganization: 'Notes Tags',
+    PutResourcePolicy: 'Tags',
+  },
 };

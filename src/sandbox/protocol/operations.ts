@@ -2,6 +2,7 @@ import { LookupEvents$ } from '@aws-sdk/client-cloudtrail';
 import * as cloudwatch from '@aws-sdk/client-cloudwatch';
 import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
+import * as organizations from '@aws-sdk/client-organizations';
 import * as s3 from '@aws-sdk/client-s3';
 import * as s3control from '@aws-sdk/client-s3-control';
 import * as sns from '@aws-sdk/client-sns';
@@ -18,7 +19,8 @@ export type ServiceName =
   | 'cloudtrail'
   | 'cloudwatch'
   | 'sqs'
-  | 'sns';
+  | 'sns'
+  | 'organizations';
 
 /** Services of the REST protocol. S3 Control has the signing name of S3, and paths of its own. */
 export type RestService = 's3' | 's3control';
@@ -62,6 +64,7 @@ export const operations: Record<ServiceName, Map<string, SdkOperation>> = {
   cloudwatch: operationsOfClient(cloudwatch),
   sqs: operationsOfClient(sqs),
   sns: operationsOfClient(sns),
+  organizations: operationsOfClient(organizations),
 };
 
 interface S3Route {
