@@ -77,7 +77,7 @@ export function addCommonOptions(command: Command, ...formats: string[]): Comman
     .addOption(
       new Option(
         '--allow <risk>',
-        'allow a risk by its id, or for one rule or spec by id=bucket/rule or id=spec; may be repeated',
+        'allow a risk by its id, or for one job, key, rule or spec by the id=subject that the plan prints; may be repeated',
       )
         .choices(Object.keys(RISKS))
         .argParser((id: string, previous: string[]) => [...previous, parseRisk(id)])
@@ -235,7 +235,8 @@ export const pruneOption = (
 function parseRisk(id: string): string {
   const [risk = '', subject] = id.split(/=(.*)/s);
   const isAllowable =
-    Object.hasOwn(RISKS, risk) && (subject === undefined || RISKS_WITH_SUBJECT.includes(risk));
+    Object.hasOwn(RISKS, risk) &&
+    (subject === undefined || (RISKS_WITH_SUBJECT as readonly string[]).includes(risk));
   if (isAllowable) return id;
   throw new InvalidArgumentError(`Allowed choices are ${Object.keys(RISKS).join(', ')}.`);
 }

@@ -186,17 +186,23 @@ export interface RetainedNote {
   pairs: string[];
 }
 
-export interface Risk {
-  /** The value of `--allow` that allows the risk. */
-  id: RiskId;
+export type Risk = RiskText &
+  (
+    | {
+        id: RiskIdWithSubject;
+        /** What alone can be allowed: `--allow stop-foreign-rules=SUBJECT`. Absent: only the whole risk can be allowed. */
+        subject?: string;
+      }
+    | { id: Exclude<RiskId, RiskIdWithSubject>; subject?: never }
+  );
+
+interface RiskText {
   message: string;
   /**
    * The setting is still that of a new resource. This is no risk if an unfinished first run of the same specs created the
    * resource. Absent in a sealed plan.
    */
   isInitial?: true;
-  /** What alone can be allowed: `--allow stop-foreign-rules=SUBJECT`. Absent: only the whole risk can be allowed. */
-  subject?: string;
 }
 
 /**
@@ -224,7 +230,7 @@ export interface JobStatus {
    * - `inProgress`: S3 runs the job.
    * - `succeeded`: the job has ended, and none of its objects failed; it may have had none.
    * - `tasksFailed`: S3 tried all objects, and some failed.
-   * - `failed`: the last job ended before it had tried all objects, and another one follows.
+   * - `failed`: the last job ended before it had tried all objects; another one follows, but none after the third.
    * - `blocked`: a person must remove the cause.
    */
   state: (typeof JOB_STATES)[number];
@@ -373,7 +379,8 @@ export const RISKS = {
   'lose-in-flight': 'removes permissions before the objects in flight are replicated',
   'open-public-access': 'turns off Block Public Access of a bucket',
   'other-manager': 'changes a resource that another tool appears to manage',
-  'remove-key-in-use': 'takes from a role the permission to decrypt with a key that objects may still use',
+  'remove-key-in-use':
+    'removes the permission of a role to decrypt with a key under which objects may still be encrypted',
   'remove-pair':
     'stops or removes a pair that no spec declares any more, or a whole replication configuration',
   'remove-rules': 'removes foreign rules',
@@ -385,14 +392,19 @@ export const RISKS = {
 export type RiskId = keyof typeof RISKS;
 
 /**
- * Risks that can be allowed for one subject: `remove-pair=SPEC`, `start-backfill=JOB`, `stop-foreign-rules=BUCKET/RULE`. A
- * job that starts without a confirmation has no id yet, so its subject is the spec.
+ * Risks that can be allowed for one subject: `remove-key-in-use=BUCKET/KEY`, `remove-pair=SPEC`, `start-backfill=JOB`,
+ * `start-reencryption=JOB`, `stop-foreign-rules=BUCKET/RULE`. A job that starts without a confirmation has no id yet, so its
+ * subject is the spec of a backfill, or the bucket of a re-encryption.
  */
-export const RISKS_WITH_SUBJECT: readonly string[] = [
+export const RISKS_WITH_SUBJECT = [
+  'remove-key-in-use',
   'remove-pair',
   'start-backfill',
+  'start-reencryption',
   'stop-foreign-rules',
-] satisfies RiskId[];
+] as const satisfies RiskId[];
+
+type RiskIdWithSubject = (typeof RISKS_WITH_SUBJECT)[number];
 
 /** Returns the value of `--allow` that allows a risk, and no more. */
 export const allowanceOf = ({ id, subject }: Pick<Risk, 'subject'> & { id: string }): string =>

@@ -188,7 +188,7 @@ export const jobSchema = namedObject(
     state: z
       .enum(JOB_STATES)
       .describe(
-        '`notStarted`: no job exists yet; `preparing`: S3 lists the objects; `awaitingApproval`; `inProgress`; `succeeded`: the job has ended, and none of its objects failed; `tasksFailed`: S3 tried all objects, and some failed; `failed`: the last job ended too early, and another one follows; `blocked`: a person must remove the cause.',
+        '`notStarted`: no job exists yet; `preparing`: S3 lists the objects; `awaitingApproval`; `inProgress`; `succeeded`: the job has ended, and none of its objects failed; `tasksFailed`: S3 tried all objects, and some failed; `failed`: the last job ended too early; another one follows, but none after the third; `blocked`: a person must remove the cause.',
       ),
     jobId: stringField(
       'Id of the job; absent while there is none, or when S3 has forgotten it 90 days after its end.',

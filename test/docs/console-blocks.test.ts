@@ -142,7 +142,9 @@ test('docs/how-to/replace-a-key.md: the console blocks show the output of the pr
     await callS3(env.sandbox.endpoint, 'PUT', `/acme-tax/Tax/${key}.pdf`, { body: 'numbers' });
   let ran = 0;
   const { text, count } = await withActualOutput(page, async ({ args = [] }) => {
-    const printed = await runCli(args, { cwd: folder, endpoint: env.sandbox.endpoint });
+    const [job] = env.sandbox.store.jobs.values();
+    const actualArgs = args.map((arg) => arg.replace(/^(start-reencryption=).*/, `$1${job?.id}`));
+    const printed = await runCli(actualArgs, { cwd: folder, endpoint: env.sandbox.endpoint });
     await env.sandbox.waitForJobs();
     ran += 1;
     // The drain ends after the fifth command, and the user removes the old key before the last one.
