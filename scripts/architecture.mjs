@@ -63,6 +63,7 @@ export const LAYERS = [
       fleet: {
         holds: 'survey of all buckets of many accounts: findings, totals, and the difference to the last run',
         io: 'AWS client',
+        ioFiles: ['fleet/journal.ts'],
       },
       reconcile: {
         holds: 'pipeline of a pass: observe, plan, prove, guard, apply; deletion of orphans',

@@ -24,8 +24,12 @@ import { type SdkClients, UnreachableEndpointError } from './sdk-clients.ts';
 
 /** The only client of AWS. It rate-limits, counts and retries every call. */
 export interface AwsClient extends Aws {
-  /** Returns a client with a read cache: it sends identical reads once. */
-  withCache(): AwsClient;
+  /**
+   * Returns a client with a read cache: it sends identical reads once.
+   *
+   * @param maxResponses number of responses to keep, those that were used last; default: all
+   */
+  withCache(maxResponses?: number): AwsClient;
   /** Returns a client for one pass that answers reads of many roles, alarms and batch jobs from one call. */
   withBatching(): AwsClient;
   /** Returns a client that rejects writes, for planning and dry runs. */
@@ -255,7 +259,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
       now: clients.now,
       endpoint,
       calls,
-      withCache: () => cachedClient(client),
+      withCache: (maxResponses) => cachedClient(client, maxResponses),
       withBatching: () =>
         options.disableBatching
           ? client
@@ -267,9 +271,9 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
     return client;
   }
 
-  function cachedClient(base: AwsClient): AwsClient {
+  function cachedClient(base: AwsClient, maxResponses?: number): AwsClient {
     const { send } = base;
-    const sendCached = cacheReads(send);
+    const sendCached = cacheReads(send, maxResponses);
     const verifications = new Map<string | undefined, Promise<unknown>>();
     // Verifies the account in parallel with the first read, which saves one round trip per pass.
     const startVerification = (account: string | undefined): string | undefined => {
@@ -325,14 +329,30 @@ interface CallControl {
   isProbe?: boolean;
 }
 
-function cacheReads(send: Aws['send']): Aws['send'] {
+/** Caches reads. A cache with a limit outlives a failure of AWS, so it does not keep the errors that a retry may pass. */
+function cacheReads(send: Aws['send'], maxResponses = Number.POSITIVE_INFINITY): Aws['send'] {
   const responses = new Map<string, Promise<unknown>>();
+  const isBounded = Number.isFinite(maxResponses);
+  const forgetFailure = (key: string, response: Promise<unknown>): void => {
+    response.catch((error) => {
+      const errorClass = classifyError(error);
+      if (errorClass !== 'final' && responses.get(key) === response) responses.delete(key);
+    });
+  };
   return <O>(location: Location, command: Command<O>): Promise<O> => {
     const { service, operation, input } = commandInfo(command);
     // A sample reads many large pages of versions, each once.
     if (!isReadOperation(operation) || operation === 'ListObjectVersions') return send(location, command);
     const key = JSON.stringify([service, operation, location.account, location.region, input]);
-    const response = responses.get(key) ?? send(location, command);
+    const cached = responses.get(key);
+    const response = cached ?? send(location, command);
+    if (isBounded) {
+      // A Map iterates in the order of insertion, so the first entry is the one that was used the longest time ago.
+      responses.delete(key);
+      if (!cached) forgetFailure(key, response);
+      const [oldest] = responses.keys();
+      if (responses.size >= maxResponses && oldest !== undefined) responses.delete(oldest);
+    }
     responses.set(key, response);
     return response as Promise<O>;
   };

@@ -28,11 +28,12 @@ import { sarifText } from './output.ts';
 import { loadSelectedSpecs, openSession } from './session.ts';
 
 export interface DoctorOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
-  output: 'text' | 'json' | 'sarif';
+  output: 'text' | 'json' | 'sarif' | 'csv' | 'html';
   bucket: string[];
   object?: string;
   observed?: string;
-  sample: number;
+  /** Number of objects; default: 20, or none for all buckets of all accounts. */
+  sample?: number;
   samplePages: number;
   /** In milliseconds. */
   failedSince?: number;
@@ -40,6 +41,9 @@ export interface DoctorOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox
   verbose?: true;
   allowUnproven?: true;
 }
+
+/** Number of recent objects to sample in each bucket. */
+const DEFAULT_SAMPLE = 20;
 
 const NO_DECLARED_SPECS: Specs = { pairs: [], accounts: [], limits: {}, variables: [] };
 
@@ -50,6 +54,7 @@ export async function runDoctor(
   io: Io,
   signal: AbortSignal,
 ): Promise<number> {
+  singleFormatOf(options);
   const specs = paths.length > 0 ? await loadSelectedSpecs(paths, options, io, signal) : NO_DECLARED_SPECS;
   const sources = specs.pairs.filter(({ source }) => source.managed).map(({ source }) => source.bucket);
   const bucketNames = [...new Set(options.bucket.length > 0 ? options.bucket : sources)];
@@ -78,7 +83,7 @@ export async function runDoctor(
     if (options.object !== undefined)
       return await reportObject(aws, bucketNames, options.object, locations, specs, options, io);
     // A snapshot contains no objects.
-    const sample = options.observed === undefined ? options.sample : 0;
+    const sample = options.observed === undefined ? (options.sample ?? DEFAULT_SAMPLE) : 0;
     const diagnoseOptions = {
       locations,
       sampleSize: sample,
@@ -101,6 +106,16 @@ export async function runDoctor(
   } finally {
     await session.close();
   }
+}
+
+/** @throws UserError for a format of `--all`. */
+function singleFormatOf({ output }: DoctorOptions): 'text' | 'json' | 'sarif' {
+  if (output === 'csv' || output === 'html')
+    throw new UserError(
+      EXIT.usage,
+      `-o ${output} requires all buckets: add --all, or use -o text, json or sarif`,
+    );
+  return output;
 }
 
 /** Whether `reconcile observe` wrote the file, so that it can replace the responses of AWS. */
@@ -187,7 +202,7 @@ async function reportObject(
     json: () => safeJson({ format: 1, ...proof, commands }, 2),
     sarif: () => sarifText(proof.taken, specs.pairs),
   };
-  io.stdout.write(`${renderers[options.output]()}\n`);
+  io.stdout.write(`${renderers[singleFormatOf(options)]()}\n`);
   const hasErrors = proof.findings.some(({ severity }) => severity === 'error');
   const isUnreplicated = proof.findings.some(({ code }) => code === 'RK1401' || code === 'RK1404');
   const window = { now: new Date(aws.now()), failedSinceMs: options.failedSince ?? DEFAULT_FAILED_SINCE_MS };
@@ -227,7 +242,7 @@ function reportRules(
     json: () => safeJson({ format: 1, rules, objects, metrics, declared: declaredReport, commands }, 2),
     sarif: () => sarifText(rules, specs.pairs),
   };
-  io.stdout.write(`${renderers[options.output]()}\n`);
+  io.stdout.write(`${renderers[singleFormatOf(options)]()}\n`);
   const failedSinceMs = options.failedSince ?? DEFAULT_FAILED_SINCE_MS;
   const hasFailures =
     [...objects, ...metrics].some(({ verdict }) => verdict === 'broken') ||

@@ -100,7 +100,8 @@ export function showStatusLine({ io, log }: Pick<ProgressDisplayOptions, 'io' | 
   };
 }
 
-const isLive = ({ stderr, env }: ProgressDisplayOptions['io'], log: Log): boolean =>
+/** Whether progress is redrawn on a terminal. */
+export const isLive = ({ stderr, env }: ProgressDisplayOptions['io'], log: Log): boolean =>
   (stderr.isTTY ?? false) && env.TERM !== 'dumb' && log.isLevelEnabled('info');
 
 type DrawLines = (render: (size: { width: number; maxLines: number; paint: Paint }) => string[]) => void;

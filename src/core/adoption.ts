@@ -139,7 +139,8 @@ const MANAGER_TAGS: readonly [pattern: RegExp, manager: (value: string) => strin
   [/^managed[-_ ]?by$/i, (value) => value],
 ];
 
-function detectManager(tags: Record<string, string>): string | undefined {
+/** Returns the tool that manages a resource according to its tags: `the CloudFormation stack web`; undefined: none. */
+export function detectManager(tags: Record<string, string>): string | undefined {
   for (const [key, value] of Object.entries(tags)) {
     const managerTag = MANAGER_TAGS.find(([pattern]) => pattern.test(key));
     if (managerTag) return managerTag[1](value);

@@ -6,6 +6,7 @@ import {
   type AlarmedRule,
   type AlarmFinding,
   alarmFindings,
+  rulesWithoutAlarm,
   topicsOfAlarms,
 } from '../proof/alarm-findings.ts';
 import { destinationBucketOf } from '../proof/rule-context.ts';
@@ -35,22 +36,42 @@ export async function addAlarmFindings(
   return attachFindings(proofs, findings.flat());
 }
 
+/**
+ * Returns the ids of the enabled rules of a bucket whose failures no alarm watches. With a client that caches, after
+ * `addAlarmFindings`, it makes no call.
+ */
+export async function findRulesWithoutAlarm(
+  aws: Aws,
+  facts: Facts,
+  bucket: string,
+  locations: Locations,
+): Promise<string[]> {
+  const rules = rulesOfBucket(facts, bucket);
+  const { account } = locations.buckets.get(bucket) ?? {};
+  const located = await readAlarmsOfRules(aws, account, rules);
+  return rulesWithoutAlarm(rules, located).map(({ id }) => id);
+}
+
 async function findingsOfAccount(
   aws: Aws,
   account: string | undefined,
   rules: readonly AlarmedRule[],
   locations: Locations,
 ): Promise<AlarmFinding[]> {
-  const regions = new Set(
-    rules.flatMap(({ source, destination }) => [source.region, destination.region ?? []]).flat(),
-  );
-  const located = await Promise.all(
-    [...regions].map((region) => readAlarms(aws, omitUndefined({ account, region }) as Location)),
-  );
+  const located = await readAlarmsOfRules(aws, account, rules);
   const topics = await readTopics(aws, topicsOfAlarms(rules, located), (arn) =>
     locationOfArn(arn, locations, regionOfArn(arn)),
   );
   return alarmFindings(rules, located, topics);
+}
+
+function readAlarmsOfRules(aws: Aws, account: string | undefined, rules: readonly AlarmedRule[]) {
+  const regions = new Set(
+    rules.flatMap(({ source, destination }) => [source.region, destination.region ?? []]).flat(),
+  );
+  return Promise.all(
+    [...regions].map((region) => readAlarms(aws, omitUndefined({ account, region }) as Location)),
+  );
 }
 
 function rulesOfBucket(facts: Facts, bucket: string): AlarmedRule[] {

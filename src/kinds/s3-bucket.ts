@@ -129,14 +129,7 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
         : `the bucket ${spec.bucket} is in ${current.spec.region}, not in ${spec.region}; correct the region in the spec, since a bucket cannot be moved`,
   }),
 
-  async fetchTags(aws, { location, name }) {
-    const owner = await aws.accountId(location.account);
-    const response = await ignoreErrors(
-      aws.send(location, new GetBucketTaggingCommand({ Bucket: name, ExpectedBucketOwner: owner })),
-      'NoSuchTagSet',
-    );
-    return toTagMap(response?.TagSet);
-  },
+  fetchTags: (aws, { location, name }) => fetchBucketTags(aws, location, name),
 
   transientErrors: [
     { code: 'OperationAborted', waitsFor: 'S3 to finish another operation on the bucket name' },
@@ -144,6 +137,20 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
 
   auditEvents: bucketAuditEvents({ '': ['DeleteBucket'] }),
 };
+
+/** Returns the tags of a bucket. */
+export async function fetchBucketTags(
+  aws: Aws,
+  location: Location,
+  name: string,
+): Promise<Record<string, string>> {
+  const owner = await aws.accountId(location.account);
+  const response = await ignoreErrors(
+    aws.send(location, new GetBucketTaggingCommand({ Bucket: name, ExpectedBucketOwner: owner })),
+    'NoSuchTagSet',
+  );
+  return toTagMap(response?.TagSet);
+}
 
 /**
  * Checks that the account can create a bucket of this name. The specs do not contain the account of ambient credentials.

@@ -101,6 +101,33 @@ export function alarmFindings(
   });
 }
 
+/**
+ * Returns the rules with metrics whose failed operations no alarm watches. An alarm that can never fire counts: it has a
+ * finding of its own. Rules whose alarms could not be read are omitted. Pure.
+ *
+ * @param rules all rules of some buckets
+ */
+export function rulesWithoutAlarm(
+  rules: readonly AlarmedRule[],
+  locations: readonly LocatedAlarms[],
+): AlarmedRule[] {
+  const watched = locations
+    .flatMap(({ alarms }) => factValue(alarms) ?? [])
+    .flatMap(watchedMetricsOf)
+    .filter(({ name }) => name === 'OperationsFailedReplication')
+    .flatMap((metric) => {
+      const { RuleId: id } = metric.dimensions;
+      return rulesOfMetric(metric, rules).filter(
+        (rule) => metric.query || id === undefined || id === rule.id,
+      );
+    });
+  return rules.filter((rule) => {
+    // S3 publishes the failed operations in the Region of the source.
+    const source = locations.find(({ location }) => location.region === rule.source.region);
+    return rule.hasMetrics && source !== undefined && !isUnread(source.alarms) && !watched.includes(rule);
+  });
+}
+
 function findingsOfAlarm(
   alarm: MetricAlarm,
   region: string,

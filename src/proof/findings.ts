@@ -148,6 +148,14 @@ export const FINDING_CODES = {
   RK1601: defineWarning('a backfill left objects without a replica', 'backfill'),
   RK1602: defineWarning('a backfill failed, or is blocked', 'backfill'),
   RK1603: defineWarning('a backfill waits for an approval', 'backfill'),
+  RK1701: defineError('another account owns the destination bucket', 'destination.bucket'),
+  RK1702: defineWarning('the destination is in an account that replikey does not know', 'destination.bucket'),
+  RK1703: {
+    title: 'nothing manages the replication configuration',
+    severity: 'info',
+    specField: 'source.bucket',
+  },
+  RK1704: defineWarning('no alarm watches the failures of the rule', 'rule'),
   RK1901: { title: 'replikey cannot read a resource', severity: 'unknown', specField: 'rule' },
   RK1902: {
     title: 'the result depends on a condition key with an unknown value',

@@ -63,6 +63,14 @@ export async function readJson(file: string): Promise<unknown> {
   return parseJson(text, file);
 }
 
+/** Reads and parses a JSON file, like `readJson`. Returns undefined for a file that does not exist. */
+export async function readJsonIfExists(file: string): Promise<unknown> {
+  return readJson(file).catch((error: Error) => {
+    if ((error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return undefined;
+    throw error;
+  });
+}
+
 /**
  * Parses the JSON of a file.
  *

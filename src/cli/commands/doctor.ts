@@ -1,6 +1,8 @@
 import { Option } from 'commander';
+import { EXIT, UserError } from '../../errors.ts';
 import type { CommandDefinition } from '../command-model.ts';
 import type { DoctorOptions } from '../diagnosis.ts';
+import type { FleetOptions } from '../doctor-all.ts';
 import {
   addAwsOptions,
   addSelectionOptions,
@@ -11,6 +13,13 @@ import {
   parsePages,
 } from '../options.ts';
 
+const FLEET_HEADING = 'All accounts:';
+
+const parseRegions = (value: string, previous: string[] = []): string[] => [
+  ...previous,
+  ...value.split(',').map((region) => region.trim()),
+];
+
 export const doctorCommand: CommandDefinition = {
   name: 'doctor',
   summary: 'diagnose whether each rule replicates, and if not why',
@@ -20,10 +29,11 @@ export const doctorCommand: CommandDefinition = {
     ['reconcile doctor --bucket acme-tax', 'diagnose any bucket, even without specs'],
     ['reconcile doctor --bucket acme-tax --object Tax/2026.pdf', 'explain why this object has no replica'],
     ['reconcile doctor --observed exported/', 'diagnose exported policies, without AWS'],
+    ['reconcile doctor --all --accounts accounts.yaml', 'survey all buckets of all accounts'],
   ],
   configure: (command) =>
     addAwsOptions(addSelectionOptions(command.argument('[paths...]', 'specs')))
-      .addOption(outputOption('sarif'))
+      .addOption(outputOption('sarif', 'csv', 'html'))
       .option(
         '--bucket <name>',
         'diagnose this source bucket, even without specs; may be repeated',
@@ -35,7 +45,11 @@ export const doctorCommand: CommandDefinition = {
         '--observed <file>',
         'read a snapshot, or exported policies and configurations, from a file or folder instead of AWS',
       )
-      .option('--sample <n>', 'check this many recent objects of each bucket', parseInteger, 20)
+      .option(
+        '--sample <n>',
+        'check this many recent objects of each bucket (default: 20; with --all: 0)',
+        parseInteger,
+      )
       .addOption(
         new Option(
           '--sample-pages <n>',
@@ -52,9 +66,54 @@ export const doctorCommand: CommandDefinition = {
       )
       .option('--region <region>', 'look up buckets in this Region first')
       .option('--allow-unproven', 'accept rules whose verdict is unknown because settings are unreadable')
+      .addOption(
+        new Option(
+          '--all',
+          'survey all buckets of all accounts: of specs, --accounts or --organization',
+        ).helpGroup(FLEET_HEADING),
+      )
+      .addOption(
+        new Option(
+          '--accounts <file>',
+          'survey the accounts in this file: Account documents, or one account id a line with --role-name',
+        ).helpGroup(FLEET_HEADING),
+      )
+      .addOption(
+        new Option('--organization', 'survey all accounts of the organization').helpGroup(FLEET_HEADING),
+      )
+      .addOption(new Option('--role-name <name>', 'role to assume in each account').helpGroup(FLEET_HEADING))
+      .addOption(
+        new Option('--regions <regions>', 'survey only buckets in these Regions: us-east-1,eu-west-1')
+          .argParser(parseRegions)
+          .helpGroup(FLEET_HEADING),
+      )
+      .addOption(
+        new Option(
+          '--save <file>',
+          'save the report, compare it with the last one in the file, and continue an interrupted run',
+        ).helpGroup(FLEET_HEADING),
+      )
       .option('-v, --verbose', 'show all findings and all requests'),
-  async run({ io, signal }, paths: string[], options: DoctorOptions) {
+  async run({ io, signal }, paths: string[], options: DoctorOptions & FleetOptions) {
+    if (options.all) {
+      const { runDoctorAll } = await import('../doctor-all.ts');
+      return runDoctorAll(paths, options, io, signal);
+    }
+    rejectFleetOptions(options);
     const { runDoctor } = await import('../diagnosis.ts');
     return runDoctor(paths, options, io, signal);
   },
 };
+
+/** @throws UserError for an option that has an effect only with `--all`. */
+function rejectFleetOptions({ accounts, organization, roleName, regions, save }: FleetOptions): void {
+  const options = Object.entries({
+    '--accounts': accounts,
+    '--organization': organization,
+    '--role-name': roleName,
+    '--regions': regions,
+    '--save': save,
+  }).flatMap(([name, value]) => (value === undefined ? [] : name));
+  if (options.length > 0)
+    throw new UserError(EXIT.usage, `${options.join(', ')} requires --all: add it, or remove the option`);
+}

@@ -1,0 +1,420 @@
+import { readFile } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
+import { DEFAULT_FAILED_SINCE_MS } from '../doctor/object-status.ts';
+import { EXIT, systemErrorReason, UserError } from '../errors.ts';
+import { type Journal, openJournal } from '../fleet/journal.ts';
+import { assembleReport } from '../fleet/report.ts';
+import { type SurveyAccount, type SurveyEvent, survey } from '../fleet/survey.ts';
+import type { FleetReport } from '../fleet/types.ts';
+import type { Log } from '../log.ts';
+import { type FleetProgress, fleetProgressText, fleetText } from '../report/fleet-text.ts';
+import { createPaint } from '../report/style.ts';
+import { readSpecFiles } from '../spec/files.ts';
+import { formatProblems } from '../spec/format-problems.ts';
+import { loadSpecFiles } from '../spec/load.ts';
+import type { Account, Specs } from '../spec/types.ts';
+import { isListedRegion, partitionOfRegion } from '../util/arn.ts';
+import { canonicalJson, omitUndefined } from '../util/canonical-json.ts';
+import { systemClock } from '../util/clock.ts';
+import { safeJson } from '../util/escape.ts';
+import { readJsonIfExists, writeFileAtomic } from '../util/files.ts';
+import type { Io } from './command-model.ts';
+import type { DoctorOptions } from './diagnosis.ts';
+import { variableInputOf } from './options.ts';
+import { isLive, showStatusLine } from './progress.ts';
+import { applySelection, type CliSession, openSession } from './session.ts';
+
+/** Options of `doctor --all`. */
+export interface FleetOptions {
+  all?: true;
+  /** A file with Account documents, or with account ids. */
+  accounts?: string;
+  organization?: true;
+  roleName?: string;
+  regions?: string[];
+  save?: string;
+}
+
+type DoctorAllOptions = DoctorOptions & FleetOptions;
+
+/** `reconcile doctor --all`: surveys all buckets of the accounts of specs, of a file, or of the organization. */
+export async function runDoctorAll(
+  paths: readonly string[],
+  options: DoctorAllOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
+  rejectInvalidOptions(options);
+  const { specs, listedAccounts } = await loadAccounts(paths, options, io, signal);
+  const previous = options.save === undefined ? undefined : await readSavedReport(options.save);
+  const { accounts, clientAccounts } = await findAccounts(specs, listedAccounts, options, io, signal);
+  const session = await openSession({ ...specs, accounts: clientAccounts }, options, io, signal);
+  try {
+    return await surveyAndReport({ specs, accounts, previous, session }, options, io, signal);
+  } finally {
+    await session.close();
+  }
+}
+
+function rejectInvalidOptions(options: DoctorAllOptions): void {
+  const { bucket, object, observed, organization, accounts, roleName, regions = [] } = options;
+  // A misspelt Region would survey no bucket, and report no finding.
+  const unknownRegion = regions.find((region) => !isListedRegion(region));
+  if (unknownRegion !== undefined)
+    throw new UserError(
+      EXIT.usage,
+      `unknown Region "${unknownRegion}" in --regions: write it like us-east-1,eu-west-1`,
+    );
+  const excluded = [
+    ...(bucket.length > 0 ? ['--bucket'] : []),
+    ...(object === undefined ? [] : ['--object']),
+    ...(observed === undefined ? [] : ['--observed']),
+  ];
+  if (excluded.length > 0)
+    throw new UserError(EXIT.usage, `--all surveys all buckets: remove ${excluded.join(' and ')}, or --all`);
+  if (organization && roleName === undefined)
+    throw new UserError(
+      EXIT.usage,
+      '--organization requires the role to assume in each account: add --role-name, for example --role-name OrganizationAccountAccessRole',
+    );
+  if (roleName !== undefined && !organization && accounts === undefined)
+    throw new UserError(EXIT.usage, '--role-name requires accounts: add --accounts FILE or --organization');
+}
+
+/** An account id of a file or of the organization, whose role replikey assumes. */
+interface ListedAccount {
+  id: string;
+  name?: string;
+  error?: string;
+}
+
+async function loadAccounts(
+  paths: readonly string[],
+  options: DoctorAllOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<{ specs: Specs; listedAccounts: ListedAccount[] }> {
+  const list = options.accounts === undefined ? undefined : await readAccountList(options.accounts);
+  if (list && options.roleName === undefined)
+    throw new UserError(
+      EXIT.usage,
+      `${options.accounts} lists account ids without roles: add --role-name, or use Account documents`,
+    );
+  const specPaths = [...paths, ...(options.accounts !== undefined && !list ? [options.accounts] : [])];
+  const { files, problems: pathProblems } = await readSpecFiles(specPaths, {
+    stdin: () => buffer(io.stdin),
+    requireComplete: false,
+    signal,
+  });
+  const { specs, problems } = await loadSpecFiles(files, {
+    problems: pathProblems,
+    variableInput: variableInputOf(options, io),
+    allowEmpty: true,
+    signal,
+    nowMs: Date.now(),
+  });
+  if (!specs) {
+    const problemCount = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
+    throw new UserError(EXIT.specs, `${formatProblems(problems)}\n\n${problemCount}; AWS was not called.`);
+  }
+  return { specs: applySelection(specs, options), listedAccounts: list ?? [] };
+}
+
+/**
+ * Reads account ids, one a line, each with an optional name. Comments begin with `#`.
+ *
+ * @returns undefined for a file in another form, such as Account documents.
+ */
+async function readAccountList(file: string): Promise<ListedAccount[] | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new UserError(EXIT.usage, `cannot read ${file}: ${systemErrorReason(error as Error)}`, {
+      cause: error,
+    });
+  }
+  const lines = text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .map((line) => line.replace(/#.*/, '').trim())
+    .filter((line) => line !== '');
+  const matches = lines.map((line) => /^(\d{12})(?:[\s,]+(.*))?$/.exec(line));
+  if (matches.length === 0 || matches[0] === null) return undefined;
+  const invalid = lines.find((_, index) => matches[index] === null);
+  if (invalid !== undefined)
+    throw new UserError(
+      EXIT.usage,
+      `invalid line "${invalid}" in ${file}: write an account id of 12 digits and an optional name`,
+    );
+  return matches.flatMap((match) => omitUndefined({ id: match?.[1] ?? '', name: match?.[2] }));
+}
+
+/** Decides how each account is read. An account occurs once; an Account document decides. */
+async function findAccounts(
+  specs: Specs,
+  listedAccounts: readonly ListedAccount[],
+  options: DoctorAllOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<{ accounts: SurveyAccount[]; clientAccounts: Account[] }> {
+  const declared = specs.accounts.filter(({ managed }) => managed);
+  const usesAmbient =
+    declared.length === 0 ||
+    specs.pairs.some(({ source, destination }) =>
+      [source, destination].some((side) => side.managed && side.account === undefined),
+    );
+  const needsAmbient = options.organization || listedAccounts.length > 0 || usesAmbient;
+  const { ambientId, members } = needsAmbient
+    ? await readAmbientAccount(specs, options, io, signal)
+    : { ambientId: undefined, members: [] };
+  const listed = [...listedAccounts, ...members];
+  const partition = partitionOfRegion(regionOf(specs, options));
+  const declaredAccounts = declared.map((account) => ({
+    account,
+    survey: { client: account.name, id: account.id, name: account.name, access: accessOf(account) },
+  }));
+  const candidates: { account: Account; survey: SurveyAccount }[] = [
+    ...declaredAccounts,
+    ...(ambientId !== undefined && listed.length === 0
+      ? [{ account: accountWithId(ambientId), survey: ambientSurvey(ambientId) }]
+      : []),
+    ...listed.map(({ id, name, error }) => {
+      if (id === ambientId)
+        return { account: accountWithId(id), survey: omitUndefined({ ...ambientSurvey(id), name }) };
+      const arn = `arn:${partition}:iam::${id}:role/${options.roleName}`;
+      const account = { ...accountWithId(id), assumeRole: { arn } };
+      return { account, survey: omitUndefined({ client: id, id, name, access: accessOf(account), error }) };
+    }),
+  ];
+  const byId = new Map<string, (typeof candidates)[number]>();
+  for (const candidate of candidates)
+    if (!byId.has(candidate.account.id)) byId.set(candidate.account.id, candidate);
+  return {
+    accounts: [...byId.values()].map((candidate) => candidate.survey),
+    clientAccounts: [
+      ...specs.accounts,
+      ...[...byId.values()].flatMap(({ account }) => (declared.includes(account) ? [] : account)),
+    ],
+  };
+}
+
+const accountWithId = (id: string): Account => ({ name: id, id, managed: true, positions: {} });
+
+const ambientSurvey = (id: string): SurveyAccount => ({ client: id, id, access: 'ambient credentials' });
+
+const accessOf = ({ profile, assumeRole }: Pick<Account, 'profile' | 'assumeRole'>): string =>
+  assumeRole
+    ? `role ${assumeRole.arn}`
+    : profile === undefined
+      ? 'ambient credentials'
+      : `profile ${profile}`;
+
+const regionOf = (specs: Specs, { region, regions }: DoctorAllOptions): string =>
+  region ?? specs.pairs[0]?.source.region ?? regions?.[0] ?? 'us-east-1';
+
+async function readAmbientAccount(
+  specs: Specs,
+  options: DoctorAllOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<{ ambientId: string; members: ListedAccount[] }> {
+  const session = await openSession(specs, { ...options, region: regionOf(specs, options) }, io, signal);
+  try {
+    const aws = session.aws.readOnly();
+    const ambientId = await aws.accountId(undefined);
+    return { ambientId, members: [] };
+  } finally {
+    await session.close();
+  }
+}
+
+interface SurveyInput {
+  specs: Specs;
+  accounts: readonly SurveyAccount[];
+  previous: FleetReport | undefined;
+  session: CliSession;
+}
+
+async function surveyAndReport(
+  { specs, accounts, previous, session }: SurveyInput,
+  options: DoctorAllOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
+  const { aws, log } = session;
+  const startedAt = new Date(systemClock.now()).toISOString();
+  const specsByBucket = specNamesByBucket(specs);
+  const failedSinceMs = options.failedSince ?? DEFAULT_FAILED_SINCE_MS;
+  const sampleSize = options.sample ?? 0;
+  const scope = canonicalJson({
+    accounts: accounts.map(({ id }) => id).sort(),
+    regions: options.regions ?? [],
+    specs: Object.fromEntries(specsByBucket),
+    sampleSize,
+    samplePages: options.samplePages,
+    failedSinceMs,
+  });
+  const partialFile = options.save === undefined ? undefined : `${options.save}.partial`;
+  const journal =
+    partialFile === undefined
+      ? undefined
+      : await openJournal(partialFile, { scope, startedAt, nowMs: systemClock.now() });
+  if (journal) logJournal(journal, partialFile ?? '', log);
+  const progress = showSurveyProgress(accounts.length, io, log);
+  const onEvent = (event: SurveyEvent): void => {
+    progress.event(event);
+    if (event.type === 'bucket') journal?.add(event.result);
+    if (event.type === 'account failed')
+      log.warn({ account: event.account }, `cannot read account ${event.account}: ${event.reason}`);
+  };
+  try {
+    const result = await survey(aws, {
+      accounts,
+      otherAccounts: new Set(specs.accounts.filter(({ managed }) => !managed).map(({ id }) => id)),
+      ...(options.regions === undefined ? {} : { regions: options.regions }),
+      region: regionOf(specs, options),
+      sampleSize,
+      samplePages: options.samplePages,
+      failedSinceMs,
+      specsByBucket,
+      done: journal?.done ?? new Map(),
+      signal,
+      onEvent,
+    });
+    progress.end();
+    const report = assembleReport(
+      omitUndefined({
+        startedAt: journal?.startedAt ?? startedAt,
+        endedAt: new Date(aws.now()).toISOString(),
+        regions: options.regions,
+        accounts: result.accounts,
+        buckets: result.buckets,
+      }),
+      previous,
+    );
+    const isComplete = result.lostCredentials.size === 0;
+    if (journal && options.save !== undefined && isComplete) {
+      await writeFileAtomic(options.save, `${safeJson(report, 2)}\n`);
+      await journal.remove();
+    } else await journal?.close();
+    io.stdout.write(`${renderReport(report, options, io)}\n`);
+    if (!isComplete) {
+      for (const [account, reason] of result.lostCredentials)
+        log.error({ account }, `the credentials of account ${account} stopped working: ${reason}`);
+      log.warn(continuationText(options.save, progress.done()));
+      return EXIT.credentials;
+    }
+    return exitCodeOf(report, options);
+  } catch (error) {
+    progress.end();
+    await journal?.close();
+    if (signal.aborted) log.warn(continuationText(options.save, progress.done()));
+    throw error;
+  }
+}
+
+function logJournal({ done, startedAt, discarded }: Journal, file: string, log: Log): void {
+  if (discarded !== undefined) log.warn(`discarded the results in ${file}: ${discarded}`);
+  const count = [...done.values()].reduce((sum, { size }) => sum + size, 0);
+  if (count > 0)
+    log.info(
+      `continuing the run of ${startedAt}: the results of ${count.toLocaleString('en')} buckets are in ${file}`,
+    );
+}
+
+const continuationText = (save: string | undefined, done: number): string =>
+  save === undefined
+    ? 'the run is incomplete: the next one begins again; with --save FILE it would continue'
+    : `the run is incomplete: the results of ${done.toLocaleString('en')} buckets are in ${save}.partial, and the same command continues`;
+
+function specNamesByBucket({ pairs }: Specs): Map<string, string[]> {
+  const names = new Map<string, string[]>();
+  for (const { name, source } of pairs)
+    names.set(source.bucket, [...(names.get(source.bucket) ?? []), name].sort());
+  return names;
+}
+
+/** Reads the report of the last complete run. */
+async function readSavedReport(file: string): Promise<FleetReport | undefined> {
+  const value = await readJsonIfExists(file);
+  if (value === undefined) return undefined;
+  const { format, startedAt, accounts, buckets } = (value ?? {}) as Partial<FleetReport>;
+  if (format === 1 && typeof startedAt === 'string' && Array.isArray(accounts) && Array.isArray(buckets))
+    return value as FleetReport;
+  throw new UserError(
+    EXIT.usage,
+    `cannot compare with ${file}: it is not a report of doctor --all; use another file for --save`,
+  );
+}
+
+function renderReport(report: FleetReport, options: DoctorAllOptions, io: Io): string {
+  const renderers: Partial<Record<DoctorOptions['output'], () => string>> = {
+    text: () => fleetText(report, options.verbose ?? false, createPaint(io.stdout, io.env)),
+    json: () => safeJson(report, 2),
+  };
+  const render = renderers[options.output];
+  if (!render)
+    throw new UserError(EXIT.usage, `--all does not support -o ${options.output}: use text or json`);
+  return render();
+}
+
+/** Like the diagnosis of single buckets: fails for broken rules, and for what is unknown unless that is accepted. */
+function exitCodeOf({ buckets, accounts }: FleetReport, { allowUnproven }: DoctorAllOptions): number {
+  const isBroken = buckets.some(({ verdict }) => verdict === 'broken');
+  const isUnknown =
+    buckets.some(({ verdict }) => verdict === 'unknown') || accounts.some(({ error }) => error !== undefined);
+  return isBroken || (isUnknown && !allowUnproven) ? EXIT.failed : EXIT.ok;
+}
+
+const REDRAW_MS = 200;
+const LOG_MS = 30_000;
+
+/** Shows the progress on standard error: on a terminal as one redrawn line, elsewhere as a log line at intervals. */
+function showSurveyProgress(accounts: number, io: Io, log: Log) {
+  const status = showStatusLine({ io, log });
+  const startedMs = systemClock.monotonicNow();
+  const pending = new Map<string, number>();
+  const progress: FleetProgress = {
+    accounts,
+    finishedAccounts: 0,
+    listedAccounts: 0,
+    buckets: 0,
+    done: 0,
+    doneBefore: 0,
+    elapsedMs: 0,
+  };
+  const intervalMs = isLive(io, log) ? REDRAW_MS : LOG_MS;
+  const update = (): void => {
+    progress.elapsedMs = systemClock.monotonicNow() - startedMs;
+    status.update([fleetProgressText(progress)]);
+    cancel = systemClock.schedule(intervalMs, update);
+  };
+  let cancel = systemClock.schedule(intervalMs, update);
+  return {
+    event(event: SurveyEvent): void {
+      if (event.type === 'account failed') {
+        progress.listedAccounts += 1;
+        progress.finishedAccounts += 1;
+      } else if (event.type === 'account listed') {
+        progress.listedAccounts += 1;
+        progress.buckets += event.buckets;
+        progress.done += event.done;
+        progress.doneBefore += event.done;
+        pending.set(event.account, event.buckets - event.done);
+        if (event.buckets === event.done) progress.finishedAccounts += 1;
+      } else {
+        const { account } = event.result;
+        const left = (pending.get(account) ?? 0) - 1;
+        pending.set(account, left);
+        progress.done += 1;
+        if (left === 0) progress.finishedAccounts += 1;
+      }
+    },
+    done: () => progress.done,
+    end(): void {
+      cancel();
+      status.end();
+    },
+  };
+}

@@ -1,0 +1,422 @@
+import { ListBucketsCommand, type ReplicationRule } from '@aws-sdk/client-s3';
+import pLimit from 'p-limit';
+import type { AwsClient } from '../aws/client.ts';
+import { formatAwsError } from '../aws/errors.ts';
+import { paginate } from '../aws/paginate.ts';
+import { detectManager } from '../core/adoption.ts';
+import { emptyFacts, type Facts, factValue, isUnread, mergeFacts } from '../core/facts.ts';
+import { MANAGED_BY_TAG } from '../core/ids.ts';
+import type { Aws, Location } from '../core/resource.ts';
+import { findRulesWithoutAlarm } from '../doctor/alarms.ts';
+import { type Diagnosis, diagnose, diagnoseMetrics } from '../doctor/diagnose.ts';
+import type { RuleMetricsReport } from '../doctor/rule-metrics.ts';
+import { EXIT, UserError } from '../errors.ts';
+import type { Locations } from '../facts/locations.ts';
+import { readFact } from '../facts/read.ts';
+import { fetchBucketRegion, fetchBucketTags } from '../kinds/s3-bucket.ts';
+import { s3Replication } from '../kinds/s3-replication.ts';
+import { destinationBucketOf } from '../proof/rule-context.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
+import {
+  foreignRulesOf,
+  type Manager,
+  type NewBucket,
+  reportBucket,
+  unknownBucket,
+} from './bucket-report.ts';
+import { type Destination, findDestination, type KnownAccounts } from './destinations.ts';
+import type { BucketTotals, FleetAccount } from './types.ts';
+
+/** An account to survey. */
+export interface SurveyAccount {
+  /** Name in the AWS client. */
+  client: string;
+  /** 12 digits. */
+  id: string;
+  /** Name for people. */
+  name?: string;
+  access: string;
+  /** Why the account cannot be read, if that is already known. */
+  error?: string;
+}
+
+/** The result for one bucket. `gone`: it was deleted during the survey. */
+export type BucketResult =
+  | { status: 'without replication'; account: string; name: string }
+  | { status: 'gone'; account: string; name: string }
+  | { status: 'unknown' | 'replicating'; account: string; name: string; report: NewBucket };
+
+export interface SurveyOptions {
+  accounts: readonly SurveyAccount[];
+  /** Ids of further accounts of the user, which replikey does not read. */
+  otherAccounts: ReadonlySet<string>;
+  /** The only Regions to survey; absent: all. */
+  regions?: readonly string[];
+  /** Region of the first request for a bucket with an unknown Region. */
+  region: string;
+  /** Number of objects to sample in each bucket. */
+  sampleSize: number;
+  samplePages: number;
+  failedSinceMs: number;
+  /** Names of specs by source bucket. */
+  specsByBucket: ReadonlyMap<string, readonly string[]>;
+  /** Results of an interrupted run, by account id and bucket name. They are not read again. */
+  done: ReadonlyMap<string, ReadonlyMap<string, BucketResult>>;
+  signal: AbortSignal;
+  onEvent(event: SurveyEvent): void;
+}
+
+export type SurveyEvent =
+  | { type: 'account listed'; account: string; buckets: number; done: number }
+  | { type: 'account failed'; account: string; reason: string }
+  | { type: 'bucket'; result: BucketResult };
+
+/** The surveyed accounts, and those whose credentials were lost before all buckets were read. */
+export interface Survey {
+  accounts: FleetAccount[];
+  buckets: NewBucket[];
+  /** Why credentials were lost, by account id. */
+  lostCredentials: ReadonlyMap<string, string>;
+}
+
+/** Accounts surveyed at a time, and buckets of one account. They bound the memory. */
+const MAX_ACCOUNTS = 8;
+const MAX_BUCKETS = 8;
+
+/** Buckets whose metrics are read together: GetMetricData reads up to 100 rules in a call. */
+const BATCH_SIZE = 100;
+
+/** Responses that are kept for other buckets: roles, keys, alarms and destinations that many rules share. */
+const MAX_RESPONSES = 2_000;
+
+/**
+ * Surveys all buckets of some accounts. It proves the rules of each bucket with a replication configuration, and keeps
+ * only the report of a bucket. A bucket or an account that cannot be read is unknown; the others continue.
+ *
+ * @throws the reason of the signal
+ */
+export async function survey(aws: AwsClient, options: SurveyOptions): Promise<Survey> {
+  const readOnly = aws.readOnly();
+  const limit = pLimit(MAX_ACCOUNTS);
+  const listings = await Promise.all(
+    options.accounts.map((account) => limit(() => listAccount(readOnly, account, options))),
+  );
+  options.signal.throwIfAborted();
+  const locations = new Map<string, Location>();
+  const owners = new Map<string, string>();
+  for (const { account, buckets } of listings)
+    for (const { name, region } of buckets) {
+      owners.set(name, account.id);
+      locations.set(name, { account: account.client, region });
+    }
+  const isListed = ({ error }: Listing) => error === undefined;
+  const context: SurveyContext = {
+    // The cache drops what was not used for a while.
+    aws: readOnly.withCache(MAX_RESPONSES),
+    options,
+    owners,
+    accounts: {
+      listed: new Set(listings.filter(isListed).map(({ account }) => account.id)),
+      unlisted: new Set([
+        ...listings.filter((listing) => !isListed(listing)).map(({ account }) => account.id),
+        ...options.otherAccounts,
+      ]),
+    },
+    locations: {
+      buckets: locations,
+      accountNames: new Map(options.accounts.map(({ client, id }) => [id, client])),
+      unmanagedBuckets: new Set(),
+      region: options.region,
+    },
+  };
+  const results = await Promise.all(listings.map((listing) => limit(() => surveyAccount(listing, context))));
+  options.signal.throwIfAborted();
+  return {
+    accounts: results.map(({ account }) => account),
+    buckets: results.flatMap(({ buckets }) => buckets),
+    lostCredentials: new Map(
+      results.flatMap(({ account, lostCredentials }) =>
+        lostCredentials === undefined ? [] : [[account.id, lostCredentials] as const],
+      ),
+    ),
+  };
+}
+
+interface SurveyContext {
+  aws: AwsClient;
+  options: SurveyOptions;
+  /** Account ids by bucket name. */
+  owners: ReadonlyMap<string, string>;
+  accounts: KnownAccounts;
+  locations: Locations;
+}
+
+/** The buckets of an account. An account with an error has none. */
+interface Listing {
+  account: SurveyAccount;
+  buckets: { name: string; region: string }[];
+  error?: string;
+}
+
+async function listAccount(aws: AwsClient, account: SurveyAccount, options: SurveyOptions): Promise<Listing> {
+  const fail = (reason: string): Listing => {
+    options.onEvent({ type: 'account failed', account: account.id, reason });
+    return { account, buckets: [], error: reason };
+  };
+  if (account.error !== undefined) return fail(account.error);
+  try {
+    // Rejects the credentials of another account before anything is read with them.
+    await aws.accountId(account.client);
+    const buckets = await listBuckets(aws, { account: account.client, region: options.region });
+    const listed = buckets.filter(({ region }) => isSurveyed(region, options));
+    const done = options.done.get(account.id);
+    options.onEvent({
+      type: 'account listed',
+      account: account.id,
+      buckets: listed.length,
+      done: listed.filter(({ name }) => done?.has(name)).length,
+    });
+    return { account, buckets };
+  } catch (error) {
+    options.signal.throwIfAborted();
+    return fail(formatAwsError(error));
+  }
+}
+
+const isSurveyed = (region: string, { regions }: SurveyOptions): boolean =>
+  regions === undefined || regions.includes(region);
+
+/** Lists the buckets of an account with their Regions. An endpoint that reports no Region is asked for each bucket. */
+async function listBuckets(aws: Aws, location: Location): Promise<{ name: string; region: string }[]> {
+  const pages = paginate(
+    (ContinuationToken) =>
+      aws.send(location, new ListBucketsCommand(omitUndefined({ MaxBuckets: 1_000, ContinuationToken }))),
+    ({ ContinuationToken: marker }) => ({ hasMore: marker !== undefined, marker }),
+  );
+  const buckets: { name: string; region: string }[] = [];
+  for await (const { Buckets = [] } of pages)
+    for (const { Name: name, BucketRegion } of Buckets) {
+      if (name === undefined) continue;
+      // S3 reports it only since 2024, and other endpoints do not.
+      const region =
+        BucketRegion ??
+        (await fetchBucketRegion(aws, name, location.region, location.account).catch(() => location.region));
+      buckets.push({ name, region });
+    }
+  return buckets;
+}
+
+interface AccountSurvey {
+  account: FleetAccount;
+  buckets: NewBucket[];
+  lostCredentials?: string;
+}
+
+async function surveyAccount(
+  { account, buckets, error }: Listing,
+  context: SurveyContext,
+): Promise<AccountSurvey> {
+  const { options } = context;
+  const totals: BucketTotals = { total: 0, replicating: 0, withoutReplication: 0, unknown: 0 };
+  const reports: NewBucket[] = [];
+  const add = (result: BucketResult): void => {
+    if (result.status === 'gone') return;
+    totals.total += 1;
+    if (result.status === 'without replication') totals.withoutReplication += 1;
+    else {
+      totals[result.status] += 1;
+      reports.push(result.report);
+    }
+  };
+  const done = options.done.get(account.id);
+  const pending: Listing['buckets'] = [];
+  for (const bucket of buckets.filter(({ region }) => isSurveyed(region, options))) {
+    const result = done?.get(bucket.name);
+    if (result) add(result);
+    else pending.push(bucket);
+  }
+  let lostCredentials: string | undefined;
+  for (let start = 0; start < pending.length; start += BATCH_SIZE) {
+    const batch = pending.slice(start, start + BATCH_SIZE);
+    const batchSurvey =
+      lostCredentials === undefined ? await surveyBatch(account, batch, context) : { results: [] };
+    options.signal.throwIfAborted();
+    lostCredentials ??= batchSurvey.lostCredentials;
+    const results = new Map(batchSurvey.results.map((result) => [result.name, result]));
+    for (const { name, region } of batch) {
+      const result = results.get(name) ?? {
+        status: 'unknown' as const,
+        account: account.id,
+        name,
+        report: unknownBucket({ name, account: account.id, region }, lostCredentials ?? 'not read'),
+      };
+      add(result);
+      options.onEvent({ type: 'bucket', result });
+    }
+  }
+  const { id, name, access } = account;
+  return omitUndefined({
+    account: omitUndefined({ id, name, access, error: error ?? lostCredentials, totals }),
+    buckets: reports,
+    lostCredentials,
+  });
+}
+
+/** A bucket with its diagnosis, without its metrics. */
+interface DiagnosedBucket {
+  name: string;
+  region: string;
+  rules: readonly ReplicationRule[];
+  diagnosis: Diagnosis;
+  destinations: Map<string, Destination>;
+  rulesWithoutAlarm: string[];
+  manager: Manager;
+}
+
+/** Surveys some buckets of one account. Buckets that were not read, because the credentials were lost, have no result. */
+async function surveyBatch(
+  account: SurveyAccount,
+  batch: Listing['buckets'],
+  context: SurveyContext,
+): Promise<{ results: BucketResult[]; lostCredentials?: string }> {
+  const { options } = context;
+  const results: BucketResult[] = [];
+  const diagnosed: DiagnosedBucket[] = [];
+  let lostCredentials: string | undefined;
+  const limit = pLimit(MAX_BUCKETS);
+  const surveyOne = async (bucket: Listing['buckets'][number]): Promise<void> => {
+    if (lostCredentials !== undefined || options.signal.aborted) return;
+    const about = { account: account.id, name: bucket.name };
+    try {
+      const result = await surveyBucket(account, bucket, context);
+      if (typeof result === 'string') results.push({ status: result, ...about });
+      else diagnosed.push(result);
+    } catch (error) {
+      if (options.signal.aborted) return;
+      if (error instanceof UserError && error.exitCode === EXIT.credentials) {
+        lostCredentials ??= error.message;
+        return;
+      }
+      const report = unknownBucket({ ...bucket, account: account.id }, formatAwsError(error));
+      results.push({ status: 'unknown', ...about, report });
+    }
+  };
+  await Promise.all(batch.map((bucket) => limit(() => surveyOne(bucket))));
+  options.signal.throwIfAborted();
+  const metrics = await readMetrics(diagnosed, context).catch((error: unknown) => {
+    options.signal.throwIfAborted();
+    if (!(error instanceof UserError)) throw error;
+    lostCredentials ??= error.message;
+    return undefined;
+  });
+  options.signal.throwIfAborted();
+  if (metrics)
+    for (const { name, region, diagnosis, ...readings } of diagnosed) {
+      const report = reportBucket({
+        ...readings,
+        name,
+        region,
+        account: account.id,
+        proofs: diagnosis.proofs,
+        objects: diagnosis.objects,
+        metrics: metrics.filter(({ bucket }) => bucket === name),
+        declaredBy: options.specsByBucket.get(name) ?? [],
+      });
+      const status = report.rules.length === 0 ? 'unknown' : 'replicating';
+      results.push({ status, account: account.id, name, report });
+    }
+  return omitUndefined({ results, lostCredentials });
+}
+
+/** Diagnoses a bucket, if it has a replication configuration. */
+async function surveyBucket(
+  account: SurveyAccount,
+  { name, region }: Listing['buckets'][number],
+  context: SurveyContext,
+): Promise<DiagnosedBucket | 'without replication' | 'gone'> {
+  const { aws, options, locations } = context;
+  const location: Location = { account: account.client, region };
+  let rules: readonly ReplicationRule[];
+  try {
+    rules = (await s3Replication.fetch(aws, location, name))?.Rules ?? [];
+  } catch (error) {
+    if (error instanceof Error && error.name === 'NoSuchBucket') return 'gone';
+    throw error;
+  }
+  if (rules.length === 0) return 'without replication';
+  const names = [...new Set(rules.map((rule) => destinationBucketOf(rule)))];
+  const unlisted = names.filter((destination) => !locations.buckets.has(destination));
+  const bucketLocations: Locations = {
+    ...locations,
+    // A destination that no account lists is read with the credentials of the source.
+    sharedWith: new Map(unlisted.map((destination) => [destination, location])),
+  };
+  const declaredBy = options.specsByBucket.get(name) ?? [];
+  const [diagnosis, manager] = await Promise.all([
+    diagnose(aws, [name], {
+      locations: bucketLocations,
+      sampleSize: options.sampleSize,
+      samplePages: options.samplePages,
+      failedSinceMs: options.failedSinceMs,
+      now: () => aws.now(),
+    }),
+    foreignRulesOf(rules, declaredBy).length > 0 ? readManager(aws, location, name) : ('not read' as const),
+  ]);
+  const destinationContext = (destination: string) => ({
+    owner: context.owners.get(destination),
+    source: { account: account.id, accountName: account.client },
+    locations,
+    accounts: context.accounts,
+  });
+  const destinations = await Promise.all(
+    names.map(
+      async (destination) =>
+        [
+          destination,
+          await findDestination(
+            aws,
+            destination,
+            diagnosis.facts.buckets[destination],
+            destinationContext(destination),
+          ),
+        ] as const,
+    ),
+  );
+  return {
+    name,
+    region,
+    rules,
+    // The metrics need the facts of buckets only.
+    diagnosis: { ...diagnosis, facts: { ...emptyFacts(), buckets: diagnosis.facts.buckets } },
+    destinations: new Map(destinations),
+    rulesWithoutAlarm: await findRulesWithoutAlarm(aws, diagnosis.facts, name, bucketLocations),
+    manager,
+  };
+}
+
+/** Reads which tool manages a bucket, from its tags. */
+async function readManager(aws: Aws, location: Location, name: string): Promise<Manager> {
+  const fact = await readFact(fetchBucketTags(aws, location, name));
+  if (isUnread(fact)) return fact;
+  const tags = fact ?? {};
+  if (MANAGED_BY_TAG in tags) return { name: 'replikey' };
+  const manager = detectManager(tags);
+  return manager === undefined ? 'none' : { name: manager };
+}
+
+/** Reads the metrics of the rules of some buckets of one account together. */
+async function readMetrics(
+  buckets: readonly DiagnosedBucket[],
+  { aws, options, locations }: SurveyContext,
+): Promise<RuleMetricsReport[]> {
+  if (buckets.length === 0) return [];
+  const facts: Facts = emptyFacts();
+  for (const { diagnosis } of buckets) mergeFacts(facts, diagnosis.facts);
+  const readable = buckets.filter(({ name }) => factValue(facts.buckets[name])).map(({ name }) => name);
+  return diagnoseMetrics(aws, readable, facts, {
+    locations,
+    sampleSize: 0,
+    failedSinceMs: options.failedSinceMs,
+    now: () => aws.now(),
+  });
+}

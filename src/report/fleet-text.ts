@@ -1,0 +1,157 @@
+import {
+  FLEET_CATEGORIES,
+  type FleetAccount,
+  type FleetBucket,
+  type FleetCategory,
+  type FleetDiff,
+  type FleetFinding,
+  type FleetReport,
+  type LocatedFinding,
+} from '../fleet/types.ts';
+import { durationText } from '../util/clock.ts';
+import { escapeUnprintable } from '../util/escape.ts';
+import type { Paint } from './style.ts';
+
+/** Progress of a survey of all buckets. */
+export interface FleetProgress {
+  accounts: number;
+  finishedAccounts: number;
+  /** Numbers of buckets; those of accounts that are not listed yet are missing. */
+  buckets: number;
+  done: number;
+  /** Buckets that an interrupted run had read. */
+  doneBefore: number;
+  /** Accounts that are listed, or cannot be. */
+  listedAccounts: number;
+  elapsedMs: number;
+}
+
+const number = (value: number): string => value.toLocaleString('en');
+
+const counted = (count: number, noun: string): string => `${number(count)} ${noun}${count === 1 ? '' : 's'}`;
+
+/** Returns the progress as one line, with an estimate of the remaining time. */
+export function fleetProgressText(progress: FleetProgress): string {
+  const { accounts, finishedAccounts, listedAccounts, buckets, done, doneBefore, elapsedMs } = progress;
+  if (listedAccounts < accounts)
+    return `listing buckets: ${number(listedAccounts)} of ${counted(accounts, 'account')}`;
+  const read = done - doneBefore;
+  const remainingMs = read > 0 ? ((buckets - done) * elapsedMs) / read : undefined;
+  const left =
+    remainingMs === undefined || done === buckets ? '' : `, about ${roundedDuration(remainingMs)} left`;
+  return `surveyed ${number(done)} of ${counted(buckets, 'bucket')}, ${number(finishedAccounts)} of ${counted(accounts, 'account')}${left}`;
+}
+
+/** Rounds up: to minutes from two minutes on, to hours from two hours on. */
+function roundedDuration(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  const unit = seconds >= 7_200 ? 3_600 : seconds >= 120 ? 60 : 1;
+  return durationText(Math.ceil(seconds / unit) * unit);
+}
+
+/** Findings of a category that are listed without `--verbose`. */
+const MAX_LISTED = 20;
+
+/** Returns the report on a fleet: the most severe category first, then the totals and the changes since the last run. */
+export function fleetText(report: FleetReport, verbose: boolean, paint: Paint): string {
+  const sections = (Object.keys(FLEET_CATEGORIES) as FleetCategory[]).flatMap((category) =>
+    categoryLines(report, category, verbose, paint),
+  );
+  const unreadable = report.accounts.filter(({ error }) => error !== undefined);
+  return [
+    ...sections,
+    ...unreadable.flatMap((account) => accountErrorLines(account, paint)),
+    ...(unreadable.length > 0 ? [''] : []),
+    ...(report.diff ? diffLines(report.diff, verbose, paint) : []),
+    ...totalLines(report, paint),
+  ].join('\n');
+}
+
+const SEVERITY_PAINT = { error: 'red', unknown: 'yellow', warning: 'yellow', info: 'dim' } as const;
+
+function categoryLines(
+  { buckets, totals }: FleetReport,
+  category: FleetCategory,
+  verbose: boolean,
+  paint: Paint,
+): string[] {
+  const entries = buckets.flatMap((bucket) => {
+    const findings = bucket.findings.filter((finding) => finding.category === category);
+    return findings.length > 0 ? [{ bucket, findings }] : [];
+  });
+  if (entries.length === 0) return [];
+  const shown = verbose ? entries : entries.slice(0, MAX_LISTED);
+  const hidden = entries.length - shown.length;
+  return [
+    paint.bold(`${FLEET_CATEGORIES[category]}: ${counted(totals.byCategory[category], 'bucket')}`),
+    ...shown.flatMap(({ bucket, findings }) => bucketLines(bucket, findings, paint)),
+    ...(hidden > 0 ? [paint.dim(`  and ${counted(hidden, 'bucket')} more; -v shows all`)] : []),
+    '',
+  ];
+}
+
+function bucketLines(bucket: FleetBucket, findings: readonly FleetFinding[], paint: Paint): string[] {
+  const place = [bucket.account, bucket.region].filter(Boolean).join(', ');
+  const owner = bucket.specs
+    ? `  spec ${bucket.specs.join(', ')}`
+    : bucket.manager
+      ? `  ${bucket.manager}`
+      : '';
+  return [
+    escapeUnprintable(`  ${bucket.name} (${place})${owner}`),
+    ...findings.flatMap((finding) => [
+      `    ${paint[SEVERITY_PAINT[finding.severity]](`${finding.severity} ${finding.code}`)} ${finding.title}${escapeUnprintable(ruleText(finding))}`,
+      `      ${escapeUnprintable(finding.message)}`,
+    ]),
+  ];
+}
+
+const ruleText = ({ rule, destination }: FleetFinding): string =>
+  destination === undefined ? '' : `: ${rule || '(rule without ID)'} → ${destination}`;
+
+const accountErrorLines = ({ id, name, error }: FleetAccount, paint: Paint): string[] => [
+  `${paint.yellow('?')} ${escapeUnprintable(`account ${[id, name && name !== id && `(${name})`].filter(Boolean).join(' ')} could not be read: ${error}`)}`,
+];
+
+function diffLines({ since, added, resolved, changed }: FleetDiff, verbose: boolean, paint: Paint): string[] {
+  const changes = [
+    ...added.map((finding) => ({ mark: paint.red('+'), finding })),
+    ...changed.map(({ after }) => ({ mark: paint.yellow('~'), finding: after })),
+    ...resolved.map((finding) => ({ mark: paint.green('-'), finding })),
+  ];
+  const shown = verbose ? changes : changes.slice(0, MAX_LISTED);
+  const hidden = changes.length - shown.length;
+  return [
+    paint.bold(
+      `Since the run of ${since}: ${added.length} new, ${changed.length} changed, ${resolved.length} resolved`,
+    ),
+    ...shown.map(({ mark, finding }) => `  ${mark} ${locatedText(finding)}`),
+    ...(hidden > 0 ? [paint.dim(`  and ${number(hidden)} more; -v shows all`)] : []),
+    '',
+  ];
+}
+
+const locatedText = (finding: LocatedFinding): string =>
+  `${finding.code} ${finding.title}: ${escapeUnprintable(`${finding.bucket} (${finding.account})${ruleText(finding).replace(/^:/, ' ')}`)}`;
+
+function totalLines({ totals, regions }: FleetReport, paint: Paint): string[] {
+  const { byVerdict } = totals;
+  const reasons = Object.entries(totals.unknownReasons).map(
+    ([reason, count]) => `${number(count)} × ${reason}`,
+  );
+  const inRegions = regions ? ` in ${regions.join(', ')}` : '';
+  return [
+    paint.bold(
+      `${counted(totals.total, 'bucket')}${inRegions} of ${counted(totals.accounts, 'account')}: ${number(totals.replicating)} with replication, ${number(totals.withoutReplication)} without, ${number(totals.unknown)} unknown`,
+    ),
+    `${counted(totals.rules, 'rule')}: ${number(byVerdict.proven)} proven, ${number(byVerdict.broken)} broken, ${number(byVerdict.unknown)} unknown, ${number(byVerdict.off)} off`,
+    ...(totals.unreadableAccounts > 0
+      ? [
+          paint.yellow(
+            `${counted(totals.unreadableAccounts, 'account')} could not be read completely, so the numbers do not include all of their buckets`,
+          ),
+        ]
+      : []),
+    ...(reasons.length > 0 ? [`unknown because of: ${escapeUnprintable(reasons.join(', '))}`] : []),
+  ];
+}
