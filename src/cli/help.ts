@@ -138,6 +138,7 @@ const OPTION_GROUPS: HeadingGroups = [
       '--grace',
     ],
   ],
+  ['All accounts:', ['--accounts', '--organization', '--role-name', '--regions', '--save']],
   ['Locks, leader election and shards:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],
   ['Target:', ['--account', '--sandbox', '--server', '--observed', '--region']],
   ['Timeouts:', ['--wait', '--timeout']],

@@ -13,8 +13,6 @@ import {
   parsePages,
 } from '../options.ts';
 
-const FLEET_HEADING = 'All accounts:';
-
 const parseRegions = (value: string, previous: string[] = []): string[] => [
   ...previous,
   ...value.split(',').map((region) => region.trim()),
@@ -29,7 +27,7 @@ export const doctorCommand: CommandDefinition = {
     ['reconcile doctor --bucket acme-tax', 'diagnose any bucket, even without specs'],
     ['reconcile doctor --bucket acme-tax --object Tax/2026.pdf', 'explain why this object has no replica'],
     ['reconcile doctor --observed exported/', 'diagnose exported policies, without AWS'],
-    ['reconcile doctor --all --accounts accounts.yaml', 'survey all buckets of all accounts'],
+    ['reconcile doctor --all accounts.yaml', 'survey all buckets of all accounts'],
   ],
   configure: (command) =>
     addAwsOptions(addSelectionOptions(command.argument('[paths...]', 'specs')))
@@ -66,32 +64,21 @@ export const doctorCommand: CommandDefinition = {
       )
       .option('--region <region>', 'look up buckets in this Region first')
       .option('--allow-unproven', 'accept rules whose verdict is unknown because settings are unreadable')
-      .addOption(
-        new Option(
-          '--all',
-          'survey all buckets of all accounts: of specs, --accounts or --organization',
-        ).helpGroup(FLEET_HEADING),
+      .option('--all', 'survey all buckets of all accounts: of specs, --accounts or --organization')
+      .option(
+        '--accounts <file>',
+        'survey the accounts in this file: Account documents, or one account id a line with --role-name',
       )
-      .addOption(
-        new Option(
-          '--accounts <file>',
-          'survey the accounts in this file: Account documents, or one account id a line with --role-name',
-        ).helpGroup(FLEET_HEADING),
+      .option('--organization', 'survey all accounts of the organization')
+      .option('--role-name <name>', 'role to assume in each account')
+      .option(
+        '--regions <regions>',
+        'survey only buckets in these Regions: us-east-1,eu-west-1',
+        parseRegions,
       )
-      .addOption(
-        new Option('--organization', 'survey all accounts of the organization').helpGroup(FLEET_HEADING),
-      )
-      .addOption(new Option('--role-name <name>', 'role to assume in each account').helpGroup(FLEET_HEADING))
-      .addOption(
-        new Option('--regions <regions>', 'survey only buckets in these Regions: us-east-1,eu-west-1')
-          .argParser(parseRegions)
-          .helpGroup(FLEET_HEADING),
-      )
-      .addOption(
-        new Option(
-          '--save <file>',
-          'save the report, compare it with the last one in the file, and continue an interrupted run',
-        ).helpGroup(FLEET_HEADING),
+      .option(
+        '--save <file>',
+        'save the report, compare it with the last one in the file, and continue an interrupted run',
       )
       .option('-v, --verbose', 'show all findings and all requests'),
   async run({ io, signal }, paths: string[], options: DoctorOptions & FleetOptions) {
