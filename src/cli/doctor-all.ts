@@ -3,6 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import { DEFAULT_FAILED_SINCE_MS } from '../doctor/object-status.ts';
 import { EXIT, systemErrorReason, UserError } from '../errors.ts';
 import { type Journal, openJournal } from '../fleet/journal.ts';
+import { listMemberAccounts, type MemberAccount } from '../fleet/organization.ts';
 import { assembleReport } from '../fleet/report.ts';
 import { type SurveyAccount, type SurveyEvent, survey } from '../fleet/survey.ts';
 import type { FleetReport } from '../fleet/types.ts';
@@ -30,6 +31,8 @@ export interface FleetOptions {
   /** A file with Account documents, or with account ids. */
   accounts?: string;
   organization?: true;
+  /** Name of the Account document whose credentials read the organization; default: the ambient credentials. */
+  organizationAccount?: string;
   roleName?: string;
   regions?: string[];
   save?: string;
@@ -81,19 +84,12 @@ function rejectInvalidOptions(options: DoctorAllOptions): void {
     throw new UserError(EXIT.usage, '--role-name requires accounts: add --accounts FILE or --organization');
 }
 
-/** An account id of a file or of the organization, whose role replikey assumes. */
-interface ListedAccount {
-  id: string;
-  name?: string;
-  error?: string;
-}
-
 async function loadAccounts(
   paths: readonly string[],
   options: DoctorAllOptions,
   io: Io,
   signal: AbortSignal,
-): Promise<{ specs: Specs; listedAccounts: ListedAccount[] }> {
+): Promise<{ specs: Specs; listedAccounts: MemberAccount[] }> {
   const list = options.accounts === undefined ? undefined : await readAccountList(options.accounts);
   if (list && options.roleName === undefined)
     throw new UserError(
@@ -125,7 +121,7 @@ async function loadAccounts(
  *
  * @returns undefined for a file in another form, such as Account documents.
  */
-async function readAccountList(file: string): Promise<ListedAccount[] | undefined> {
+async function readAccountList(file: string): Promise<MemberAccount[] | undefined> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
@@ -153,7 +149,7 @@ async function readAccountList(file: string): Promise<ListedAccount[] | undefine
 /** Decides how each account is read. An account occurs once; an Account document decides. */
 async function findAccounts(
   specs: Specs,
-  listedAccounts: readonly ListedAccount[],
+  listedAccounts: readonly MemberAccount[],
   options: DoctorAllOptions,
   io: Io,
   signal: AbortSignal,
@@ -218,12 +214,17 @@ async function readAmbientAccount(
   options: DoctorAllOptions,
   io: Io,
   signal: AbortSignal,
-): Promise<{ ambientId: string; members: ListedAccount[] }> {
+): Promise<{ ambientId: string; members: MemberAccount[] }> {
   const session = await openSession(specs, { ...options, region: regionOf(specs, options) }, io, signal);
   try {
     const aws = session.aws.readOnly();
     const ambientId = await aws.accountId(undefined);
-    return { ambientId, members: [] };
+    const location = omitUndefined({
+      account: options.organizationAccount,
+      region: regionOf(specs, options),
+    });
+    const members = options.organization ? await listMemberAccounts(aws, location) : [];
+    return { ambientId, members };
   } finally {
     await session.close();
   }
