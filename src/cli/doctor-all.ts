@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { DEFAULT_FAILED_SINCE_MS } from '../doctor/object-status.ts';
 import { EXIT, systemErrorReason, UserError } from '../errors.ts';
-import { type Journal, openJournal } from '../fleet/journal.ts';
+import { openSurveyJournal, type SurveyJournal } from '../fleet/journal.ts';
 import { listMemberAccounts, type MemberAccount } from '../fleet/organization.ts';
 import { assembleReport } from '../fleet/report.ts';
 import { type SurveyAccount, type SurveyEvent, survey } from '../fleet/survey.ts';
@@ -22,7 +22,7 @@ import { readJsonIfExists, writeFileAtomic } from '../util/files.ts';
 import type { Io } from './command-model.ts';
 import type { DoctorOptions } from './diagnosis.ts';
 import { variableInputOf } from './options.ts';
-import { isLive, showStatusLine } from './progress.ts';
+import { isLive, REDRAW_MS, showStatusLine } from './progress.ts';
 import { applySelection, type CliSession, openSession } from './session.ts';
 
 /** Options of `doctor --all`. */
@@ -260,7 +260,7 @@ async function surveyAndReport(
   const journal =
     partialFile === undefined
       ? undefined
-      : await openJournal(partialFile, { scope, startedAt, nowMs: systemClock.now() });
+      : await openSurveyJournal(partialFile, { scope, startedAt, nowMs: systemClock.now() });
   if (journal) logJournal(journal, partialFile ?? '', log);
   const progress = showSurveyProgress(accounts.length, io, log);
   const onEvent = (event: SurveyEvent): void => {
@@ -306,7 +306,7 @@ async function surveyAndReport(
       log.warn(continuationText(options.save, progress.done()));
       return EXIT.credentials;
     }
-    return exitCodeOf(report, options);
+    return fleetExitCode(report, options);
   } catch (error) {
     progress.end();
     await journal?.close();
@@ -315,7 +315,7 @@ async function surveyAndReport(
   }
 }
 
-function logJournal({ done, startedAt, discarded }: Journal, file: string, log: Log): void {
+function logJournal({ done, startedAt, discarded }: SurveyJournal, file: string, log: Log): void {
   if (discarded !== undefined) log.warn(`discarded the results in ${file}: ${discarded}`);
   const count = [...done.values()].reduce((sum, { size }) => sum + size, 0);
   if (count > 0)
@@ -361,14 +361,13 @@ function renderReport(report: FleetReport, options: DoctorAllOptions, io: Io): s
 }
 
 /** Like the diagnosis of single buckets: fails for broken rules, and for what is unknown unless that is accepted. */
-function exitCodeOf({ buckets, accounts }: FleetReport, { allowUnproven }: DoctorAllOptions): number {
+function fleetExitCode({ buckets, accounts }: FleetReport, { allowUnproven }: DoctorAllOptions): number {
   const isBroken = buckets.some(({ verdict }) => verdict === 'broken');
   const isUnknown =
     buckets.some(({ verdict }) => verdict === 'unknown') || accounts.some(({ error }) => error !== undefined);
   return isBroken || (isUnknown && !allowUnproven) ? EXIT.failed : EXIT.ok;
 }
 
-const REDRAW_MS = 200;
 const LOG_MS = 30_000;
 
 /** Shows the progress on standard error: on a terminal as one redrawn line, elsewhere as a log line at intervals. */

@@ -30,7 +30,7 @@ interface ProgressDisplayOptions {
   calls: { reads: number; writes: number };
 }
 
-const REDRAW_MS = 100;
+export const REDRAW_MS = 100;
 
 /** A pass that ends before this time shows no progress. */
 const FIRST_DRAW_MS = 300;

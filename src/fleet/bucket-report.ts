@@ -2,10 +2,10 @@ import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { isReplikeyRule, specNameOfRule } from '../core/ids.ts';
 import type { ObjectStatusReport } from '../doctor/object-status.ts';
 import type { RuleMetricsReport } from '../doctor/rule-metrics.ts';
-import { createFinding, type Finding, type FindingCode } from '../proof/findings.ts';
+import { createFinding, type Finding, type FindingCode, SEVERITY_ORDER } from '../proof/findings.ts';
 import type { RuleProof } from '../proof/types.ts';
 import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
-import { type Destination, destinationFinding } from './destinations.ts';
+import { type DestinationOwner, destinationFinding } from './destinations.ts';
 import {
   FLEET_CATEGORIES,
   type FleetBucket,
@@ -24,7 +24,7 @@ export interface BucketReadings {
   metrics: readonly RuleMetricsReport[];
   objects: readonly ObjectStatusReport[];
   /** By bucket name. */
-  destinations: ReadonlyMap<string, Destination>;
+  destinations: ReadonlyMap<string, DestinationOwner>;
   /** IDs of enabled rules whose failures no alarm watches. */
   rulesWithoutAlarm: readonly string[];
   /** Names of specs that declare the bucket as a source. */
@@ -66,7 +66,7 @@ export function reportBucket(readings: BucketReadings): NewBucket {
   const specs = specsOf(readings);
   const findings = sortFindings([
     ...readings.metrics.flatMap(metricFindings),
-    ...readings.objects.flatMap(objectFindings),
+    ...readings.objects.flatMap(sampleFindings),
     ...proofs.flatMap((proof) => proofFindings(proof, readings)),
     ...managementFindings(readings),
   ]);
@@ -117,7 +117,6 @@ function bucketVerdict(findings: readonly NewFinding[], rules: readonly FleetRul
 }
 
 const CATEGORY_ORDER = Object.keys(FLEET_CATEGORIES) as FleetCategory[];
-const SEVERITY_ORDER: Finding['severity'][] = ['error', 'unknown', 'warning', 'info'];
 
 /** Returns the rank of a category; 0 is the most severe. */
 export const rankOfCategory = (category: FleetCategory): number => CATEGORY_ORDER.indexOf(category);
@@ -147,7 +146,7 @@ const metricFindings = ({ rule, destination, verdict, findings }: RuleMetricsRep
       : toFleetFinding(finding, 'warning', about);
   });
 
-const objectFindings = ({ verdict, findings }: ObjectStatusReport): NewFinding[] =>
+const sampleFindings = ({ verdict, findings }: ObjectStatusReport): NewFinding[] =>
   findings.map((finding) => {
     if (finding.severity === 'unknown') return toFleetFinding(finding, 'unknown');
     return verdict === 'broken' && finding.code !== 'RK1402'
@@ -163,7 +162,7 @@ function proofFindings(proof: RuleProof, readings: BucketReadings): NewFinding[]
   const owner = destination && destinationFinding(destination, proof.destination, rule?.Destination?.Account);
   const findings = proof.findings.flatMap((finding) => {
     const category = categoryOf(finding);
-    // That nobody reads the documents of another owner is a consequence of the ownership.
+    // The documents of another owner cannot be read, which is a consequence of the ownership.
     const isConsequence = owner?.severity === 'error' && finding.severity === 'unknown';
     return category === undefined || isConsequence ? [] : [toFleetFinding(finding, category, about)];
   });
@@ -205,13 +204,13 @@ const specsOf = ({ rules, declaredBy }: BucketReadings): string[] =>
   ]);
 
 /** Returns the rules that no spec declares. */
-export const foreignRulesOf = (
+export const undeclaredRulesOf = (
   rules: readonly ReplicationRule[],
   declaredBy: readonly string[],
 ): readonly ReplicationRule[] => (declaredBy.length > 0 ? [] : rules.filter(({ ID }) => !isReplikeyRule(ID)));
 
 function managementFindings({ name, rules, declaredBy, manager }: BucketReadings): NewFinding[] {
-  const foreignRules = foreignRulesOf(rules, declaredBy);
+  const foreignRules = undeclaredRulesOf(rules, declaredBy);
   if (foreignRules.length === 0 || manager === 'not read') return [];
   if (typeof manager === 'object' && 'name' in manager) return [];
   if (manager !== 'none') {

@@ -17,7 +17,7 @@ export interface KnownAccounts {
 /**
  * The owner of a destination bucket. `elsewhere`: the bucket exists, and no listed account owns it; S3 reports no owner.
  */
-export type Destination =
+export type DestinationOwner =
   | { status: 'owned'; account: string; isKnown: boolean }
   | { status: 'absent' }
   | { status: 'elsewhere'; sourceAccount: string; accounts: KnownAccounts }
@@ -29,12 +29,12 @@ export type Destination =
  * @param fact the facts of the bucket from the proof
  * @param owner the account in whose list of buckets the name is
  */
-export async function findDestination(
+export async function findDestinationOwner(
   aws: Pick<Aws, 'send'>,
   name: string,
   fact: Fact<BucketFacts> | undefined,
   { owner, source, locations, accounts }: DestinationContext,
-): Promise<Destination> {
+): Promise<DestinationOwner> {
   if (fact === null) return { status: 'absent' };
   const account = owner ?? factValue(fact)?.account;
   if (account !== undefined)
@@ -64,13 +64,13 @@ export interface DestinationContext {
 }
 
 /**
- * Returns a finding about the owner of a destination. S3 looks for the bucket by its name alone: whoever creates a
- * deleted bucket again gets the objects, if the rule does not name the owner. Pure.
+ * Returns a finding about the owner of a destination. S3 finds the bucket by its name alone. An account that creates a
+ * deleted bucket again can receive the objects. Pure.
  *
  * @param expected the account that the rule names
  */
 export function destinationFinding(
-  destination: Destination,
+  destination: DestinationOwner,
   name: string,
   expected: string | undefined,
 ): Finding | undefined {

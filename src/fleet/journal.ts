@@ -4,7 +4,7 @@ import { EXIT, systemErrorReason, UserError } from '../errors.ts';
 import type { BucketResult } from './survey.ts';
 
 /** Results of a survey in a file, one JSON document a line, so that an interrupted run can continue. */
-export interface Journal {
+export interface SurveyJournal {
   /** ISO 8601: the start of the survey, also when this run continues it. */
   startedAt: string;
   /** Results of the interrupted run, by account id and bucket name. */
@@ -29,7 +29,7 @@ interface Header {
 }
 
 /** Older results no longer describe the present state. */
-const MAX_AGE_MS = 24 * 3_600_000;
+const MAX_JOURNAL_AGE_MS = 24 * 3_600_000;
 
 /**
  * Opens a journal, and reads the results of an interrupted run of the same survey.
@@ -38,10 +38,10 @@ const MAX_AGE_MS = 24 * 3_600_000;
  *
  * @throws UserError when the file cannot be written, or another process writes it.
  */
-export async function openJournal(
+export async function openSurveyJournal(
   file: string,
   { scope, startedAt, nowMs }: { scope: string; startedAt: string; nowMs: number },
-): Promise<Journal> {
+): Promise<SurveyJournal> {
   const earlier = await readJournal(file);
   if (earlier) rejectConcurrentRun(file, earlier.header);
   const discarded = earlier && discardReason(earlier.header, scope, nowMs);
@@ -178,7 +178,7 @@ function isRunning(pid: number): boolean {
 function discardReason(header: Partial<Header>, scope: string, nowMs: number): string | undefined {
   if (header.format !== 1 || header.startedAt === undefined) return 'it is not a journal of this version';
   if (header.scope !== scope) return 'it is of other accounts, Regions, specs or options';
-  if (nowMs - Date.parse(header.startedAt) > MAX_AGE_MS)
+  if (nowMs - Date.parse(header.startedAt) > MAX_JOURNAL_AGE_MS)
     return `it began at ${header.startedAt}, more than 24 hours ago`;
   return undefined;
 }

@@ -18,13 +18,13 @@ import { s3Replication } from '../kinds/s3-replication.ts';
 import { destinationBucketOf } from '../proof/rule-context.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import {
-  foreignRulesOf,
   type Manager,
   type NewBucket,
   reportBucket,
+  undeclaredRulesOf,
   unknownBucket,
 } from './bucket-report.ts';
-import { type Destination, findDestination, type KnownAccounts } from './destinations.ts';
+import { type DestinationOwner, findDestinationOwner, type KnownAccounts } from './destinations.ts';
 import type { BucketTotals, FleetAccount } from './types.ts';
 
 /** An account to survey. */
@@ -84,7 +84,7 @@ const MAX_ACCOUNTS = 8;
 const MAX_BUCKETS = 8;
 
 /** Buckets whose metrics are read together: GetMetricData reads up to 100 rules in a call. */
-const BATCH_SIZE = 100;
+const MAX_BATCH_BUCKETS = 100;
 
 /** Responses that are kept for other buckets: roles, keys, alarms and destinations that many rules share. */
 const MAX_RESPONSES = 2_000;
@@ -109,7 +109,7 @@ export async function survey(aws: AwsClient, options: SurveyOptions): Promise<Su
       owners.set(name, account.id);
       locations.set(name, { account: account.client, region });
     }
-  const isListed = ({ error }: Listing) => error === undefined;
+  const isListed = ({ error }: AccountListing) => error === undefined;
   const context: SurveyContext = {
     // The cache drops what was not used for a while.
     aws: readOnly.withCache(MAX_RESPONSES),
@@ -152,14 +152,18 @@ interface SurveyContext {
 }
 
 /** The buckets of an account. An account with an error has none. */
-interface Listing {
+interface AccountListing {
   account: SurveyAccount;
   buckets: { name: string; region: string }[];
   error?: string;
 }
 
-async function listAccount(aws: AwsClient, account: SurveyAccount, options: SurveyOptions): Promise<Listing> {
-  const fail = (reason: string): Listing => {
+async function listAccount(
+  aws: AwsClient,
+  account: SurveyAccount,
+  options: SurveyOptions,
+): Promise<AccountListing> {
+  const fail = (reason: string): AccountListing => {
     options.onEvent({ type: 'account failed', account: account.id, reason });
     return { account, buckets: [], error: reason };
   };
@@ -186,7 +190,7 @@ async function listAccount(aws: AwsClient, account: SurveyAccount, options: Surv
 const isSurveyed = (region: string, { regions }: SurveyOptions): boolean =>
   regions === undefined || regions.includes(region);
 
-/** Lists the buckets of an account with their Regions. An endpoint that reports no Region is asked for each bucket. */
+/** Lists the buckets of an account with their Regions. If the list has no Regions, reads that of each bucket. */
 async function listBuckets(aws: Aws, location: Location): Promise<{ name: string; region: string }[]> {
   const pages = paginate(
     (ContinuationToken) =>
@@ -213,7 +217,7 @@ interface AccountSurvey {
 }
 
 async function surveyAccount(
-  { account, buckets, error }: Listing,
+  { account, buckets, error }: AccountListing,
   context: SurveyContext,
 ): Promise<AccountSurvey> {
   const { options } = context;
@@ -229,15 +233,15 @@ async function surveyAccount(
     }
   };
   const done = options.done.get(account.id);
-  const pending: Listing['buckets'] = [];
+  const pending: AccountListing['buckets'] = [];
   for (const bucket of buckets.filter(({ region }) => isSurveyed(region, options))) {
     const result = done?.get(bucket.name);
     if (result) add(result);
     else pending.push(bucket);
   }
   let lostCredentials: string | undefined;
-  for (let start = 0; start < pending.length; start += BATCH_SIZE) {
-    const batch = pending.slice(start, start + BATCH_SIZE);
+  for (let start = 0; start < pending.length; start += MAX_BATCH_BUCKETS) {
+    const batch = pending.slice(start, start + MAX_BATCH_BUCKETS);
     const batchSurvey =
       lostCredentials === undefined ? await surveyBatch(account, batch, context) : { results: [] };
     options.signal.throwIfAborted();
@@ -268,7 +272,7 @@ interface DiagnosedBucket {
   region: string;
   rules: readonly ReplicationRule[];
   diagnosis: Diagnosis;
-  destinations: Map<string, Destination>;
+  destinations: Map<string, DestinationOwner>;
   rulesWithoutAlarm: string[];
   manager: Manager;
 }
@@ -276,7 +280,7 @@ interface DiagnosedBucket {
 /** Surveys some buckets of one account. Buckets that were not read, because the credentials were lost, have no result. */
 async function surveyBatch(
   account: SurveyAccount,
-  batch: Listing['buckets'],
+  batch: AccountListing['buckets'],
   context: SurveyContext,
 ): Promise<{ results: BucketResult[]; lostCredentials?: string }> {
   const { options } = context;
@@ -284,7 +288,7 @@ async function surveyBatch(
   const diagnosed: DiagnosedBucket[] = [];
   let lostCredentials: string | undefined;
   const limit = pLimit(MAX_BUCKETS);
-  const surveyOne = async (bucket: Listing['buckets'][number]): Promise<void> => {
+  const surveyOne = async (bucket: AccountListing['buckets'][number]): Promise<void> => {
     if (lostCredentials !== undefined || options.signal.aborted) return;
     const about = { account: account.id, name: bucket.name };
     try {
@@ -331,7 +335,7 @@ async function surveyBatch(
 /** Diagnoses a bucket, if it has a replication configuration. */
 async function surveyBucket(
   account: SurveyAccount,
-  { name, region }: Listing['buckets'][number],
+  { name, region }: AccountListing['buckets'][number],
   context: SurveyContext,
 ): Promise<DiagnosedBucket | 'without replication' | 'gone'> {
   const { aws, options, locations } = context;
@@ -360,7 +364,9 @@ async function surveyBucket(
       failedSinceMs: options.failedSinceMs,
       now: () => aws.now(),
     }),
-    foreignRulesOf(rules, declaredBy).length > 0 ? readManager(aws, location, name) : ('not read' as const),
+    undeclaredRulesOf(rules, declaredBy).length > 0
+      ? readManager(aws, location, name)
+      : ('not read' as const),
   ]);
   const destinationContext = (destination: string) => ({
     owner: context.owners.get(destination),
@@ -373,7 +379,7 @@ async function surveyBucket(
       async (destination) =>
         [
           destination,
-          await findDestination(
+          await findDestinationOwner(
             aws,
             destination,
             diagnosis.facts.buckets[destination],

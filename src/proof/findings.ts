@@ -228,7 +228,7 @@ export const createFinding = (code: FindingCode, message: string, fixes: readonl
   };
 };
 
-const SEVERITY_ORDER: Finding['severity'][] = ['error', 'unknown', 'warning', 'info'];
+export const SEVERITY_ORDER: Finding['severity'][] = ['error', 'unknown', 'warning', 'info'];
 
 /**
  * Returns the verdict and the sorted findings: the most severe first, and otherwise in the order in which S3

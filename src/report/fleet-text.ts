@@ -10,6 +10,7 @@ import {
 } from '../fleet/types.ts';
 import { durationText } from '../util/clock.ts';
 import { escapeUnprintable } from '../util/escape.ts';
+import { countText } from './proof-text.ts';
 import type { Paint } from './style.ts';
 
 /** Progress of a survey of all buckets. */
@@ -28,18 +29,16 @@ export interface FleetProgress {
 
 const number = (value: number): string => value.toLocaleString('en');
 
-const counted = (count: number, noun: string): string => `${number(count)} ${noun}${count === 1 ? '' : 's'}`;
-
 /** Returns the progress as one line, with an estimate of the remaining time. */
 export function fleetProgressText(progress: FleetProgress): string {
   const { accounts, finishedAccounts, listedAccounts, buckets, done, doneBefore, elapsedMs } = progress;
   if (listedAccounts < accounts)
-    return `listing buckets: ${number(listedAccounts)} of ${counted(accounts, 'account')}`;
+    return `listing buckets: ${number(listedAccounts)} of ${countText(accounts, 'account')}`;
   const read = done - doneBefore;
   const remainingMs = read > 0 ? ((buckets - done) * elapsedMs) / read : undefined;
   const left =
     remainingMs === undefined || done === buckets ? '' : `, about ${roundedDuration(remainingMs)} left`;
-  return `surveyed ${number(done)} of ${counted(buckets, 'bucket')}, ${number(finishedAccounts)} of ${counted(accounts, 'account')}${left}`;
+  return `surveyed ${number(done)} of ${countText(buckets, 'bucket')}, ${number(finishedAccounts)} of ${countText(accounts, 'account')}${left}`;
 }
 
 /** Rounds up: to minutes from two minutes on, to hours from two hours on. */
@@ -80,12 +79,12 @@ function categoryLines(
     return findings.length > 0 ? [{ bucket, findings }] : [];
   });
   if (entries.length === 0) return [];
-  const shown = verbose ? entries : entries.slice(0, MAX_LISTED);
-  const hidden = entries.length - shown.length;
+  const listed = verbose ? entries : entries.slice(0, MAX_LISTED);
+  const hidden = entries.length - listed.length;
   return [
-    paint.bold(`${FLEET_CATEGORIES[category]}: ${counted(totals.byCategory[category], 'bucket')}`),
-    ...shown.flatMap(({ bucket, findings }) => bucketLines(bucket, findings, paint)),
-    ...(hidden > 0 ? [paint.dim(`  and ${counted(hidden, 'bucket')} more; -v shows all`)] : []),
+    paint.bold(`${FLEET_CATEGORIES[category]}: ${countText(totals.byCategory[category], 'bucket')}`),
+    ...listed.flatMap(({ bucket, findings }) => bucketLines(bucket, findings, paint)),
+    ...(hidden > 0 ? [paint.dim(`  and ${countText(hidden, 'bucket')} more; -v shows all`)] : []),
     '',
   ];
 }
@@ -119,13 +118,13 @@ function diffLines({ since, added, resolved, changed }: FleetDiff, verbose: bool
     ...changed.map(({ after }) => ({ mark: paint.yellow('~'), finding: after })),
     ...resolved.map((finding) => ({ mark: paint.green('-'), finding })),
   ];
-  const shown = verbose ? changes : changes.slice(0, MAX_LISTED);
-  const hidden = changes.length - shown.length;
+  const listed = verbose ? changes : changes.slice(0, MAX_LISTED);
+  const hidden = changes.length - listed.length;
   return [
     paint.bold(
       `Since the run of ${since}: ${added.length} new, ${changed.length} changed, ${resolved.length} resolved`,
     ),
-    ...shown.map(({ mark, finding }) => `  ${mark} ${locatedText(finding)}`),
+    ...listed.map(({ mark, finding }) => `  ${mark} ${locatedText(finding)}`),
     ...(hidden > 0 ? [paint.dim(`  and ${number(hidden)} more; -v shows all`)] : []),
     '',
   ];
@@ -142,13 +141,13 @@ function totalLines({ totals, regions }: FleetReport, paint: Paint): string[] {
   const inRegions = regions ? ` in ${regions.join(', ')}` : '';
   return [
     paint.bold(
-      `${counted(totals.total, 'bucket')}${inRegions} of ${counted(totals.accounts, 'account')}: ${number(totals.replicating)} with replication, ${number(totals.withoutReplication)} without, ${number(totals.unknown)} unknown`,
+      `${countText(totals.total, 'bucket')}${inRegions} of ${countText(totals.accounts, 'account')}: ${number(totals.replicating)} with replication, ${number(totals.withoutReplication)} without, ${number(totals.unknown)} unknown`,
     ),
-    `${counted(totals.rules, 'rule')}: ${number(byVerdict.proven)} proven, ${number(byVerdict.broken)} broken, ${number(byVerdict.unknown)} unknown, ${number(byVerdict.off)} off`,
+    `${countText(totals.rules, 'rule')}: ${number(byVerdict.proven)} proven, ${number(byVerdict.broken)} broken, ${number(byVerdict.unknown)} unknown, ${number(byVerdict.off)} off`,
     ...(totals.unreadableAccounts > 0
       ? [
           paint.yellow(
-            `${counted(totals.unreadableAccounts, 'account')} could not be read completely, so the numbers do not include all of their buckets`,
+            `${countText(totals.unreadableAccounts, 'account')} could not be read completely, so the numbers do not include all of their buckets`,
           ),
         ]
       : []),

@@ -264,7 +264,7 @@ export function basisText(proofs: readonly RuleVerdict[]): string {
   return `Based on the rules of ${sources} and the policies of ${counts.join(', ')}; not read: ${notRead.join(', ')}.`;
 }
 
-const countText = (count: number, noun: string): string =>
+export const countText = (count: number, noun: string): string =>
   `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 
 /** Returns one line: the number of rules that are proven, and the number that are not. */
