@@ -64,12 +64,16 @@ function categoryOf({ code, severity }: Finding): FleetCategory | undefined {
 export function reportBucket(readings: BucketReadings): NewBucket {
   const { name, account, region, proofs, destinations } = readings;
   const specs = specsOf(readings);
-  const findings = sortFindings([
-    ...readings.metrics.flatMap(metricFindings),
-    ...readings.objects.flatMap(sampleFindings),
-    ...proofs.flatMap((proof) => proofFindings(proof, readings)),
-    ...managementFindings(readings),
-  ]);
+  const findings = sortFindings(
+    mergeUnknown([
+      ...proofs.flatMap((proof) => proofFindings(proof, readings)),
+      ...readings.metrics
+        .filter(({ destination }) => !isUnreadable(destinations.get(destination)))
+        .flatMap(metricFindings),
+      ...readings.objects.flatMap(sampleFindings),
+      ...managementFindings(readings),
+    ]),
+  );
   const rules = proofs
     .filter(({ destination }) => destination !== '')
     .map(({ rule, destination, verdict }): FleetRule => {
@@ -154,17 +158,41 @@ const sampleFindings = ({ verdict, findings }: ObjectStatusReport): NewFinding[]
       : toFleetFinding(finding, 'warning');
   });
 
+/** Whether S3 has no metrics of the destination's Region, or replikey cannot know that Region: the cause is reported. */
+const isUnreadable = (destination: DestinationOwner | undefined): boolean =>
+  destination?.status === 'absent' || destination?.status === 'elsewhere';
+
+/** Keeps the first unknown finding of each code and rule: a document that cannot be read makes many requests unknown. */
+function mergeUnknown(findings: readonly NewFinding[]): NewFinding[] {
+  const merged = new Map<string, { finding: NewFinding; count: number }>();
+  for (const [index, finding] of findings.entries()) {
+    const { severity, code, rule, destination } = finding;
+    const key = JSON.stringify(severity === 'unknown' ? [code, rule, destination] : index);
+    const entry = merged.get(key) ?? { finding, count: 0 };
+    merged.set(key, { ...entry, count: entry.count + 1 });
+  }
+  return [...merged.values()].map(({ finding, count }) =>
+    count === 1 ? finding : { ...finding, message: `${finding.message}; and ${count - 1} more` },
+  );
+}
+
 function proofFindings(proof: RuleProof, readings: BucketReadings): NewFinding[] {
   const about = proof.destination === '' ? {} : { rule: proof.rule, destination: proof.destination };
   if (proof.verdict === 'off') return [];
   const rule = readings.rules.find(({ ID = '' }) => ID === proof.rule);
+  const expectedOwner = rule?.Destination?.Account;
   const destination = readings.destinations.get(proof.destination);
-  const owner = destination && destinationFinding(destination, proof.destination, rule?.Destination?.Account);
+  const owner = destination && destinationFinding(destination, proof.destination, expectedOwner);
+  // The documents of another owner cannot be read, which is a consequence of the ownership.
+  const isConsequence = ({ severity, message }: Finding): boolean =>
+    severity === 'unknown' &&
+    destination?.status === 'elsewhere' &&
+    (message.includes(proof.destination) || message.includes(`:${expectedOwner}:`));
   const findings = proof.findings.flatMap((finding) => {
     const category = categoryOf(finding);
-    // The documents of another owner cannot be read, which is a consequence of the ownership.
-    const isConsequence = owner?.severity === 'error' && finding.severity === 'unknown';
-    return category === undefined || isConsequence ? [] : [toFleetFinding(finding, category, about)];
+    return category === undefined || (owner && isConsequence(finding))
+      ? []
+      : [toFleetFinding(finding, category, about)];
   });
   return [
     ...findings,

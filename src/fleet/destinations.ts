@@ -101,6 +101,6 @@ export function destinationFinding(
   if (accounts.unlisted.has(owner)) return undefined;
   return createFinding(
     'RK1702',
-    `${name} belongs to account ${owner} according to the rule, which is not among the known accounts`,
+    `${name} belongs to account ${owner} according to the rule, which is not among the known accounts; replikey cannot read it, so the rule is not proven`,
   );
 }

@@ -123,6 +123,10 @@ function groupByKey(findings: readonly LocatedFinding[]): Map<string, LocatedFin
   return groups;
 }
 
+/** Returns what may change in a finding. Every response of AWS has another request id. */
+const contentOf = ({ severity, message }: LocatedFinding): string =>
+  `${severity} ${message.replace(/, request [\w-]+/g, '')}`;
+
 function diffReports(
   previous: FleetReport,
   current: Pick<FleetReport, 'startedAt' | 'accounts' | 'buckets'> & { regions: string[] | undefined },
@@ -142,9 +146,9 @@ function diffReports(
   const diff: FleetDiff = { since: previous.startedAt, added: [], resolved: [], changed: [] };
   for (const [key, findings] of after) {
     const earlier = before.get(key) ?? [];
-    const messages = new Set(earlier.map(({ severity, message }) => `${severity} ${message}`));
-    const different = findings.filter(({ severity, message }) => !messages.delete(`${severity} ${message}`));
-    const gone = earlier.filter(({ severity, message }) => messages.has(`${severity} ${message}`));
+    const contents = new Set(earlier.map(contentOf));
+    const different = findings.filter((finding) => !contents.delete(contentOf(finding)));
+    const gone = earlier.filter((finding) => contents.has(contentOf(finding)));
     for (const [index, finding] of different.entries()) {
       const match = gone[index];
       if (match) diff.changed.push({ before: match, after: finding });

@@ -111,16 +111,18 @@ export function rulesWithoutAlarm(
   rules: readonly AlarmedRule[],
   locations: readonly LocatedAlarms[],
 ): AlarmedRule[] {
-  const watched = locations
-    .flatMap(({ alarms }) => factValue(alarms) ?? [])
-    .flatMap(watchedMetricsOf)
-    .filter(({ name }) => name === 'OperationsFailedReplication')
-    .flatMap((metric) => {
-      const { RuleId: id } = metric.dimensions;
-      return rulesOfMetric(metric, rules).filter(
-        (rule) => metric.query || id === undefined || id === rule.id,
-      );
-    });
+  const watched = locations.flatMap(({ location: { region }, alarms }) =>
+    (factValue(alarms) ?? [])
+      .flatMap(watchedMetricsOf)
+      .filter(({ name }) => name === 'OperationsFailedReplication')
+      .flatMap((metric) => {
+        const { RuleId: id } = metric.dimensions;
+        return rulesOfMetric(metric, rules).filter((rule) =>
+          // A query reads the metrics of its Region. An alarm on one metric in another Region has a finding.
+          metric.query ? region === rule.source.region : id === undefined || id === rule.id,
+        );
+      }),
+  );
   return rules.filter((rule) => {
     // S3 publishes the failed operations in the Region of the source.
     const source = locations.find(({ location }) => location.region === rule.source.region);

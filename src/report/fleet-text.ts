@@ -94,7 +94,7 @@ function bucketLines(bucket: FleetBucket, findings: readonly FleetFinding[], pai
   const owner = bucket.specs
     ? `  spec ${bucket.specs.join(', ')}`
     : bucket.manager
-      ? `  ${bucket.manager}`
+      ? `  managed by ${bucket.manager}`
       : '';
   return [
     escapeUnprintable(`  ${bucket.name} (${place})${owner}`),
@@ -118,13 +118,14 @@ function diffLines({ since, added, resolved, changed }: FleetDiff, verbose: bool
     ...changed.map(({ after }) => ({ mark: paint.yellow('~'), finding: after })),
     ...resolved.map((finding) => ({ mark: paint.green('-'), finding })),
   ];
-  const listed = verbose ? changes : changes.slice(0, MAX_LISTED);
-  const hidden = changes.length - listed.length;
+  const lines = [...new Set(changes.map(({ mark, finding }) => `  ${mark} ${locatedText(finding)}`))];
+  const listed = verbose ? lines : lines.slice(0, MAX_LISTED);
+  const hidden = lines.length - listed.length;
   return [
     paint.bold(
       `Since the run of ${since}: ${added.length} new, ${changed.length} changed, ${resolved.length} resolved`,
     ),
-    ...listed.map(({ mark, finding }) => `  ${mark} ${locatedText(finding)}`),
+    ...listed,
     ...(hidden > 0 ? [paint.dim(`  and ${number(hidden)} more; -v shows all`)] : []),
     '',
   ];
