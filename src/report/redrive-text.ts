@@ -1,4 +1,5 @@
 import type { ObservedJob } from '../core/backfill.ts';
+import { countObjects, groupDigits } from '../core/job-status.ts';
 import { failureCauseText, type JobReport } from '../proof/job-findings.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Redrive, RedriveState } from '../reconcile/redrive.ts';
@@ -43,10 +44,8 @@ export function approvalText({ redrive, state }: RedriveProgress): string {
 /** S3 may show no number of objects while a job waits for its approval. */
 function jobSizeText(job: ObservedJob | undefined): string {
   if (!job?.total) return 'an unknown number of objects; the S3 console may show it';
-  return `${grouped(job.total)} ${job.total === 1 ? 'object' : 'objects'}, ${jobPriceText(job.total)}`;
+  return `${countObjects(job.total)}, ${jobPriceText(job.total)}`;
 }
-
-const grouped = (count: number): string => count.toLocaleString('en-US');
 
 /** Returns how far a job is, on one line. */
 export function redriveProgressText({ redrive: { bucket }, state }: RedriveProgress): string {
@@ -54,8 +53,8 @@ export function redriveProgressText({ redrive: { bucket }, state }: RedriveProgr
   const { status, total, succeeded, failed } = state.job;
   if (state.state === 'preparing') return `${bucket}: S3 selects the objects (${status})`;
   if (!total) return `${bucket}: ${status}`;
-  const failedText = failed > 0 ? `, ${grouped(failed)} failed` : '';
-  return `${bucket}: ${status}, ${grouped(succeeded + failed)} of ${grouped(total)} objects${failedText}`;
+  const failedText = failed > 0 ? `, ${groupDigits(failed)} failed` : '';
+  return `${bucket}: ${status}, ${groupDigits(succeeded + failed)} of ${groupDigits(total)} objects${failedText}`;
 }
 
 /** Returns the result of a job, and what to do about failed objects. */
@@ -75,13 +74,12 @@ export function redriveResultText(
   if (state.state !== 'complete') return `- ${redriveProgressText({ redrive, state })} (job ${id})`;
   if (succeeded + failed === 0)
     return `${paint.green('✓')} ${bucket}: nothing to replicate, because the enabled rules select no ${objects.join(' or ')} object from before ${before}`;
-  if (failed === 0)
-    return `${paint.green('✓')} ${bucket}: ${grouped(succeeded)} ${succeeded === 1 ? 'object' : 'objects'} replicated (job ${id})`;
+  if (failed === 0) return `${paint.green('✓')} ${bucket}: ${countObjects(succeeded)} replicated (job ${id})`;
   const list = report
     ? `s3://${report.bucket}/${report.prefix} has the list`
     : 'add --report to get a list of them';
   return [
-    `${paint.red('✗')} ${bucket}: ${grouped(succeeded)} of ${grouped(succeeded + failed)} objects replicated, ${grouped(failed)} failed (job ${id}); ${list}`,
+    `${paint.red('✗')} ${bucket}: ${groupDigits(succeeded)} of ${groupDigits(succeeded + failed)} objects replicated, ${groupDigits(failed)} failed (job ${id}); ${list}`,
     ...causeLines(bucket, jobReport),
   ].join('\n');
 }
