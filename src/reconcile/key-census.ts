@@ -2,9 +2,10 @@ import type { AwsClient } from '../aws/client.ts';
 import { recordsIn } from '../core/backfill.ts';
 import { bucketResourceId, locationOfSide } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
-import { renderChange } from '../core/plan.ts';
+import { createRefResolver } from '../core/plan.ts';
 import { REENCRYPTION_TAG_PREFIX, reencryptionTagKey } from '../core/reencryption.ts';
-import { type ActualState, currentOf, type Resource } from '../core/resource.ts';
+import { resolveRefs } from '../core/ref.ts';
+import { type ActualState, currentOf, type Ref, type Resource } from '../core/resource.ts';
 import { toList } from '../iam/context.ts';
 import type { Statement } from '../iam/types.ts';
 import { ignoreErrors } from '../kinds/helpers.ts';
@@ -27,12 +28,12 @@ export async function addKeyCensuses(
   pairs: readonly BucketReplication[],
   { kinds, aws }: { kinds: ReadonlyMap<string, Kind>; aws: AwsClient },
 ): Promise<Resource[]> {
-  const kind = kinds.get(iamRolePolicy.name);
-  if (!kind) return [...resources];
+  if (!kinds.has(iamRolePolicy.name)) return [...resources];
+  const resolveRef = createRefResolver(actual);
   return Promise.all(
     resources.map(async (resource) => {
       if (resource.kind !== iamRolePolicy.name || resource.orphaned) return resource;
-      const removed = removedUses(resource, actual, pairs, kind);
+      const removed = removedUses(resource, actual, pairs, resolveRef);
       if (removed.length === 0) return resource;
       const removedKeys = await Promise.all(removed.map((use) => withCensus(use, aws)));
       const context = { ...(resource.context as object | undefined), removedKeys };
@@ -53,11 +54,11 @@ function removedUses(
   resource: Resource,
   actual: ActualState,
   pairs: readonly BucketReplication[],
-  kind: Kind,
+  resolveRef: (reference: Ref) => string | undefined,
 ): RemovedUse[] {
-  const { current, desired } = renderChange(resource, actual, kind);
-  const before = keysOf(current?.spec);
-  const after = keysOf(desired);
+  const before = keysOf(currentOf(actual, resource.id)?.spec);
+  if (before.length === 0) return [];
+  const after = keysOf(resolveRefs(resource.spec, resolveRef));
   const lost = before.filter(
     ({ key, bucket }) => !after.some((use) => use.key === key && use.bucket === bucket),
   );
