@@ -33,6 +33,22 @@ export interface LocatedBucket {
   location: Location;
 }
 
+/** Returns an orphan without buckets and keys. */
+export const emptyOrphan = ({
+  sidName,
+  specName,
+  role: { name, arn, location },
+}: Pick<Orphan, 'sidName' | 'specName' | 'role'>): Orphan => ({
+  sidName,
+  specName,
+  role: { name, arn, location },
+  deleteRole: false,
+  sources: [],
+  destinations: [],
+  keys: [],
+  notifications: [],
+});
+
 /** Returns a resource that no spec declares, from which prune removes the orphan's entries. */
 export const orphanResource = <S>(
   orphan: Orphan,

@@ -7,7 +7,7 @@ import {
   NO_POSITION,
   parseDeletionTag,
 } from '../core/ids.ts';
-import type { LocatedNotification, Orphan } from '../core/orphan.ts';
+import { emptyOrphan, type LocatedNotification, type Orphan } from '../core/orphan.ts';
 import type { Aws, Blocked } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { accountOfArn } from '../iam/context.ts';
@@ -62,14 +62,12 @@ export async function findNotificationOrphans(
 
 /** Returns a spec that declares no failure events any more, as an orphan with nothing else. */
 const silentSpec = ({ name, source }: BucketReplication): Orphan => ({
-  sidName: toSidName(name),
-  specName: name,
-  role: { name: '', arn: '', location: locationOfSide(source) },
-  deleteRole: false,
+  ...emptyOrphan({
+    sidName: toSidName(name),
+    specName: name,
+    role: { name: '', arn: '', location: locationOfSide(source) },
+  }),
   sources: [{ bucket: source.bucket, location: locationOfSide(source) }],
-  destinations: [],
-  keys: [],
-  notifications: [],
 });
 
 async function findEntries(

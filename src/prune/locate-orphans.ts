@@ -1,6 +1,6 @@
 import { formatAwsError, formatNameAndMessage } from '../aws/errors.ts';
 import { bucketResourceId, NO_POSITION } from '../core/ids.ts';
-import type { Orphan } from '../core/orphan.ts';
+import { emptyOrphan, type Orphan } from '../core/orphan.ts';
 import type { Aws, Blocked, Location } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { fetchBucketRegion, headBucket, s3Bucket } from '../kinds/s3-bucket.ts';
@@ -79,10 +79,7 @@ export async function locateOrphan(
   return {
     candidate,
     orphan: {
-      sidName: name,
-      specName: spec,
-      role: { name: role.name, arn: role.arn, location: role.location },
-      deleteRole: false,
+      ...emptyOrphan({ sidName: name, specName: spec, role }),
       // An inaccessible bucket may still have rules: keep it as a source, so that the later read reports the reason.
       sources: sourceLookups
         .filter(({ state }) => state !== 'absent')
@@ -93,7 +90,6 @@ export async function locateOrphan(
       keys: keysWithOwner.flatMap(({ arn, owner }) =>
         owner ? [{ arn, location: { ...owner.location, region: arn.split(':')[3] ?? '' } }] : [],
       ),
-      notifications: [],
     },
     foreignOwned: [
       ...destinationLookups.filter(({ state }) => state === 'hidden').map(({ bucket }) => bucket),

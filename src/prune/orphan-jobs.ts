@@ -10,7 +10,7 @@ import {
 } from '../core/backfill.ts';
 import { MANAGED_BY_TAG } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
-import type { LocatedBucket, Orphan } from '../core/orphan.ts';
+import { emptyOrphan, type LocatedBucket, type Orphan } from '../core/orphan.ts';
 import type { Aws, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { toObservedJob } from '../kinds/s3-backfill.ts';
@@ -85,14 +85,7 @@ async function locateBatchRole(
   return {
     candidate,
     orphan: {
-      sidName: name,
-      specName: spec,
-      role: { name: role.name, arn: role.arn, location: role.location },
-      deleteRole: false,
-      sources: [],
-      destinations: [],
-      keys: [],
-      notifications: [],
+      ...emptyOrphan({ sidName: name, specName: spec, role }),
       ...(reason === undefined ? { waitingJobs } : {}),
     },
     ...(reason === undefined ? {} : { retainedBecause: reason }),

@@ -9,6 +9,7 @@ import {
   toNarrowTag,
 } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
+import { emptyOrphan } from '../core/orphan.ts';
 import { requireKind } from '../core/plan.ts';
 import { isRef } from '../core/ref.ts';
 import { type ActualState, currentOf, type Id, type Note, type Resource } from '../core/resource.ts';
@@ -283,16 +284,11 @@ function removalCommands(role: string, policy: FormerStatements): string {
 /** Returns the policy of a former role, from which housekeeping removes the statements of the specs. */
 function policyToNarrow(role: Resource, former: string, kinds: ReadonlyMap<string, Kind>): Resource[] {
   const [first = ''] = role.declaredBy;
-  const orphan = {
+  const orphan = emptyOrphan({
     sidName: toSidName(first),
     specName: first,
     role: { name: former, arn: '', location: role.location },
-    deleteRole: false,
-    sources: [],
-    destinations: [],
-    keys: [],
-    notifications: [],
-  };
+  });
   return (kinds.get(iamRolePolicy.name)?.orphans?.(orphan) ?? []).map((resource) => ({
     ...resource,
     declaredBy: role.declaredBy,
