@@ -36,7 +36,7 @@ import {
   waitingJobsOf,
 } from '../core/backfill.ts';
 import {
-  batchRoleResourceId,
+  batchRoleId,
   bucketResourceId,
   isRedrive,
   locationOfSide,
@@ -126,9 +126,10 @@ export const s3Backfill: Kind<S3Backfill, BackfillDoc, never> = {
           ...pairsOfBucket.flatMap((other) =>
             'arn' in other.role ? [] : [roleResourceId('iam.role-policy', other)],
           ),
-          ...[
-            batchRoleResourceId('arn' in backfill.role ? 'iam.role' : 'iam.role-policy', pair) ?? [],
-          ].flat(),
+          batchRoleId('arn' in backfill.role ? 'iam.role' : 'iam.role-policy', {
+            role: backfill.role,
+            side: source,
+          }),
         ],
         declaredBy: [pair.name],
         position: positionOfPath(pair, 'spec.backfill'),
@@ -266,23 +267,22 @@ const backfillId = (bucket: string, { specName, prefix, isOnly }: DeclaredBackfi
   `s3.backfill/${bucket}/${specName}${isOnly ? '' : `/${prefix}`}`;
 
 function backfillContext(
-  pair: BucketReplication,
+  { name, source }: BucketReplication,
   backfill: Backfill,
   declared: DeclaredBackfill,
   ofBucket: readonly DeclaredBackfill[],
 ): BackfillContext {
   const { role, start, maxObjects } = backfill;
-  const roleId = batchRoleResourceId('iam.role', pair);
   return omitUndefined({
     backfill,
-    bucket: pair.source.bucket,
+    bucket: source.bucket,
     declared,
     ofBucket,
     start,
     maxObjects,
-    isRecorded: 'name' in role && !isRedrive(pair.name),
+    isRecorded: 'name' in role && !isRedrive(name),
     roleName: 'name' in role ? role.name : undefined,
-    roleArn: 'arn' in role || roleId === undefined ? ('arn' in role ? role.arn : '') : ref(roleId),
+    roleArn: 'arn' in role ? role.arn : ref(batchRoleId('iam.role', { role, side: source })),
   });
 }
 
