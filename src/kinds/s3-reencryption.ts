@@ -395,16 +395,25 @@ function plannedReencryption({ current, resource }: ReencryptionChange): {
 }
 
 /**
- * Creates a job. Two runs create one job, because their requests have the same token. The keys may be new, so they are read
- * again before.
+ * Creates a job. Two runs create one job, because their requests have the same token. The keys may be new, and the plan may be
+ * old, so the bucket, its jobs and its keys are read again before.
+ *
+ * @throws Error when another caller changed the bucket or its jobs, other than by creating this one
  */
-async function createReencryptionJob(aws: Aws, { resource }: ReencryptionChange): Promise<void> {
+async function createReencryptionJob(aws: Aws, { current, resource }: ReencryptionChange): Promise<void> {
   const { name, location } = resource;
   const context = resolvedContext(resource);
-  const doc = await fetchReencryptionDoc(aws, location, name, resource.details);
-  const { attempts, encryption } = observedReencryption(doc, name, context);
-  if (reencryptionDecision(doc, name, context).action !== 'create') return;
   const { start, priority, bucketKey, roleArn } = context;
+  const planned = reencryptionDecision(currentReencryptionDoc(current), name, context).decision;
+  const doc = await fetchReencryptionDoc(aws, location, name, resource.details);
+  const observed = observedReencryption(doc, name, context);
+  if (currentDecision(observed, start) === planned) return;
+  const { decision, action } = reencryptionDecision(doc, name, context);
+  if (action !== 'create' || decision !== planned)
+    throw new Error(
+      `another caller changed ${name} or its batch jobs since they were read; no job was created: run again`,
+    );
+  const { attempts, encryption } = observed;
   const reencryption = toReencryption(name, context, context.replacedKey, doc);
   const digest = reencryptionDigest(reencryption, encryption);
   const request: Omit<CreateJobRequest, 'AccountId'> = {

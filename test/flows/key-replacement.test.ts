@@ -200,3 +200,37 @@ test('key removal: a risk without a census, for a source and for a destination',
   const allowedRisks = ['lose-in-flight', 'remove-key-in-use'];
   expect((await env.reconcileWith(removed, { drainMs: 0, allowedRisks })).refusals).toEqual([]);
 });
+
+test('key replacement: a plan whose job is not due any more, because another caller changed the default key, creates none', async () => {
+  let reads = Number.NEGATIVE_INFINITY;
+  let oldKey = '';
+  await using env = await testEnv(TAX_SPEC, {
+    async onCall({ operation, region }, phase) {
+      if (operation !== 'GetBucketEncryption' || region !== 'us-east-1' || phase !== 'before') return;
+      reads += 1;
+      // The first read is that of the plan.
+      if (reads !== 2) return;
+      const rule = `<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>${oldKey}</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule>`;
+      await callS3(env.sandbox.endpoint, 'PUT', '/acme-tax?encryption', {
+        body: `<ServerSideEncryptionConfiguration>${rule}</ServerSideEncryptionConfiguration>`,
+      });
+    },
+  });
+  await env.reconcile();
+  const oldSource = replaced().replace(
+    '{ alias: alias/acme-replica-2026, replaces: [alias/acme-tax-replica] }',
+    'alias/acme-tax-replica',
+  );
+  await env.reconcileWith(oldSource);
+  oldKey = keyOf(env, 'alias/acme-tax');
+  reads = 0;
+  const { plan, results } = await env.reconcileWith(oldSource);
+  expect(jobSteps(plan)).toEqual(['s3.reencryption/acme-tax/alias/acme-tax s3:CreateJob']);
+  expect(results).toMatchObject([
+    {
+      result: 'failed',
+      why: 'another caller changed acme-tax or its batch jobs since they were read; no job was created: run again',
+    },
+  ]);
+  expect(await listJobs(env.client, EAST)).toEqual([]);
+});
