@@ -9,6 +9,7 @@ import { type SurveyAccount, type SurveyEvent, survey } from '../fleet/survey.ts
 import type { FleetReport } from '../fleet/types.ts';
 import type { Log } from '../log.ts';
 import { type FleetProgress, fleetProgressText, fleetText } from '../report/fleet-text.ts';
+import { countText } from '../report/proof-text.ts';
 import { createPaint } from '../report/style.ts';
 import { readSpecFiles } from '../spec/files.ts';
 import { formatProblems } from '../spec/format-problems.ts';
@@ -294,6 +295,9 @@ async function surveyAndReport(
       }),
       previous,
     );
+    log.info(
+      `surveyed ${countText(report.totals.total, 'bucket')} with ${countText(aws.calls.reads, 'call')} in ${progress.elapsedSeconds()} s`,
+    );
     const isComplete = result.lostCredentials.size === 0;
     if (journal && options.save !== undefined && isComplete) {
       await writeFileAtomic(options.save, `${safeJson(report, 2)}\n`);
@@ -412,6 +416,7 @@ function showSurveyProgress(accounts: number, io: Io, log: Log) {
       }
     },
     done: () => progress.done,
+    elapsedSeconds: () => Math.round((systemClock.monotonicNow() - startedMs) / 1000),
     end(): void {
       cancel();
       status.end();
