@@ -9,6 +9,8 @@ export interface Locations {
   buckets: ReadonlyMap<string, Location>;
   /** Names of Account documents by account id. */
   accountNames: ReadonlyMap<string, string>;
+  /** Name of the account whose credentials read the resources of all other accounts; default: the ambient credentials. */
+  otherAccounts?: string;
   /** Buckets in accounts without credentials. */
   unmanagedBuckets: ReadonlySet<string>;
   /** Accounts of buckets that no spec declares, by bucket name: the account of a role that names them. */
@@ -31,8 +33,12 @@ export function locationsOf(
   };
 }
 
-/** Returns the location of an ARN. It names an account only if a managed Account document has the ARN's account id. */
-export function locationOfArn(arn: string, { accountNames }: Locations, region: string): Location {
-  const account = accountNames.get(accountOfArn(arn));
+/** Returns the location of an ARN, with the credentials of its account, if there are any. */
+export function locationOfArn(
+  arn: string,
+  { accountNames, otherAccounts }: Locations,
+  region: string,
+): Location {
+  const account = accountNames.get(accountOfArn(arn)) ?? otherAccounts;
   return account === undefined ? { region } : { account, region };
 }

@@ -11,7 +11,7 @@ export interface SurveyJournal {
   done: ReadonlyMap<string, ReadonlyMap<string, BucketResult>>;
   /** Why the results of an earlier run were discarded. */
   discarded?: string;
-  /** Appends a result. Unknown results are not kept, so that the next run reads these buckets again. */
+  /** Appends a result. One in which something is unknown is not kept, so that the next run reads the bucket again. */
   add(result: BucketResult): void;
   /** @throws UserError if a result could not be written */
   close(): Promise<void>;
@@ -74,7 +74,7 @@ export async function openSurveyJournal(
     done,
     ...(discarded === undefined ? {} : { discarded }),
     add(result) {
-      if (result.status !== 'unknown') writer.write(toLine(result));
+      if (isDecided(result)) writer.write(toLine(result));
     },
     close: writer.close,
     async remove() {
@@ -83,6 +83,9 @@ export async function openSurveyJournal(
     },
   };
 }
+
+const isDecided = (result: BucketResult): boolean =>
+  !('report' in result) || result.report.findings.every(({ category }) => category !== 'unknown');
 
 const toLine = (value: object): string => `${JSON.stringify(value)}\n`;
 

@@ -40,10 +40,9 @@ export interface SurveyAccount {
   error?: string;
 }
 
-/** The result for one bucket. `gone`: it was deleted during the survey. */
+/** The result for one bucket. */
 export type BucketResult =
   | { status: 'without replication'; account: string; name: string }
-  | { status: 'gone'; account: string; name: string }
   | { status: 'unknown' | 'replicating'; account: string; name: string; report: NewBucket };
 
 export interface SurveyOptions {
@@ -124,7 +123,8 @@ export async function survey(aws: AwsClient, options: SurveyOptions): Promise<Su
     },
     locations: {
       buckets: locations,
-      accountNames: new Map(options.accounts.map(({ client, id }) => [id, client])),
+      // Credentials that may be of another account are not used.
+      accountNames: new Map(listings.filter(isListed).map(({ account }) => [account.id, account.client])),
       unmanagedBuckets: new Set(),
       region: options.region,
     },
@@ -224,7 +224,6 @@ async function surveyAccount(
   const totals: BucketTotals = { total: 0, replicating: 0, withoutReplication: 0, unknown: 0 };
   const reports: NewBucket[] = [];
   const add = (result: BucketResult): void => {
-    if (result.status === 'gone') return;
     totals.total += 1;
     if (result.status === 'without replication') totals.withoutReplication += 1;
     else {
@@ -233,30 +232,28 @@ async function surveyAccount(
     }
   };
   const done = options.done.get(account.id);
-  const pending: AccountListing['buckets'] = [];
+  const unread = new Map<string, AccountListing['buckets'][number]>();
   for (const bucket of buckets.filter(({ region }) => isSurveyed(region, options))) {
     const result = done?.get(bucket.name);
     if (result) add(result);
-    else pending.push(bucket);
+    else unread.set(bucket.name, bucket);
   }
+  const emit = (result: BucketResult): void => {
+    unread.delete(result.name);
+    add(result);
+    options.onEvent({ type: 'bucket', result });
+  };
+  const pending = [...unread.values()];
   let lostCredentials: string | undefined;
-  for (let start = 0; start < pending.length; start += MAX_BATCH_BUCKETS) {
+  for (let start = 0; start < pending.length && lostCredentials === undefined; start += MAX_BATCH_BUCKETS) {
     const batch = pending.slice(start, start + MAX_BATCH_BUCKETS);
-    const batchSurvey =
-      lostCredentials === undefined ? await surveyBatch(account, batch, context) : { results: [] };
+    lostCredentials = await surveyBatch(account, batch, context, emit);
     options.signal.throwIfAborted();
-    lostCredentials ??= batchSurvey.lostCredentials;
-    const results = new Map(batchSurvey.results.map((result) => [result.name, result]));
-    for (const { name, region } of batch) {
-      const result = results.get(name) ?? {
-        status: 'unknown' as const,
-        account: account.id,
-        name,
-        report: unknownBucket({ name, account: account.id, region }, lostCredentials ?? 'not read'),
-      };
-      add(result);
-      options.onEvent({ type: 'bucket', result });
-    }
+  }
+  const reason = lostCredentials ?? 'its diagnosis ended early';
+  for (const { name, region } of unread.values()) {
+    const report = unknownBucket({ name, account: account.id, region }, reason);
+    emit({ status: 'unknown', account: account.id, name, report });
   }
   const { id, name, access } = account;
   return omitUndefined({
@@ -277,59 +274,66 @@ interface DiagnosedBucket {
   manager: Manager;
 }
 
-/** Surveys some buckets of one account. Buckets that were not read, because the credentials were lost, have no result. */
+/**
+ * Surveys some buckets of one account, and emits each result when it is known. Buckets with rules wait for the metrics of
+ * the batch.
+ *
+ * @returns why the credentials were lost; the remaining buckets were not read
+ */
 async function surveyBatch(
   account: SurveyAccount,
   batch: AccountListing['buckets'],
   context: SurveyContext,
-): Promise<{ results: BucketResult[]; lostCredentials?: string }> {
-  const { options } = context;
-  const results: BucketResult[] = [];
+  emit: (result: BucketResult) => void,
+): Promise<string | undefined> {
+  const { signal } = context.options;
   const diagnosed: DiagnosedBucket[] = [];
   let lostCredentials: string | undefined;
   const limit = pLimit(MAX_BUCKETS);
   const surveyOne = async (bucket: AccountListing['buckets'][number]): Promise<void> => {
-    if (lostCredentials !== undefined || options.signal.aborted) return;
+    if (lostCredentials !== undefined || signal.aborted) return;
     const about = { account: account.id, name: bucket.name };
     try {
       const result = await surveyBucket(account, bucket, context);
-      if (typeof result === 'string') results.push({ status: result, ...about });
-      else diagnosed.push(result);
+      // An interrupted call looks like a document that cannot be read.
+      if (signal.aborted) return;
+      if (result) diagnosed.push(result);
+      else emit({ status: 'without replication', ...about });
     } catch (error) {
-      if (options.signal.aborted) return;
+      if (signal.aborted) return;
       if (error instanceof UserError && error.exitCode === EXIT.credentials) {
         lostCredentials ??= error.message;
         return;
       }
       const report = unknownBucket({ ...bucket, account: account.id }, formatAwsError(error));
-      results.push({ status: 'unknown', ...about, report });
+      emit({ status: 'unknown', ...about, report });
     }
   };
   await Promise.all(batch.map((bucket) => limit(() => surveyOne(bucket))));
-  options.signal.throwIfAborted();
-  const metrics = await readMetrics(diagnosed, context).catch((error: unknown) => {
-    options.signal.throwIfAborted();
-    if (!(error instanceof UserError)) throw error;
-    lostCredentials ??= error.message;
-    return undefined;
+  if (signal.aborted) return undefined;
+  const metrics = await readMetrics(diagnosed, context);
+  if (signal.aborted) return undefined;
+  for (const bucket of diagnosed) emit(resultOf(bucket, account, metrics, context.options));
+  return lostCredentials;
+}
+
+function resultOf(
+  { name, region, diagnosis, ...readings }: DiagnosedBucket,
+  { id }: SurveyAccount,
+  metrics: readonly RuleMetricsReport[],
+  options: SurveyOptions,
+): BucketResult {
+  const report = reportBucket({
+    ...readings,
+    name,
+    region,
+    account: id,
+    proofs: diagnosis.proofs,
+    objects: diagnosis.objects,
+    metrics: metrics.filter(({ bucket }) => bucket === name),
+    declaredBy: options.specsByBucket.get(name) ?? [],
   });
-  options.signal.throwIfAborted();
-  if (metrics)
-    for (const { name, region, diagnosis, ...readings } of diagnosed) {
-      const report = reportBucket({
-        ...readings,
-        name,
-        region,
-        account: account.id,
-        proofs: diagnosis.proofs,
-        objects: diagnosis.objects,
-        metrics: metrics.filter(({ bucket }) => bucket === name),
-        declaredBy: options.specsByBucket.get(name) ?? [],
-      });
-      const status = report.rules.length === 0 ? 'unknown' : 'replicating';
-      results.push({ status, account: account.id, name, report });
-    }
-  return omitUndefined({ results, lostCredentials });
+  return { status: report.rules.length === 0 ? 'unknown' : 'replicating', account: id, name, report };
 }
 
 /** Diagnoses a bucket, if it has a replication configuration. */
@@ -337,22 +341,18 @@ async function surveyBucket(
   account: SurveyAccount,
   { name, region }: AccountListing['buckets'][number],
   context: SurveyContext,
-): Promise<DiagnosedBucket | 'without replication' | 'gone'> {
+): Promise<DiagnosedBucket | undefined> {
   const { aws, options, locations } = context;
   const location: Location = { account: account.client, region };
-  let rules: readonly ReplicationRule[];
-  try {
-    rules = (await s3Replication.fetch(aws, location, name))?.Rules ?? [];
-  } catch (error) {
-    if (error instanceof Error && error.name === 'NoSuchBucket') return 'gone';
-    throw error;
-  }
-  if (rules.length === 0) return 'without replication';
+  const configuration = await s3Replication.fetch(aws, location, name);
+  if (!configuration || configuration.Rules.length === 0) return undefined;
+  const { Rules: rules } = configuration;
   const names = [...new Set(rules.map((rule) => destinationBucketOf(rule)))];
   const unlisted = names.filter((destination) => !locations.buckets.has(destination));
   const bucketLocations: Locations = {
     ...locations,
-    // A destination that no account lists is read with the credentials of the source.
+    // What belongs to no surveyed account is read with the credentials of the source.
+    otherAccounts: account.client,
     sharedWith: new Map(unlisted.map((destination) => [destination, location])),
   };
   const declaredBy = options.specsByBucket.get(name) ?? [];
