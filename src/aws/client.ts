@@ -335,8 +335,9 @@ function cacheReads(send: Aws['send'], maxResponses = Number.POSITIVE_INFINITY):
   const isBounded = Number.isFinite(maxResponses);
   const forgetFailure = (key: string, response: Promise<unknown>): void => {
     response.catch((error) => {
-      const errorClass = classifyError(error);
-      if (errorClass !== 'final' && responses.get(key) === response) responses.delete(key);
+      // A UserError reports credentials or an endpoint, which may work again.
+      const mayPass = error instanceof UserError || classifyError(error) !== 'final';
+      if (mayPass && responses.get(key) === response) responses.delete(key);
     });
   };
   return <O>(location: Location, command: Command<O>): Promise<O> => {

@@ -92,7 +92,7 @@ function totalsOf(accounts: readonly FleetAccount[], buckets: readonly FleetBuck
 
 /** Returns the error code of AWS in a reason: `AccessDenied`; for a reason without one, its first part. */
 const reasonOf = (message: string): string =>
-  /(?:^|[\s:])([A-Z]\w+[a-z]\w*)(?: \(HTTP \d+\))?: /.exec(message)?.[1] ??
+  /(?:^|\s)([A-Z]\w+[a-z]\w*)(?: \(HTTP \d+\))?: /.exec(message)?.[1] ??
   /\(HTTP (\d+)\)/.exec(message)?.[0].slice(1, -1) ??
   message.split(/[:;]/)[0] ??
   message;

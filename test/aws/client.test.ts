@@ -128,6 +128,25 @@ describe('AwsClient', () => {
     expect(sent).toHaveLength(5);
   });
 
+  test('withCache: with a limit, keeps the responses that were used last, and no error that a retry may pass', async () => {
+    const { client, sent } = testClient([{}, {}, {}, {}, namedError('ExpiredToken'), {}], {
+      retryTimeoutMs: 0,
+    });
+    const cached = client.withCache(2);
+    const readBucket = (Bucket: string) =>
+      outcome(cached.send(at, new GetBucketVersioningCommand({ Bucket })));
+    for (const bucket of ['a', 'b', 'a']) await readBucket(bucket);
+    expect(sent).toHaveLength(2);
+    await readBucket('c');
+    await readBucket('a');
+    expect(sent).toHaveLength(3);
+    await readBucket('b');
+    expect(sent).toHaveLength(4);
+    expect(await readBucket('d')).toMatchObject({ message: expect.stringContaining('ExpiredToken') });
+    expect(await readBucket('d')).toEqual({});
+    expect(sent).toHaveLength(6);
+  });
+
   test('readOnly: rejects writes', async () => {
     const { client, sent } = testClient([{ Keys: [] }]);
     expect(await outcome(client.readOnly().send(at, write()))).toMatchObject({

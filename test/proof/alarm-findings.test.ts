@@ -4,6 +4,7 @@ import {
   type AlarmedRule,
   alarmFindings,
   type LocatedAlarms,
+  rulesWithoutAlarm,
   type TopicsByArn,
   topicsOfAlarms,
 } from '../../src/proof/alarm-findings.ts';
@@ -307,4 +308,53 @@ test('RK1503: alarms that cannot be read are reported, and do not count as none'
       finding: { code: 'RK1503', message: expect.stringMatching(/us-east-1 cannot be read.*AccessDenied/) },
     },
   ]);
+});
+
+describe('rulesWithoutAlarm', () => {
+  const missing = (alarms: LocatedAlarms['alarms'], region = EAST, rule = RULE): string[] =>
+    rulesWithoutAlarm(
+      [rule],
+      [
+        { location: { region }, alarms },
+        ...(region === EAST ? [] : [{ location: { region: EAST }, alarms: [] }]),
+      ],
+    ).map(({ id }) => id);
+
+  test('an alarm on the failed operations of the rule: none', () => {
+    expect(missing([FAILED])).toEqual([]);
+  });
+
+  test('no alarm, one on another metric, on another bucket and on another rule: the rule', () => {
+    const other = { Dimensions: [{ Name: 'SourceBucket', Value: 'other' }] };
+    const otherRule = {
+      Dimensions: FAILED.Dimensions?.map((one) => (one.Name === 'RuleId' ? { ...one, Value: 'books' } : one)),
+    };
+    for (const alarms of [
+      [],
+      [{ ...FAILED, MetricName: 'ReplicationLatency' }],
+      [{ ...FAILED, ...other }],
+      [{ ...FAILED, ...otherRule }],
+    ])
+      expect(missing(alarms as MetricAlarm[])).toEqual([ID]);
+  });
+
+  test('a query over all rules counts only in the Region of the source, where S3 publishes the failures', () => {
+    const query = {
+      AlarmName: 'any',
+      Metrics: [
+        {
+          Id: 'a',
+          Expression:
+            'SELECT SUM(OperationsFailedReplication) FROM SCHEMA("AWS/S3", SourceBucket, DestinationBucket, RuleId)',
+        },
+      ],
+    };
+    expect(missing([query])).toEqual([]);
+    expect(missing([query], WEST)).toEqual([ID]);
+  });
+
+  test('alarms that cannot be read, and a rule without metrics: none, because they have findings', () => {
+    expect(missing({ unread: 'AccessDenied' })).toEqual([]);
+    expect(missing([], EAST, { ...RULE, hasMetrics: false })).toEqual([]);
+  });
 });
