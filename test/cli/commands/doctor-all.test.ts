@@ -1,0 +1,200 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import {
+  CreateAccountCommand,
+  CreateOrganizationCommand,
+  ListAccountsCommand,
+  OrganizationsClient,
+} from '@aws-sdk/client-organizations';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { FleetReport } from '../../../src/fleet/types.ts';
+import { startSandbox } from '../../../src/sandbox/server.ts';
+import { runCli } from '../../support/cli.ts';
+import { type TestEnv, testEnv } from '../../support/env.ts';
+import { callS3 } from '../../support/raw-aws.ts';
+import { TEST_SECRET } from '../../support/secrets.ts';
+
+let env: TestEnv;
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'replikey-doctor-all-'));
+  env = await testEnv();
+  await env.reconcile();
+  for (let index = 0; index < 12; index++) await callS3(env.sandbox.endpoint, 'PUT', `/plain-${index}`);
+});
+afterAll(async () => {
+  await env[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true });
+});
+
+const doctorAll = (...args: string[]) =>
+  runCli(['doctor', '--all', ...args], { endpoint: env.sandbox.endpoint, cwd: folder });
+const saved = async (file: string): Promise<FleetReport> =>
+  JSON.parse(await readFile(path.join(folder, file), 'utf8')) as FleetReport;
+
+/** A proxy that sends SIGTERM to the process when it reads the nth replication configuration, and then forwards. */
+async function startInterruptingProxy(interruptAt: number) {
+  let child: ChildProcess | undefined;
+  let reads = 0;
+  const server = createServer((incoming, outgoing) => {
+    if (incoming.url?.includes('?replication') && ++reads === interruptAt) child?.kill('SIGTERM');
+    const { method, url, headers } = incoming;
+    const target = new URL(url ?? '/', env.sandbox.endpoint);
+    const upstream = request(target, { method, headers }, (response) => {
+      outgoing.writeHead(response.statusCode ?? 500, response.headers);
+      response.pipe(outgoing);
+    });
+    incoming.pipe(upstream);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    interrupts: (process: ChildProcess) => {
+      child = process;
+    },
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+describe('doctor --all', () => {
+  test('surveys the account of the ambient credentials: text, exit code and number of calls', async () => {
+    const { code, stdout, stderr } = await doctorAll();
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^no alarm: 1 bucket\n {2}acme-tax \(111122223333, us-east-1\) {2}spec tax\n {4}warning RK1704 .*: replikey\/tax\/tax → acme-tax-replica\n[\s\S]*\n14 buckets of 1 account: 1 with replication, 13 without, 0 unknown\n1 rule: 1 proven, 0 broken, 0 unknown, 0 off\n$/,
+    );
+    expect(stderr).toMatch(/surveyed 14 buckets with \d+ calls in \d+ s/);
+  });
+
+  test('--save: keeps the report, and the next run prints what is new and what is resolved', async () => {
+    const first = await doctorAll('--save', 'fleet.json', '-o', 'json');
+    expect(first.code).toBe(0);
+    const report = await saved('fleet.json');
+    expect(JSON.parse(first.stdout)).toEqual(report);
+    expect(report).not.toHaveProperty('diff');
+    expect((await stat(path.join(folder, 'fleet.json'))).mode & 0o777).toBe(0o600);
+
+    const url = '/acme-tax?replication';
+    const { body } = await callS3(env.sandbox.endpoint, 'GET', url);
+    const disabled = body.replace('<Metrics><Status>Enabled', '<Metrics><Status>Disabled');
+    await callS3(env.sandbox.endpoint, 'PUT', url, { body: disabled });
+    try {
+      const { stdout } = await doctorAll('--save', 'fleet.json');
+      expect(stdout).toContain(`Since the run of ${report.startedAt}: 1 new, 0 changed, 1 resolved\n`);
+      expect(stdout).toMatch(/\n {2}\+ RK1008 S3 does not report failures: acme-tax \(111122223333\)/);
+      expect(stdout).toMatch(/\n {2}- RK1704 no alarm watches the failures of the rule: acme-tax /);
+    } finally {
+      await callS3(env.sandbox.endpoint, 'PUT', url, { body });
+    }
+  });
+
+  test('SIGTERM: keeps the results, says so, and the same command continues', async () => {
+    const proxy = await startInterruptingProxy(12);
+    try {
+      const { code, stdout, stderr } = await runCli(['doctor', '--all', '--save', 'resumed.json'], {
+        endpoint: proxy.endpoint,
+        cwd: folder,
+        onStart: proxy.interrupts,
+      });
+      expect({ code, stdout }).toEqual({ code: 143, stdout: '' });
+      expect(stderr).toMatch(
+        /the run is incomplete: the results of \d+ buckets are in resumed\.json\.partial, and the same command continues/,
+      );
+    } finally {
+      proxy.close();
+    }
+    const { code, stdout, stderr } = await doctorAll('--save', 'resumed.json');
+    expect(stderr).toMatch(
+      /continuing the run of \S+: the results of \d+ buckets are in resumed\.json\.partial/,
+    );
+    expect(code).toBe(0);
+    expect(stdout).toContain('\n14 buckets of 1 account: 1 with replication, 13 without, 0 unknown\n');
+    expect((await saved('resumed.json')).totals).toMatchObject({ total: 14, replicating: 1 });
+    await expect(stat(path.join(folder, 'resumed.json.partial'))).rejects.toThrow('ENOENT');
+  });
+
+  test('--accounts with ids, and --organization: assumes the role in each account, but not in that of the caller', async () => {
+    const state = path.join(folder, 'organization');
+    const sandbox = await startSandbox({ state });
+    const organizations = new OrganizationsClient({
+      endpoint: sandbox.endpoint,
+      region: 'us-east-1',
+      credentials: { accessKeyId: '000000000000', secretAccessKey: TEST_SECRET },
+    });
+    await organizations.send(new CreateOrganizationCommand({}));
+    await organizations.send(
+      new CreateAccountCommand({ AccountName: 'Finance', Email: 'finance@example.com' }),
+    );
+    const { Accounts = [] } = await organizations.send(new ListAccountsCommand({}));
+    const id = Accounts.find(({ Name }) => Name === 'Finance')?.Id ?? '';
+    await callS3(sandbox.endpoint, 'PUT', '/finance-plain', { account: id });
+    organizations.destroy();
+    await sandbox.close();
+
+    await writeFile(path.join(folder, 'accounts.txt'), `# all accounts\n${id}  Finance\n`);
+    const run = async (...args: string[]) => {
+      const { stdout } = await runCli(['doctor', '--all', '--sandbox=organization', '-o', 'json', ...args], {
+        cwd: folder,
+      });
+      return JSON.parse(stdout) as FleetReport;
+    };
+    const access = `role arn:aws:iam::${id}:role/OrganizationAccountAccessRole`;
+    const finance = { id, name: 'Finance', access, totals: { total: 1 } };
+    const role = ['--role-name', 'OrganizationAccountAccessRole'];
+    expect((await run('--accounts', 'accounts.txt', ...role)).accounts).toMatchObject([finance]);
+    expect((await run('--organization', ...role)).accounts).toMatchObject([
+      { id: '000000000000', access: 'ambient credentials', totals: { total: 0 } },
+      finance,
+    ]);
+  });
+
+  const REJECTIONS: [args: string[], message: string][] = [
+    [['--save', 'x.json'], '--save requires --all: add it, or remove the option'],
+    [
+      ['-o', 'html', '--bucket', 'a'],
+      '-o html requires all buckets: add --all, or use -o text, json or sarif',
+    ],
+    [['--all', '--bucket', 'a'], '--all surveys all buckets: remove --bucket, or --all'],
+    [
+      ['--all', '--regions', 'us-esat-1'],
+      'unknown Region "us-esat-1" in --regions: write it like us-east-1,eu-west-1',
+    ],
+    [
+      ['--all', '--organization'],
+      '--organization requires the role to assume in each account: add --role-name',
+    ],
+    [['--all', '--accounts', 'ids.txt'], 'ids.txt lists account ids without roles: add --role-name'],
+    [
+      ['--all', '--role-name', 'audit'],
+      '--role-name requires accounts: add --accounts FILE or --organization',
+    ],
+    [['--all', '--accounts', 'none.yaml'], 'cannot read none.yaml: no such file or directory'],
+    [['--all', '--save', 'wrong.txt'], 'invalid JSON in wrong.txt'],
+    [['--all', '--save', 'other.json'], 'cannot compare with other.json: it is not a report of doctor --all'],
+    [['--all', '--accounts', 'wrong.txt', '--role-name', 'audit'], 'invalid line "12345 Tax" in wrong.txt'],
+  ];
+
+  test('rejects arguments before a call: exit code 64, and what to do', async () => {
+    await writeFile(path.join(folder, 'ids.txt'), '111122223333\n');
+    await writeFile(path.join(folder, 'wrong.txt'), '111122223333\n12345 Tax\n');
+    await writeFile(path.join(folder, 'other.json'), '{"format":3}');
+    const results = await Promise.all(
+      REJECTIONS.map(async ([args]) => {
+        const { code, stderr } = await runCli(['doctor', ...args], { cwd: folder });
+        return { args, code, stderr };
+      }),
+    );
+    expect(results).toEqual(
+      REJECTIONS.map(([args, message]) => ({ args, code: 64, stderr: expect.stringContaining(message) })),
+    );
+  });
+});
