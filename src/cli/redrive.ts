@@ -1,5 +1,5 @@
 import { formatAwsError } from '../aws/errors.ts';
-import { hasStopped } from '../core/backfill.ts';
+import { hasStopped } from '../core/batch-job.ts';
 import { allowanceOf } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { readJobReport } from '../facts/job-report.ts';

@@ -1,14 +1,35 @@
-import { createHash } from 'node:crypto';
 import type { Backfill, BackfillObjects, BucketReplication, Rule } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
-import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
+import { compareCodeUnits } from '../util/canonical-json.ts';
+import {
+  attemptText,
+  type BatchJobState,
+  bucketOfJob,
+  currentDecision,
+  decideUnfinishedJob,
+  ENDED,
+  endReasonsOf,
+  foundNoObjects,
+  hasStopped,
+  isJobOf,
+  isOwnCancellation,
+  isTooLarge,
+  type JobRecord,
+  jobDigest,
+  MAX_ATTEMPTS,
+  type NextDecision,
+  type ObservedJob,
+  ownerOfJob,
+  parseBackfillDescription,
+  recordsIn,
+  sha256Hex,
+  toInstant,
+  WAITING_OR_ENDED,
+} from './batch-job.ts';
 import { isRedrive } from './ids.ts';
-import type { JobStatus, Step } from './resource.ts';
+import type { JobStatus } from './resource.ts';
 
-/**
- * Backfills without a state file. A digest identifies what a job does. The description of the job contains it, and so does
- * a tag of the batch role, which remains when AWS forgets the job 90 days after its end.
- */
+/** Backfills of existing objects, by batch jobs. */
 
 /** A backfill of the objects under one prefix, which a spec declares. */
 export interface DeclaredBackfill {
@@ -33,13 +54,13 @@ export const declaredBackfills = (pairs: readonly BucketReplication[]): Declared
     .flatMap(({ name: specName, backfill, source, destination, rules }) =>
       (backfill?.prefixes ?? []).map((prefix) => {
         const objects = { ...pick(backfill as Backfill), prefix, source: source.bucket };
-        const objectsDigest = backfillDigest(objects);
+        const objectsDigest = jobDigest(objects);
         return {
           specName,
           // A re-drive continues its job whichever specs a run has, or none.
           digest: isRedrive(specName)
             ? objectsDigest
-            : backfillDigest({
+            : jobDigest({
                 ...objects,
                 destination: destination.bucket,
                 selections: selectionsOf(rules, prefix),
@@ -77,13 +98,6 @@ function selectionsOf(rules: readonly Rule[], prefix: string): object[] {
 
 const pick = ({ objects, before, after = '' }: Backfill) => ({ objects, before, after });
 
-const backfillDigest = (content: object): string => sha256Hex(canonicalJson(content)).slice(0, DIGEST_LENGTH);
-
-/** In hexadecimal digits. */
-const DIGEST_LENGTH = 16;
-
-export const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
-
 /** The replication statuses of S3, by the names in specs. */
 export const STATUS_BY_OBJECTS = {
   existing: 'NONE',
@@ -92,64 +106,6 @@ export const STATUS_BY_OBJECTS = {
   replicas: 'REPLICA',
 } as const satisfies Record<BackfillObjects, string>;
 
-/** Returns the token of a job, at most 64 characters: two attempts at one CreateJob request have the same. */
-export const jobToken = (digests: readonly string[], attempt: number): string =>
-  sha256Hex(`${digests.join(' ')} ${attempt}`);
-
-const DESCRIPTION = /^replikey backfill (\S+)((?: [0-9a-f]{16})+) (\S+)$/;
-
-/** Maximum length of a description (API reference, CreateJob). */
-const MAX_DESCRIPTION = 256;
-
-/**
- * Returns the description of a job, which ListJobs returns, unlike tags and the bucket. It contains the digests of all
- * backfills that share the job, as far as they fit; the others get another job.
- */
-export const jobDescription = (specName: string, digests: readonly string[], bucket: string): string => {
-  const start = `replikey backfill ${specName}`;
-  const count = Math.floor((MAX_DESCRIPTION - start.length - 1 - bucket.length) / (DIGEST_LENGTH + 1));
-  return [start, ...digests.slice(0, count), bucket].join(' ');
-};
-
-/** The content of the description of a job of replikey. */
-export interface JobDescription {
-  /** The spec that created the job. Specs of other repositories may have its name. */
-  specName: string;
-  digests: string[];
-  /** The source bucket. */
-  bucket: string;
-}
-
-/** Returns what the description of a job of replikey contains; undefined for another job. */
-export function parseJobDescription(description: string | undefined): JobDescription | undefined {
-  const [, specName, digests, bucket] = DESCRIPTION.exec(description ?? '') ?? [];
-  return specName === undefined || digests === undefined || bucket === undefined
-    ? undefined
-    : { specName, digests: digests.trim().split(' '), bucket };
-}
-
-const REENCRYPTION_DESCRIPTION = /^replikey reencrypt (\S+) ([0-9a-f]{16})$/;
-
-/** Returns the description of a job, at most 256 characters. */
-export const reencryptionDescription = (bucket: string, digest: string): string =>
-  `replikey reencrypt ${bucket} ${digest}`;
-
-/** Returns what the description of a re-encryption job contains; undefined for another job. */
-export function parseReencryptionDescription(
-  description: string | undefined,
-): { bucket: string; digest: string } | undefined {
-  const [, bucket, digest] = REENCRYPTION_DESCRIPTION.exec(description ?? '') ?? [];
-  return bucket === undefined || digest === undefined ? undefined : { bucket, digest };
-}
-
-/** Returns the bucket of a job of replikey; undefined for another job. */
-export const bucketOfJob = ({ description }: Pick<ObservedJob, 'description'>): string | undefined =>
-  (parseJobDescription(description) ?? parseReencryptionDescription(description))?.bucket;
-
-/** Returns whether a job does a backfill. */
-export const isJobOf = ({ description }: Pick<ObservedJob, 'description'>, digest: string): boolean =>
-  parseJobDescription(description)?.digests.includes(digest) ?? false;
-
 /** Prefix of the tags of the batch role that record completed jobs. */
 export const BACKFILL_TAG_PREFIX = 'replikey:backfill:';
 
@@ -157,88 +113,9 @@ export const BACKFILL_TAG_PREFIX = 'replikey:backfill:';
 export const backfillTagKey = ({ specName, prefix, isOnly }: DeclaredBackfill): string =>
   `${BACKFILL_TAG_PREFIX}${specName}${isOnly ? '' : `/${sha256Hex(prefix).slice(0, 8)}`}`;
 
-/** A completed job, as a tag records it. */
-export interface BackfillRecord {
-  digest: string;
-  /** In UTC, ISO 8601. */
-  completedAt: string;
-  succeeded: number;
-  failed: number;
-}
-
-const RECORD = /^([0-9a-f]{16}) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) ok=(\d+) failed=(\d+)$/;
-
-export const formatRecord = ({ digest, completedAt, succeeded, failed }: BackfillRecord): string =>
-  `${digest} ${completedAt} ok=${succeeded} failed=${failed}`;
-
-/** Returns the records in the tags of a batch role. A value in another form records nothing. */
-export function recordsIn(
-  tags: Readonly<Record<string, string>>,
-  prefix: string = BACKFILL_TAG_PREFIX,
-): BackfillRecord[] {
-  return Object.entries(tags).flatMap(([key, value]) => {
-    const [, digest = '', completedAt = '', succeeded, failed] =
-      (key.startsWith(prefix) && RECORD.exec(value)) || [];
-    return digest === ''
-      ? []
-      : [{ digest, completedAt, succeeded: Number(succeeded), failed: Number(failed) }];
-  });
-}
-
-/** A job as S3 Control reports it. */
-export interface ObservedJob {
-  id: string;
-  description?: string;
-  status: string;
-  /** In milliseconds since 1970. */
-  createdAtMs: number;
-  /** In milliseconds since 1970; absent while the job has not ended. */
-  endedAtMs?: number;
-  /** Undefined while S3 prepares the job. S3 may also omit it while the job waits for a confirmation. */
-  total?: number;
-  succeeded: number;
-  failed: number;
-  failureReasons?: readonly string[];
-  /** The reason of the last change of the status by a caller. */
-  statusUpdateReason?: string;
-}
-
-/** What a backfill needs next. */
-export type BackfillState =
-  /** S3 tried all objects that matched, if any, and a tag records it. */
-  | { state: 'done'; record: BackfillRecord }
-  /** S3 prepares or runs the job. */
-  | { state: 'running'; job: ObservedJob }
-  /** The job waits for an approval. */
-  | { state: 'suspended'; job: ObservedJob }
-  /** S3 tried all objects that matched, if any, and no tag records it yet. */
-  | { state: 'complete'; job: ObservedJob; record: BackfillRecord }
-  /** No job exists, or the last one ended too early. `attempt` is the number of earlier ones. */
-  | { state: 'absent'; attempt: number; lastJob?: ObservedJob }
-  /** Too many attempts failed. */
-  | { state: 'exhausted'; lastJob: ObservedJob }
-  /** The job was cancelled, because it had more objects than allowed. */
-  | { state: 'tooLarge'; lastJob: ObservedJob };
-
-/** Statuses in which a job stays without a caller. */
-export const WAITING_OR_ENDED: ReadonlySet<string> = new Set([
-  'Suspended',
-  'Complete',
-  'Failed',
-  'Cancelled',
-]);
-
-/** Attempts at one job. */
-export const MAX_ATTEMPTS = 3;
-
-/** Begins the status update reasons of replikey. */
-const REASON_PREFIX = 'replikey: ';
-/** The reason of an approved job, which it keeps when it fails. */
-export const APPROVAL_REASON = `${REASON_PREFIX}approved`;
-export const TOO_MANY_OBJECTS_REASON = `${REASON_PREFIX}the job has more objects than the spec allows`;
-export const UNSUPPORTED_OBJECTS_REASON = `${REASON_PREFIX}S3 cannot re-encrypt objects with DSSE-KMS`;
-export const ORPHANED_REASON = `${REASON_PREFIX}no spec declares the backfill`;
-export const SUPERSEDED_REASON = `${REASON_PREFIX}the spec has changed`;
+/** Returns the records of backfills in the tags of a batch role. */
+export const backfillRecordsIn = (tags: Readonly<Record<string, string>>): JobRecord[] =>
+  recordsIn(tags, BACKFILL_TAG_PREFIX);
 
 /**
  * Returns what a backfill needs next, from the first observation that decides. A job of an unknown status counts as
@@ -249,10 +126,10 @@ export const SUPERSEDED_REASON = `${REASON_PREFIX}the spec has changed`;
  */
 export function backfillState(
   digest: string,
-  records: readonly BackfillRecord[],
+  records: readonly JobRecord[],
   jobs: readonly ObservedJob[],
   maxObjects = Number.POSITIVE_INFINITY,
-): BackfillState {
+): BatchJobState {
   const record = records.find((candidate) => candidate.digest === digest);
   if (record) return { state: 'done', record };
   const attempts = jobs.filter((job) => isJobOf(job, digest)).sort((a, b) => b.createdAtMs - a.createdAtMs);
@@ -270,32 +147,12 @@ export function backfillState(
   return { state: 'absent', attempt: attempts.length, lastJob };
 }
 
-/** Returns whether replikey cancelled a job. */
-export const isOwnCancellation = ({ statusUpdateReason }: ObservedJob): boolean =>
-  statusUpdateReason !== APPROVAL_REASON && (statusUpdateReason?.startsWith(REASON_PREFIX) ?? false);
-
-/** Returns whether replikey cancelled a job above a limit that still holds. S3 may not report the size of an ended job. */
-export const isTooLarge = ({ statusUpdateReason, total }: ObservedJob, maxObjects: number): boolean =>
-  statusUpdateReason === TOO_MANY_OBJECTS_REASON && (total ?? Number.POSITIVE_INFINITY) > maxObjects;
-
-/** Returns whether S3 found no object for a job, which it fails then. */
-export const foundNoObjects = ({ status, failureReasons = [] }: ObservedJob): boolean =>
-  status === 'Failed' && failureReasons.some((reason) => /found no keys matching the filter/.test(reason));
-
 const recordOf = (digest: string, { endedAtMs, createdAtMs, succeeded, failed }: ObservedJob) => ({
   digest,
   completedAt: toInstant(endedAtMs ?? createdAtMs),
   succeeded,
   failed,
 });
-
-/** Returns an instant in UTC, in ISO 8601 with seconds. */
-export const toInstant = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
-
-/** Statuses in which a job has ended, or will soon without a caller. */
-export const ENDED: ReadonlySet<string> = new Set([
-  ...['Completing', 'Complete', 'Failing', 'Failed', 'Cancelling', 'Cancelled'],
-]);
 
 /** Returns the jobs that wait or run for an earlier form of a spec. */
 function supersededJobs(
@@ -305,7 +162,7 @@ function supersededJobs(
   jobs: readonly ObservedJob[],
 ): ObservedJob[] {
   return jobs.filter((job) => {
-    const parsed = parseJobDescription(job.description);
+    const parsed = parseBackfillDescription(job.description);
     return (
       parsed &&
       !ENDED.has(job.status) &&
@@ -317,7 +174,7 @@ function supersededJobs(
 
 /** Returns whether a spec created a job of a bucket. */
 function isCreatedBy({ description }: ObservedJob, specName: string, bucket: string): boolean {
-  const parsed = parseJobDescription(description);
+  const parsed = parseBackfillDescription(description);
   return parsed?.specName === specName && parsed.bucket === bucket;
 }
 
@@ -345,7 +202,7 @@ export const jobReport = ({ report }: Backfill, region: string) =>
 
 /** What AWS shows about a backfill. */
 export interface ObservedBackfill {
-  state: BackfillState;
+  state: BatchJobState;
   /** Number of jobs so far. */
   attempts: number;
   /** An unfinished job of another backfill of the bucket, or of an earlier form of the spec. */
@@ -371,7 +228,7 @@ export interface BackfillChoices {
 /** Returns what records and jobs show about a backfill. */
 export function observeBackfill(
   { bucket, declared, ofBucket, maxObjects }: BackfillChoices,
-  records: readonly BackfillRecord[],
+  records: readonly JobRecord[],
   jobs: readonly ObservedJob[],
 ): ObservedBackfill {
   const { digest, specName } = declared;
@@ -456,25 +313,6 @@ const countsOf = ({ id, total, succeeded, failed, createdAtMs, endedAtMs }: Obse
   since: new Date(endedAtMs ?? createdAtMs).toISOString(),
 });
 
-/** Returns why a job ended. */
-export const endReasonsOf = ({
-  status,
-  failureReasons = [],
-  statusUpdateReason,
-}: Pick<ObservedJob, 'status' | 'failureReasons' | 'statusUpdateReason'>): string =>
-  failureReasons.length > 0
-    ? failureReasons.join('; ')
-    : statusUpdateReason
-      ? `${status}: ${statusUpdateReason}`
-      : status;
-
-/** Returns what created a job: `the spec tax`, `a re-drive` or `a re-encryption`. */
-export function ownerOfJob({ description }: ObservedJob): string {
-  if (parseReencryptionDescription(description)) return 'a re-encryption';
-  const { specName = '' } = parseJobDescription(description) ?? {};
-  return isRedrive(specName) ? 'a re-drive' : `the spec ${specName}`;
-}
-
 /** Returns the jobs of a bucket that a spec created and that have not stopped. The role of the spec runs them. */
 export const unfinishedJobsOf = (
   specName: string,
@@ -489,14 +327,10 @@ export const waitingJobsOf = (
   jobs: readonly ObservedJob[],
 ): ObservedJob[] => unfinishedJobsOf(specName, bucket, jobs).filter(({ status }) => status === 'Suspended');
 
-/** Returns whether a job has ended. */
-export const hasStopped = ({ status }: Pick<ObservedJob, 'status'>): boolean =>
-  ['Complete', 'Failed', 'Cancelled'].includes(status);
-
 /** Returns the backfills that a new job does: the declared one, and those of the same objects that have no job either. */
 export const backfillsOfNewJob = (
   { declared, ofBucket, maxObjects }: BackfillChoices,
-  records: readonly BackfillRecord[],
+  records: readonly JobRecord[],
   jobs: readonly ObservedJob[],
 ): DeclaredBackfill[] => [
   declared,
@@ -509,57 +343,15 @@ export const backfillsOfNewJob = (
 ];
 
 /**
- * The decision of callers about a backfill, which a plan compares: `none`, `attempt 1`, `attempt 1, approved`,
- * `attempt 1, cancelled`, `recorded`; `attempt 1, suspended` for a job that waits although the spec does not ask for it.
- * The progress that a job makes by itself changes no decision, so it is no drift, and a write can be verified while the
- * job moves on.
- */
-export type BackfillDecision = string;
-
-export const attemptText = (
-  attempt: number,
-  suffix: '' | 'approved' | 'cancelled' | 'suspended',
-): BackfillDecision => `attempt ${attempt}${suffix && `, ${suffix}`}`;
-
-/** Returns the decision that the observed state results from. */
-export function currentDecision(
-  {
-    state,
-    attempts,
-  }: { state: { state: string; job?: ObservedJob; lastJob?: ObservedJob }; attempts: number },
-  start: Backfill['start'],
-): BackfillDecision {
-  if (state.state === 'done') return 'recorded';
-  const job = state.job ?? state.lastJob;
-  if (!job) return 'none';
-  if ([TOO_MANY_OBJECTS_REASON, UNSUPPORTED_OBJECTS_REASON].includes(job.statusUpdateReason ?? ''))
-    return attemptText(attempts, 'cancelled');
-  // The job was created when the spec required an approval.
-  if (start === 'Automatic' && job.status === 'Suspended') return attemptText(attempts, 'suspended');
-  return attemptText(attempts, start === 'Confirmed' && wasApproved(job) ? 'approved' : '');
-}
-
-/**
- * Returns whether a job that requires a confirmation got one. Of a job that ended without a task, only the reason of its last
- * status update may show this.
- */
-const wasApproved = ({ status, succeeded, failed, statusUpdateReason }: ObservedJob): boolean =>
-  ['Failing', 'Failed', 'Cancelling', 'Cancelled'].includes(status)
-    ? succeeded + failed > 0 || statusUpdateReason === APPROVAL_REASON
-    : !['New', 'Preparing', 'Suspended'].includes(status);
-
-/** What brings a backfill forward. */
-export type BackfillAction = 'create' | 'approve' | 'cancel' | 'record';
-
-/**
  * Returns the decision that a backfill needs next, and the action that makes it. Without an action, the decision stays: the
  * job runs, another job of the bucket is unfinished, or only a person can continue.
  */
 export function nextDecision(
   observed: ObservedBackfill,
-  { declared, ofBucket, start, maxObjects, isRecorded }: BackfillChoices,
-  stateOf: (digest: string) => BackfillState,
-): { decision: BackfillDecision; action?: BackfillAction } {
+  choices: BackfillChoices,
+  stateOf: (digest: string) => BatchJobState,
+): NextDecision {
+  const { declared, ofBucket, start, isRecorded } = choices;
   const { state, attempts, otherJob } = observed;
   const stay = { decision: currentDecision(observed, start) };
   if (state.state === 'complete') return isRecorded ? { decision: 'recorded', action: 'record' } : stay;
@@ -573,24 +365,6 @@ export function nextDecision(
   }
   if (state.state !== 'suspended' && state.state !== 'running') return stay;
   // Backfills that share a job leave it to the first of them.
-  const { job } = state;
-  if (ofBucket.find(({ digest }) => isJobOf(job, digest))?.digest !== declared.digest) return stay;
-  const exceedsLimit = (job.total ?? 0) > (maxObjects ?? Number.POSITIVE_INFINITY);
-  if (exceedsLimit && !ENDED.has(job.status))
-    return { decision: attemptText(attempts, 'cancelled'), action: 'cancel' };
-  return state.state === 'suspended'
-    ? { decision: attemptText(attempts, start === 'Confirmed' ? 'approved' : ''), action: 'approve' }
-    : stay;
+  const isFirst = ofBucket.find(({ digest }) => isJobOf(state.job, digest))?.digest === declared.digest;
+  return isFirst ? decideUnfinishedJob({ state, attempts }, choices) : stay;
 }
-
-/** Returns whether a step creates or starts a job. */
-export const startsJob = ({ patch }: Pick<Step, 'patch'>): boolean =>
-  patch.some(
-    (operation) =>
-      operation.path === '/decision' &&
-      'value' in operation &&
-      /^attempt \d+(?:, approved)?$/.test(String(operation.value)),
-  );
-
-/** Returns whether a step creates a job; otherwise it starts one that waits. */
-export const createsJob = ({ calls }: Pick<Step, 'calls'>): boolean => calls.includes('s3:CreateJob');

@@ -1,24 +1,23 @@
-import { canonicalJson } from '../util/canonical-json.ts';
 import {
   attemptText,
-  type BackfillAction,
-  type BackfillDecision,
-  type BackfillRecord,
-  type BackfillState,
+  type BatchJobState,
   currentDecision,
+  decideUnfinishedJob,
   ENDED,
   foundNoObjects,
   hasStopped,
   isOwnCancellation,
   isTooLarge,
+  type JobRecord,
+  jobDigest,
   MAX_ATTEMPTS,
+  type NextDecision,
   type ObservedJob,
   parseReencryptionDescription,
-  sha256Hex,
   toInstant,
   UNSUPPORTED_OBJECTS_REASON,
   WAITING_OR_ENDED,
-} from './backfill.ts';
+} from './batch-job.ts';
 
 /**
  * Re-encryption of the objects of a bucket under a key that another key replaces, without a state file. Only S3 knows the key
@@ -45,7 +44,7 @@ export type CountedEncryption = (typeof ENCRYPTIONS)[number];
 export const reencryptionDigest = (
   { bucket, replacedKey, key, countedAfter = '' }: Reencryption,
   encryption: CountedEncryption = 'SSE-KMS',
-): string => sha256Hex(canonicalJson({ bucket, replacedKey, key, countedAfter, encryption })).slice(0, 16);
+): string => jobDigest({ bucket, replacedKey, key, countedAfter, encryption });
 
 /** Prefix of the tags of the batch role that record a census without objects. */
 export const REENCRYPTION_TAG_PREFIX = 'replikey:reencrypt:';
@@ -56,7 +55,7 @@ export const reencryptionTagKey = ({ bucket, replacedKey }: Pick<Reencryption, '
 
 /** What a re-encryption needs next. */
 export type ReencryptionState =
-  | BackfillState
+  | BatchJobState
   /** Objects may still be written under the replaced key, so it is too early to count them. */
   | { state: 'early'; lastJob: ObservedJob; untilMs: number }
   /** Objects with DSSE-KMS are encrypted under the key, which S3 cannot re-encrypt. */
@@ -90,7 +89,7 @@ export interface ObservedReencryption {
 
 /** What AWS reports about a bucket. */
 export interface ReencryptionFacts {
-  records: readonly BackfillRecord[];
+  records: readonly JobRecord[];
   /** The jobs of the bucket, re-encryptions and others, in any order. */
   jobs: readonly ObservedJob[];
   /** ARN of the key that encrypts new objects by default; absent: none. */
@@ -135,7 +134,7 @@ const attemptsOf = (digests: ReadonlySet<string>, jobs: readonly ObservedJob[]):
 /** Returns the state, and the encryption that the next job counts. */
 function stateOf(
   { reencryption, drainMs, maxObjects = Number.POSITIVE_INFINITY }: ReencryptionChoices,
-  records: readonly BackfillRecord[],
+  records: readonly JobRecord[],
   attempts: readonly ObservedJob[],
   nowMs: number,
 ): Pick<ObservedReencryption, 'state' | 'encryption'> {
@@ -178,11 +177,7 @@ const foundNone = (job: ObservedJob): boolean =>
   foundNoObjects(job) || (job.status === 'Complete' && job.succeeded + job.failed === 0);
 
 /** Returns the record of a census. The jobs before it re-encrypted the objects. */
-const censusRecord = (
-  digest: string,
-  census: ObservedJob,
-  attempts: readonly ObservedJob[],
-): BackfillRecord => ({
+const censusRecord = (digest: string, census: ObservedJob, attempts: readonly ObservedJob[]): JobRecord => ({
   digest,
   // S3 lists the objects later than this.
   completedAt: toInstant(census.createdAtMs),
@@ -193,9 +188,10 @@ const censusRecord = (
 /** Returns the decision that a re-encryption needs next, and the action that makes it, as for a backfill. */
 export function nextReencryption(
   observed: ObservedReencryption,
-  { reencryption, ofBucket, start, maxObjects }: ReencryptionChoices,
+  choices: ReencryptionChoices,
   stateOfOther: (reencryption: Reencryption) => ReencryptionState,
-): { decision: BackfillDecision; action?: BackfillAction } {
+): NextDecision {
+  const { reencryption, ofBucket, start } = choices;
   const { state, attempts, otherJob, encryption, isDefault } = observed;
   const stay = { decision: currentDecision(observed, start) };
   if (state.state === 'complete') return { decision: 'recorded', action: 'record' };
@@ -208,14 +204,8 @@ export function nextReencryption(
     return waits ? stay : { decision: attemptText(attempts + 1, ''), action: 'create' };
   }
   if (state.state !== 'suspended' && state.state !== 'running') return stay;
-  const { job } = state;
-  const exceedsLimit = (job.total ?? 0) > (maxObjects ?? Number.POSITIVE_INFINITY);
   const isUnsupported = state.state === 'suspended' && encryption === 'DSSE-KMS';
-  if ((exceedsLimit || isUnsupported) && !ENDED.has(job.status))
-    return { decision: attemptText(attempts, 'cancelled'), action: 'cancel' };
-  return state.state === 'suspended'
-    ? { decision: attemptText(attempts, start === 'Confirmed' ? 'approved' : ''), action: 'approve' }
-    : stay;
+  return decideUnfinishedJob({ state, attempts }, choices, isUnsupported);
 }
 
 /** Returns the filter of the manifest of a job, in the form of S3 Control. It takes one encryption. */

@@ -1,6 +1,6 @@
 import { GetBucketLifecycleConfigurationCommand } from '@aws-sdk/client-s3';
 import { readMetricData } from '../aws/metric-data.ts';
-import { createsJob, startsJob } from '../core/backfill.ts';
+import { createsJob, startsJob } from '../core/batch-job.ts';
 import { locationOfSide } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';

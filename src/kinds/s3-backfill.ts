@@ -2,39 +2,41 @@ import { TagRoleCommand } from '@aws-sdk/client-iam';
 import type { CreateJobRequest, JobDescriptor, JobListDescriptor } from '@aws-sdk/client-s3-control';
 import { createJob, describeJob, listJobs, updateJobStatus } from '../aws/batch-jobs.ts';
 import {
-  APPROVAL_REASON,
-  type BackfillAction,
   type BackfillChoices,
-  type BackfillDecision,
-  type BackfillRecord,
-  type BackfillState,
+  backfillRecordsIn,
   backfillState,
   backfillStatus,
   backfillsOfNewJob,
   backfillTagKey,
-  bucketOfJob,
-  currentDecision,
   type DeclaredBackfill,
   declaredBackfills,
-  endReasonsOf,
-  formatRecord,
-  isJobOf,
-  jobDescription,
   jobReport,
-  jobToken,
-  MAX_ATTEMPTS,
   manifestFilter,
   nextDecision,
   type ObservedBackfill,
-  type ObservedJob,
-  ORPHANED_REASON,
   observeBackfill,
-  ownerOfJob,
-  recordsIn,
-  SUPERSEDED_REASON,
-  TOO_MANY_OBJECTS_REASON,
   waitingJobsOf,
 } from '../core/backfill.ts';
+import {
+  APPROVAL_REASON,
+  type BatchJobState,
+  backfillDescription,
+  bucketOfJob,
+  currentDecision,
+  endReasonsOf,
+  formatRecord,
+  isJobOf,
+  type JobAction,
+  type JobDecision,
+  type JobRecord,
+  jobToken,
+  MAX_ATTEMPTS,
+  type ObservedJob,
+  ORPHANED_REASON,
+  ownerOfJob,
+  SUPERSEDED_REASON,
+  TOO_MANY_OBJECTS_REASON,
+} from '../core/batch-job.ts';
 import {
   batchRoleId,
   bucketResourceId,
@@ -65,7 +67,7 @@ export interface S3Backfill {
   /** Identifies the backfill. */
   digest: string;
   /** What callers have decided about its job; absent in a declaration, which `render` completes. */
-  decision?: BackfillDecision;
+  decision?: JobDecision;
   /** Ids of jobs that wait or run for an earlier form of the spec. */
   supersededJobs: string[];
 }
@@ -312,7 +314,7 @@ async function fetchBackfillDoc(
       : ignoreErrors(fetchRole(aws, location, roleName), 'NoSuchEntityException'),
   ]);
   const jobs = jobsOfBucket(descriptors, bucket);
-  const recorded = new Set(recordsIn(role?.tags ?? {}).map(({ digest }) => digest));
+  const recorded = new Set(backfillRecordsIn(role?.tags ?? {}).map(({ digest }) => digest));
   const open = digests.filter((digest) => !recorded.has(digest));
   const isDetailed = (job: ObservedJob) => needsDetails(job) && open.some((digest) => isJobOf(job, digest));
   return {
@@ -374,18 +376,18 @@ const docOf = (current: { spec: S3Backfill } | undefined): BackfillDoc => {
 };
 
 const observedIn = ({ tags, jobs }: BackfillDoc, choices: BackfillChoices): ObservedBackfill =>
-  observeBackfill(choices, recordsIn(tags), jobs);
+  observeBackfill(choices, backfillRecordsIn(tags), jobs);
 
 const decisionOn = ({ tags, jobs }: BackfillDoc, choices: BackfillChoices) =>
   nextDecision(observedIn({ tags, jobs }, choices), choices, (digest) =>
-    backfillState(digest, recordsIn(tags), jobs, choices.maxObjects),
+    backfillState(digest, backfillRecordsIn(tags), jobs, choices.maxObjects),
   );
 
 /** Returns what a change writes. */
 function plannedWrites({ current, resource }: BackfillChange): {
   observed: ObservedBackfill;
   superseded: readonly string[];
-  action?: BackfillAction | undefined;
+  action?: JobAction | undefined;
 } {
   const doc = docOf(current);
   const choices = resource.context as BackfillContext;
@@ -396,7 +398,7 @@ function plannedWrites({ current, resource }: BackfillChange): {
 /** Returns the calls of an action on jobs. */
 export const jobOperations = (
   superseded: readonly string[],
-  action: BackfillAction | undefined,
+  action: JobAction | undefined,
 ): { call: string }[] => [
   ...superseded.map(() => ({ call: 's3:UpdateJobStatus' })),
   ...(action === 'create' ? [{ call: 's3:CreateJob' }] : []),
@@ -475,7 +477,7 @@ async function sendCreateJob(aws: Aws, { current, resource }: BackfillChange): P
     throw new Error(
       `another caller changed the batch jobs of ${name} since they were read; no job was created: run again`,
     );
-  const covered = backfillsOfNewJob(choices, recordsIn(doc.tags), doc.jobs);
+  const covered = backfillsOfNewJob(choices, backfillRecordsIn(doc.tags), doc.jobs);
   const digests = covered.map(({ digest }) => digest);
   const request: Omit<CreateJobRequest, 'AccountId'> = {
     ConfirmationRequired: backfill.start === 'Confirmed',
@@ -484,7 +486,7 @@ async function sendCreateJob(aws: Aws, { current, resource }: BackfillChange): P
     ClientRequestToken: jobToken(digests, observed.attempts + 1),
     Priority: backfill.priority,
     RoleArn: roleArn,
-    Description: jobDescription(declared.specName, digests, name),
+    Description: backfillDescription(declared.specName, digests, name),
     Tags: [
       { Key: SPEC_TAG, Value: declared.specName },
       { Key: 'replikey:backfill', Value: declared.digest },
@@ -502,7 +504,7 @@ async function sendCreateJob(aws: Aws, { current, resource }: BackfillChange): P
   await ignoreErrors(createJob(aws, location, request), 'IdempotencyException');
 }
 
-async function sendRecord(aws: Aws, { resource }: BackfillChange, state: BackfillState): Promise<void> {
+async function sendRecord(aws: Aws, { resource }: BackfillChange, state: BatchJobState): Promise<void> {
   const { declared, roleName } = resource.context as BackfillContext;
   if (state.state !== 'complete' || roleName === undefined) return;
   await recordInRole(aws, resource.location, roleName, backfillTagKey(declared), state.record);
@@ -518,7 +520,7 @@ export async function recordInRole(
   location: Location,
   RoleName: string,
   Key: string,
-  record: BackfillRecord,
+  record: JobRecord,
 ): Promise<void> {
   const Tags = [{ Key, Value: formatRecord(record) }];
   try {
@@ -534,9 +536,9 @@ export async function recordInRole(
 
 /** Returns why only a person can bring a backfill forward. */
 function blockedReason(
-  state: BackfillState,
+  state: BatchJobState,
   { maxObjects }: BackfillContext,
-  action: BackfillAction | undefined,
+  action: JobAction | undefined,
 ): string | undefined {
   if (state.state === 'exhausted')
     return `${MAX_ATTEMPTS} jobs ended before they replicated all objects, the last one (${state.lastJob.id}) with: ${endReasonsOf(state.lastJob)}; remove the cause, then declare a later before`;
@@ -558,8 +560,8 @@ export const unknownSizeReason = (
 /** Returns the risk of an action that starts a job. */
 function startRisks(
   { resource: { name, context } }: BackfillChange,
-  action: BackfillAction | undefined,
-  state: BackfillState,
+  action: JobAction | undefined,
+  state: BatchJobState,
 ): NonNullable<Check['risks']> {
   const { start, backfill, declared } = context as BackfillContext;
   if (action === 'approve' && 'job' in state)
@@ -586,7 +588,7 @@ function startRisks(
 function progressNotes(
   { state, otherJob }: ObservedBackfill,
   { isRecorded, declared }: BackfillContext,
-  action: BackfillAction | undefined,
+  action: JobAction | undefined,
   job: NonNullable<Check['job']>,
 ): string[] {
   if (state.state === 'running' && !action) return [jobStatusText(job)];

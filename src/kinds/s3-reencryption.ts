@@ -1,10 +1,10 @@
 import type { CreateJobRequest } from '@aws-sdk/client-s3-control';
 import { createJob, listJobs } from '../aws/batch-jobs.ts';
 import {
-  type BackfillAction,
-  type BackfillDecision,
   currentDecision,
   endReasonsOf,
+  type JobAction,
+  type JobDecision,
   jobToken,
   MAX_ATTEMPTS,
   type ObservedJob,
@@ -15,7 +15,7 @@ import {
   TOO_MANY_OBJECTS_REASON,
   toInstant,
   UNSUPPORTED_OBJECTS_REASON,
-} from '../core/backfill.ts';
+} from '../core/batch-job.ts';
 import {
   batchRoleId,
   bucketResourceId,
@@ -74,7 +74,7 @@ import { jobScope } from './scopes.ts';
 export interface S3Reencryption {
   bucket: string;
   /** What callers have decided about its job; absent in a declaration, which `render` completes. */
-  decision?: BackfillDecision;
+  decision?: JobDecision;
   /** Ids of jobs that wait or run for an earlier form of the spec. */
   supersededJobs: string[];
 }
@@ -386,7 +386,7 @@ function reencryptionDecision(doc: ReencryptionDoc, bucket: string, context: Ree
 function plannedReencryption({ current, resource }: ReencryptionChange): {
   observed: ObservedReencryption;
   superseded: readonly string[];
-  action?: BackfillAction | undefined;
+  action?: JobAction | undefined;
 } {
   const doc = currentReencryptionDoc(current);
   const observed = observedReencryption(doc, resource.name, resolvedContext(resource));
@@ -446,7 +446,7 @@ async function createReencryptionJob(aws: Aws, { current, resource }: Reencrypti
 function reencryptionProblem(
   change: ReencryptionChange,
   { state }: ObservedReencryption,
-  action: BackfillAction | undefined,
+  action: JobAction | undefined,
 ): string | undefined {
   const { name } = change.resource;
   const { maxObjects } = resolvedContext(change.resource);
@@ -472,7 +472,7 @@ const outcomeOf = (job: ObservedJob): string =>
 function reencryptionRisks(
   change: ReencryptionChange,
   { state, encryption }: ObservedReencryption,
-  action: BackfillAction | undefined,
+  action: JobAction | undefined,
 ): NonNullable<Check['risks']> {
   const { name } = change.resource;
   const { start } = resolvedContext(change.resource);
@@ -505,7 +505,7 @@ function reencryptionRisks(
 function reencryptionNotes(
   change: ReencryptionChange,
   { state, otherJob, isDefault }: ObservedReencryption,
-  action: BackfillAction | undefined,
+  action: JobAction | undefined,
 ): string[] {
   const { name } = change.resource;
   const { replacedKey } = reencryptionOf(change);

@@ -1,4 +1,4 @@
-import { startsJob } from '../core/backfill.ts';
+import { startsJob } from '../core/batch-job.ts';
 import type { Kind } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';
 import {

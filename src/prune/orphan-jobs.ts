@@ -1,13 +1,7 @@
 import { listJobs } from '../aws/batch-jobs.ts';
 import { formatAwsError } from '../aws/errors.ts';
-import {
-  declaredBackfills,
-  hasStopped,
-  isJobOf,
-  type ObservedJob,
-  parseReencryptionDescription,
-  unfinishedJobsOf,
-} from '../core/backfill.ts';
+import { declaredBackfills, unfinishedJobsOf } from '../core/backfill.ts';
+import { hasStopped, isJobOf, type ObservedJob, parseReencryptionDescription } from '../core/batch-job.ts';
 import { MANAGED_BY_TAG } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { emptyOrphan, type LocatedBucket, type Orphan } from '../core/orphan.ts';

@@ -4,7 +4,7 @@ import { commandInfo, isReadOperation } from '../aws/command.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { type RetryOptions, retry } from '../aws/retry.ts';
 import { ownerKey } from '../core/adoption.ts';
-import { startsJob } from '../core/backfill.ts';
+import { startsJob } from '../core/batch-job.ts';
 import { fieldPathOf } from '../core/diff.ts';
 import { pairsWithChangingRules } from '../core/housekeeping.ts';
 import { MANAGED_BY_TAG, NO_POSITION } from '../core/ids.ts';

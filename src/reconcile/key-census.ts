@@ -1,5 +1,5 @@
 import type { AwsClient } from '../aws/client.ts';
-import { recordsIn } from '../core/backfill.ts';
+import { recordsIn } from '../core/batch-job.ts';
 import { bucketResourceId, locationOfSide } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { createRefResolver } from '../core/plan.ts';

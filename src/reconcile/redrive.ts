@@ -1,15 +1,8 @@
 import type { JobDescriptor } from '@aws-sdk/client-s3-control';
 import { describeJob, listJobs } from '../aws/batch-jobs.ts';
 import { retry } from '../aws/retry.ts';
-import {
-  backfillState,
-  declaredBackfills,
-  hasStopped,
-  type ObservedJob,
-  parseJobDescription,
-  STATUS_BY_OBJECTS,
-  toInstant,
-} from '../core/backfill.ts';
+import { backfillState, declaredBackfills, STATUS_BY_OBJECTS } from '../core/backfill.ts';
+import { hasStopped, type ObservedJob, parseBackfillDescription, toInstant } from '../core/batch-job.ts';
 import { locationOfSide, redriveName, toRuleId } from '../core/ids.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import { backfillDetails, s3Backfill } from '../kinds/s3-backfill.ts';
@@ -142,12 +135,12 @@ const nameInBucketArn = (arn = ''): string => arn.split(':::')[1] ?? '';
 /** Returns the unfinished re-drive among the unfinished jobs of a bucket. */
 function continuedJob(bucket: string, jobs: readonly UnfinishedJob[]): UnfinishedJob | undefined {
   const isOwn = ({ description }: UnfinishedJob) =>
-    parseJobDescription(description)?.specName === redriveName(bucket);
+    parseBackfillDescription(description)?.specName === redriveName(bucket);
   const [own, ...duplicates] = jobs.filter(isOwn);
   const other = duplicates[0] ?? jobs.find((job) => !isOwn(job));
   if (!other) return own;
   const { id, status, description } = other;
-  const { specName } = parseJobDescription(description) ?? {};
+  const { specName } = parseBackfillDescription(description) ?? {};
   const owner = isOwn(other)
     ? 'another re-drive'
     : specName === undefined

@@ -1,4 +1,4 @@
-import type { ObservedJob } from '../core/backfill.ts';
+import type { ObservedJob } from '../core/batch-job.ts';
 import { countObjects, groupDigits } from '../core/job-status.ts';
 import { failureCauseText, type JobReport } from '../proof/job-findings.ts';
 import type { RuleVerdict } from '../proof/types.ts';

@@ -1,29 +1,31 @@
 import { expect, test } from 'vitest';
 import {
-  APPROVAL_REASON,
   type BackfillChoices,
-  type BackfillRecord,
-  type BackfillState,
+  backfillRecordsIn,
   backfillState,
   backfillsOfNewJob,
   backfillTagKey,
-  currentDecision,
   type DeclaredBackfill,
   declaredBackfills,
-  formatRecord,
-  jobDescription,
   jobReport,
-  jobToken,
   manifestFilter,
   nextDecision,
-  type ObservedJob,
   observeBackfill,
-  parseJobDescription,
-  recordsIn,
+} from '../../src/core/backfill.ts';
+import {
+  APPROVAL_REASON,
+  type BatchJobState,
+  backfillDescription,
+  currentDecision,
+  formatRecord,
+  type JobRecord,
+  jobToken,
+  type ObservedJob,
+  parseBackfillDescription,
   reencryptionDescription,
   SUPERSEDED_REASON,
   TOO_MANY_OBJECTS_REASON,
-} from '../../src/core/backfill.ts';
+} from '../../src/core/batch-job.ts';
 import { pairOf, pairsOf, tax, together } from '../spec/support.ts';
 
 const DIGEST = '0123456789abcdef';
@@ -31,7 +33,7 @@ const OTHER_DIGEST = 'fedcba9876543210';
 
 const job = (status: string, fields: Partial<ObservedJob> = {}): ObservedJob => ({
   id: `${status}-1`,
-  description: jobDescription('tax', [DIGEST], 'acme-tax'),
+  description: backfillDescription('tax', [DIGEST], 'acme-tax'),
   status,
   createdAtMs: Date.parse('2026-11-30T12:00:00Z'),
   succeeded: 0,
@@ -39,7 +41,7 @@ const job = (status: string, fields: Partial<ObservedJob> = {}): ObservedJob => 
   ...fields,
 });
 
-const RECORD: BackfillRecord = {
+const RECORD: JobRecord = {
   digest: DIGEST,
   completedAt: '2026-11-30T13:00:00Z',
   succeeded: 1_488,
@@ -59,7 +61,7 @@ const later = (index: number, status: string, fields: Partial<ObservedJob> = {})
     ...fields,
   });
 
-const ROWS: [title: string, records: BackfillRecord[], jobs: ObservedJob[], expected: object][] = [
+const ROWS: [title: string, records: JobRecord[], jobs: ObservedJob[], expected: object][] = [
   ['no job and no record', [], [], { state: 'absent', attempt: 0 }],
   ['a record', [RECORD], [], { state: 'done', record: RECORD }],
   ['a record, and its job', [RECORD], [COMPLETE], { state: 'done', record: RECORD }],
@@ -125,7 +127,7 @@ const ROWS: [title: string, records: BackfillRecord[], jobs: ObservedJob[], expe
   [
     'a job of another digest',
     [],
-    [job('Active', { description: jobDescription('tax', [OTHER_DIGEST], 'acme-tax') })],
+    [job('Active', { description: backfillDescription('tax', [OTHER_DIGEST], 'acme-tax') })],
     { state: 'absent', attempt: 0 },
   ],
   ['a job of another tool', [], [job('Active', { description: 'nightly' })], { state: 'absent', attempt: 0 }],
@@ -138,20 +140,20 @@ const ROWS: [title: string, records: BackfillRecord[], jobs: ObservedJob[], expe
 ];
 
 test.each(ROWS)('backfillState: %s', (_, records, jobs, expected) => {
-  const state: BackfillState = backfillState(DIGEST, records, jobs, 1_000);
+  const state: BatchJobState = backfillState(DIGEST, records, jobs, 1_000);
   expect(state).toMatchObject(expected);
   // AWS documents no order of ListJobs.
   expect(backfillState(DIGEST, records, jobs.toReversed(), 1_000)).toEqual(state);
 });
 
-test('recordsIn: reads what formatRecord writes, and ignores other tags', () => {
+test('backfillRecordsIn: reads what formatRecord writes, and ignores other tags', () => {
   const text = formatRecord(RECORD);
   expect(text).toBe('0123456789abcdef 2026-11-30T13:00:00Z ok=1488 failed=12');
   // IAM allows letters, digits, spaces and _ . : / = + - @ in tags (IAM User Guide, "Tags for IAM resources").
   expect(text).toMatch(/^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,256}$/u);
-  expect(recordsIn({ 'replikey:backfill:tax': text, 'replikey:backfill:books': 'soon', team: text })).toEqual(
-    [RECORD],
-  );
+  expect(
+    backfillRecordsIn({ 'replikey:backfill:tax': text, 'replikey:backfill:books': 'soon', team: text }),
+  ).toEqual([RECORD]);
 });
 
 const declaredAs = (specName: string, digest: string, objectsDigest = 'same'): DeclaredBackfill => ({
@@ -171,29 +173,29 @@ test('backfillTagKey: each job of a spec has its own key, within the limit of IA
   expect(Math.max(...keys.map(({ length }) => length))).toBeLessThanOrEqual(128);
 });
 
-test('parseJobDescription: reads what jobDescription writes, and nothing else', () => {
-  const description = jobDescription('tax', [DIGEST, OTHER_DIGEST], 'acme-tax');
-  expect(parseJobDescription(description)).toEqual({
+test('parseBackfillDescription: reads what backfillDescription writes, and nothing else', () => {
+  const description = backfillDescription('tax', [DIGEST, OTHER_DIGEST], 'acme-tax');
+  expect(parseBackfillDescription(description)).toEqual({
     specName: 'tax',
     digests: [DIGEST, OTHER_DIGEST],
     bucket: 'acme-tax',
   });
   // Hexadecimal digits are a valid name of a bucket.
-  expect(parseJobDescription(jobDescription('tax', [DIGEST], OTHER_DIGEST))).toMatchObject({
+  expect(parseBackfillDescription(backfillDescription('tax', [DIGEST], OTHER_DIGEST))).toMatchObject({
     digests: [DIGEST],
     bucket: OTHER_DIGEST,
   });
-  expect(parseJobDescription(undefined)).toBeUndefined();
-  expect(parseJobDescription(`nightly ${description}`)).toBeUndefined();
+  expect(parseBackfillDescription(undefined)).toBeUndefined();
+  expect(parseBackfillDescription(`nightly ${description}`)).toBeUndefined();
 });
 
-test('jobDescription: has as many digests as the limit of S3 Control allows', () => {
+test('backfillDescription: has as many digests as the limit of S3 Control allows', () => {
   const digests = Array.from({ length: 100 }, (_, index) => index.toString(16).padStart(16, '0'));
-  const description = jobDescription('x'.repeat(63), digests, 'b'.repeat(63));
+  const description = backfillDescription('x'.repeat(63), digests, 'b'.repeat(63));
   // API reference, CreateJob: at most 256 characters.
   expect(description.length).toBeLessThanOrEqual(256);
   expect(description.length).toBeGreaterThan(256 - 17);
-  expect(parseJobDescription(description)?.digests).toEqual(digests.slice(0, 6));
+  expect(parseBackfillDescription(description)?.digests).toEqual(digests.slice(0, 6));
 });
 
 test('jobToken: another attempt or another backfill has another token, within the limit of S3 Control', () => {
@@ -289,24 +291,30 @@ const TAX = declaredAs('tax', DIGEST);
 const BOOKS = declaredAs('books', OTHER_DIGEST, 'other');
 
 test('observeBackfill: an unfinished job of an earlier form of the spec is superseded', () => {
-  const earlier = job('Active', { description: jobDescription('tax', ['00000000000000aa'], 'acme-tax') });
+  const earlier = job('Active', {
+    description: backfillDescription('tax', ['00000000000000aa'], 'acme-tax'),
+  });
   const jobs = [
     earlier,
     job('Active'),
     { ...earlier, status: 'Complete' },
-    job('Active', { description: jobDescription('books', ['00000000000000aa'], 'acme-tax') }),
+    job('Active', { description: backfillDescription('books', ['00000000000000aa'], 'acme-tax') }),
     job('Active', { description: 'nightly' }),
     // A spec of another repository has the same name.
-    job('Active', { description: jobDescription('tax', ['00000000000000aa'], 'acme-books') }),
+    job('Active', { description: backfillDescription('tax', ['00000000000000aa'], 'acme-books') }),
     // Another spec shares the job.
-    job('Active', { description: jobDescription('tax', ['00000000000000aa', OTHER_DIGEST], 'acme-tax') }),
+    job('Active', {
+      description: backfillDescription('tax', ['00000000000000aa', OTHER_DIGEST], 'acme-tax'),
+    }),
   ];
   expect(observeBackfill(choicesOf([BOOKS, TAX], TAX), [], jobs).superseded).toEqual([earlier.id]);
 });
 
 test('observeBackfill: only the first of several prefixes cancels superseded jobs', () => {
   const second = { ...declaredAs('tax', OTHER_DIGEST), prefix: 'Z/' };
-  const earlier = job('Active', { description: jobDescription('tax', ['00000000000000aa'], 'acme-tax') });
+  const earlier = job('Active', {
+    description: backfillDescription('tax', ['00000000000000aa'], 'acme-tax'),
+  });
   const observe = (declared: DeclaredBackfill) =>
     observeBackfill(choicesOf([TAX, second], declared), [], [earlier]).superseded;
   expect([observe(TAX), observe(second)]).toEqual([[earlier.id], []]);
@@ -347,11 +355,7 @@ test('manifestFilter, jobReport: are in the form of S3 Control', async () => {
 /** Returns the current and the next decision about a backfill with these jobs. */
 function decisionsOf(
   jobs: ObservedJob[],
-  {
-    records = [],
-    ofBucket = [TAX],
-    ...fields
-  }: Partial<BackfillChoices> & { records?: BackfillRecord[] } = {},
+  { records = [], ofBucket = [TAX], ...fields }: Partial<BackfillChoices> & { records?: JobRecord[] } = {},
 ) {
   const choices = choicesOf(ofBucket, TAX, fields);
   const observed = observeBackfill(choices, records, jobs);
@@ -367,19 +371,19 @@ test.each<[string, ReturnType<typeof decisionsOf>, string[]]>([
   ['creates a job', decisionsOf([]), ['none', 'attempt 1']],
   [
     'creates no job beside another one of the bucket',
-    decisionsOf([job('Active', { description: jobDescription('books', [OTHER_DIGEST], 'acme-tax') })], {
+    decisionsOf([job('Active', { description: backfillDescription('books', [OTHER_DIGEST], 'acme-tax') })], {
       ofBucket: [BOOKS, TAX],
     }),
     ['none', 'none'],
   ],
   [
     'creates no job beside that of a spec that the run does not have',
-    decisionsOf([job('Active', { description: jobDescription('books', [OTHER_DIGEST], 'acme-tax') })]),
+    decisionsOf([job('Active', { description: backfillDescription('books', [OTHER_DIGEST], 'acme-tax') })]),
     ['none', 'none'],
   ],
   [
     'creates a job beside that of a spec with the same name and another bucket',
-    decisionsOf([job('Active', { description: jobDescription('tax', [OTHER_DIGEST], 'acme-books') })]),
+    decisionsOf([job('Active', { description: backfillDescription('tax', [OTHER_DIGEST], 'acme-books') })]),
     ['none', 'attempt 1'],
   ],
   [
@@ -395,14 +399,14 @@ test.each<[string, ReturnType<typeof decisionsOf>, string[]]>([
   [
     'creates no job before a superseded one has ended',
     decisionsOf([
-      job('Cancelling', { description: jobDescription('tax', ['00000000000000aa'], 'acme-tax') }),
+      job('Cancelling', { description: backfillDescription('tax', ['00000000000000aa'], 'acme-tax') }),
     ]),
     ['none', 'none'],
   ],
   [
     'leaves a shared job to the first of its specs',
     decisionsOf(
-      [job('Suspended', { description: jobDescription('books', [OTHER_DIGEST, DIGEST], 'acme-tax') })],
+      [job('Suspended', { description: backfillDescription('books', [OTHER_DIGEST, DIGEST], 'acme-tax') })],
       {
         ofBucket: [BOOKS, TAX],
       },

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import {
-  type BackfillRecord,
+  type JobRecord,
   type ObservedJob,
   parseReencryptionDescription,
   reencryptionDescription,
-} from '../../src/core/backfill.ts';
+} from '../../src/core/batch-job.ts';
 import {
   nextReencryption,
   observeReencryption,
@@ -49,12 +49,12 @@ function next(
   jobs: readonly ObservedJob[],
   {
     nowMs = 60 * MINUTE,
-    records = [] as BackfillRecord[],
+    records = [] as JobRecord[],
     defaultKey = NEW as string | undefined,
     ...overrides
   }: Partial<ReencryptionChoices> & {
     nowMs?: number;
-    records?: BackfillRecord[];
+    records?: JobRecord[];
     defaultKey?: string | undefined;
   } = {},
 ) {
