@@ -42,11 +42,11 @@ export const alarmAuditEvents = (events: AuditEvents['eventNamesByPath']): Audit
 });
 
 /** Events of batch jobs, by the bucket whose objects they process. */
-export const jobAuditEvents = (events: AuditEvents['eventNamesByPath']): AuditEvents => ({
-  eventNamesByPath: events,
+export const jobAuditEvents: AuditEvents = {
+  eventNamesByPath: { '': [], '/': ['CreateJob', 'UpdateJobStatus'] },
   matches: (parameters, identifiers) =>
     identifiers.some((bucket) => JSON.stringify(parameters).includes(`:s3:::${bucket}"`)),
-});
+};
 
 /**
  * Whether a value is among the candidates, without regard to case. IAM compares role names in this way; names of

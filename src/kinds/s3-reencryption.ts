@@ -24,7 +24,7 @@ import {
   positionOfPath,
   roleResourceId,
 } from '../core/ids.ts';
-import { groupDigits } from '../core/job-status.ts';
+import { countObjects, groupDigits } from '../core/job-status.ts';
 import type { Change, Check, Kind } from '../core/kind.ts';
 import {
   nextReencryption,
@@ -51,22 +51,22 @@ import type { BucketReplication, KeyChoice } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
 import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { reencryptionPriceText } from '../util/prices.ts';
-import { jobAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors } from './helpers.ts';
-import { fetchRole } from './iam-role.ts';
-import { describeKey } from './kms-key.ts';
 import {
   approveJob,
   cancelJob,
   endJob,
   jobOperations,
-  jobSize,
   jobsOfBucket,
+  jobTransientErrors,
   needsDetails,
   recordInRole,
   unknownSizeReason,
   withDetails,
-} from './s3-backfill.ts';
+} from './batch-job.ts';
+import { jobAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { fetchRole } from './iam-role.ts';
+import { describeKey } from './kms-key.ts';
 import { type EncryptionDoc, s3Encryption, toKeyArn } from './s3-encryption.ts';
 import { jobScope } from './scopes.ts';
 
@@ -212,17 +212,9 @@ export const s3Reencryption: Kind<S3Reencryption, ReencryptionDoc, never> = {
       ? 'the spec has changed since the job was created'
       : 'objects are to be encrypted under the key that replaces their key',
 
-  transientErrors: [
-    {
-      code: 'BadRequestException',
-      // AWS does not document the message.
-      message: /assum|role/i,
-      waitsFor: 'S3 Batch Operations to see the new role',
-    },
-    { code: 'NoSuchJobException', waitsFor: 'S3 Batch Operations to see the new job' },
-  ],
+  transientErrors: jobTransientErrors,
 
-  auditEvents: jobAuditEvents({ '': [], '/': ['CreateJob', 'UpdateJobStatus'] }),
+  auditEvents: jobAuditEvents,
 };
 
 async function fetchReencryptionDoc(
@@ -456,9 +448,9 @@ function reencryptionProblem(
   if (state.state === 'exhausted')
     return `${MAX_ATTEMPTS} jobs left objects of ${name} under ${replacedKey}, the last one (${state.lastJob.id}): ${outcomeOf(state.lastJob)}. S3 re-encrypts no object with a retention or a legal hold of Object Lock; remove the cause, then declare a later countedAfter`;
   if (state.state === 'tooLarge')
-    return `the job ${state.lastJob.id} had ${jobSize(state.lastJob)}, and the limit is ${groupDigits(maxObjects)}, so replikey cancelled it; raise maxObjects of reencrypt and maxBackfillObjects of the guardrails`;
+    return `the job ${state.lastJob.id} had ${countObjects(state.lastJob.total)}, and the limit is ${groupDigits(maxObjects)}, so replikey cancelled it; raise maxObjects of reencrypt and maxBackfillObjects of the guardrails`;
   if (state.state === 'unsupported')
-    return `${jobSize(state.lastJob)} of ${name} are encrypted under ${replacedKey} with DSSE-KMS, which S3 cannot re-encrypt (job ${state.lastJob.id}); copy them in place, then declare a later countedAfter`;
+    return `${countObjects(state.lastJob.total)} of ${name} are encrypted under ${replacedKey} with DSSE-KMS, which S3 cannot re-encrypt (job ${state.lastJob.id}); copy them in place, then declare a later countedAfter`;
   if (action === 'approve' && state.state === 'suspended') return unknownSizeReason(state.job, maxObjects);
   return undefined;
 }
@@ -486,7 +478,7 @@ function reencryptionRisks(
         id: 'start-reencryption',
         // The number of objects of a prepared job never changes.
         subject: id,
-        message: `starts the job ${id}, which re-encrypts ${jobSize(state.job)} ${what}${price}`,
+        message: `starts the job ${id}, which re-encrypts ${countObjects(state.job.total)} ${what}${price}`,
       },
     ];
   }
@@ -514,7 +506,7 @@ function reencryptionNotes(
     return total === undefined || total === 0
       ? [`S3 counts the objects of ${name} under ${replacedKey} (job ${id}, ${status})`]
       : [
-          `the job ${id} is ${status}: ${groupDigits(succeeded + failed)} of ${jobSize(state.job)} re-encrypted, ${groupDigits(failed)} failed`,
+          `the job ${id} is ${status}: ${groupDigits(succeeded + failed)} of ${countObjects(state.job.total)} re-encrypted, ${groupDigits(failed)} failed`,
         ];
   }
   if (state.state === 'early')

@@ -7,7 +7,7 @@ import type { Kind } from '../core/kind.ts';
 import { emptyOrphan, type LocatedBucket, type Orphan } from '../core/orphan.ts';
 import type { Aws, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
-import { toObservedJob } from '../kinds/s3-backfill.ts';
+import { toObservedJob } from '../kinds/batch-job.ts';
 import { parseSid } from '../policy/statements.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import type { BatchRoleCandidate } from './find-orphans.ts';
