@@ -8,6 +8,7 @@ import { assembleReport } from '../fleet/report.ts';
 import { type SurveyAccount, type SurveyEvent, survey } from '../fleet/survey.ts';
 import type { FleetReport } from '../fleet/types.ts';
 import type { Log } from '../log.ts';
+import { fleetReportSchema } from '../report/fleet-schema.ts';
 import { type FleetProgress, fleetProgressText, fleetText } from '../report/fleet-text.ts';
 import { countText } from '../report/proof-text.ts';
 import { createPaint } from '../report/style.ts';
@@ -344,12 +345,12 @@ function specNamesByBucket({ pairs }: Specs): Map<string, string[]> {
 async function readSavedReport(file: string): Promise<FleetReport | undefined> {
   const value = await readJsonIfExists(file);
   if (value === undefined) return undefined;
-  const { format, startedAt, accounts, buckets } = (value ?? {}) as Partial<FleetReport>;
-  if (format === 1 && typeof startedAt === 'string' && Array.isArray(accounts) && Array.isArray(buckets))
-    return value as FleetReport;
+  const { success, error } = fleetReportSchema.safeParse(value);
+  if (success) return value as FleetReport;
+  const [issue] = error.issues;
   throw new UserError(
     EXIT.usage,
-    `cannot compare with ${file}: it is not a report of doctor --all; use another file for --save`,
+    `cannot compare with ${file}: it is not a report of doctor --all (${issue?.path.join('.')}: ${issue?.message}); use another file for --save`,
   );
 }
 

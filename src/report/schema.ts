@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { fleetReportSchema } from './fleet-schema.ts';
 import {
   countField,
   eventSchemas,
@@ -311,6 +312,7 @@ const outputValueSchema = z.union([
   ...eventSchemas,
   diagnosisSchema,
   explainedObjectSchema,
+  fleetReportSchema,
   verificationSchema,
   redriveSchema,
   validationSchema,

@@ -5,11 +5,19 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { CreateRoleCommand, GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { DescribeKeyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
-import { PutBucketReplicationCommand } from '@aws-sdk/client-s3';
+import { DeleteBucketCommand, PutBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { childEnvironment, isInstalled, runCli, startSandboxProcess } from '../support/cli.ts';
-import { instantSoon, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import {
+  ACCOUNT_SPECS,
+  CROSS_ACCOUNT_SPEC,
+  instantSoon,
+  TAX_SPEC,
+  type TestEnv,
+  testEnv,
+} from '../support/env.ts';
 import { callS3 } from '../support/raw-aws.ts';
+import { TEST_SECRET } from '../support/secrets.ts';
 
 /*
  * These tests run the commands in the console blocks of a page, in order, and compare the output under each command. In a
@@ -183,6 +191,76 @@ test('docs/how-to/replicate-existing-objects.md: the console blocks show the out
   expect(count).toBe(8);
   await expect(text).toMatchFileSnapshot(`../../${page}`);
 });
+
+test('docs/how-to/survey-all-accounts.md: the console blocks show the output of the program', {
+  timeout: 120_000,
+}, async () => {
+  const page = 'docs/how-to/survey-all-accounts.md';
+  await using env = await testEnv(FLEET_YAML, { faultSettings: { metricsDelayMs: 3_600_000 } });
+  await writeFile(path.join(folder, 'accounts.yaml'), FLEET_ACCOUNTS_YAML);
+  await writeFile(path.join(folder, 'config'), FLEET_PROFILES);
+  const repairLedger = await damageFleet(env);
+  let ran = 0;
+  const { text, count } = await withActualOutput(page, async ({ args = [] }) => {
+    if (ran++ === 1) await repairLedger();
+    return runCli([...args, '--log-level', 'warn'], {
+      cwd: folder,
+      endpoint: env.sandbox.endpoint,
+      env: { AWS_CONFIG_FILE: path.join(folder, 'config') },
+    });
+  });
+  expect(count).toBe(2);
+  await expect(text).toMatchFileSnapshot(`../../${page}`);
+});
+
+const FLEET_PAIRS = ['tax', 'ledger', 'contracts'].map((name) =>
+  CROSS_ACCOUNT_SPEC.replaceAll('tax', name).replace('Tax/', 'Data/'),
+);
+const FLEET_YAML = [ACCOUNT_SPECS, FLEET_PAIRS.join('---\n')].join('');
+const FLEET_ACCOUNTS_YAML = ACCOUNT_SPECS.replace(/name: main/, 'name: finance')
+  .replace('"111122223333"', '"111122223333", profile: finance')
+  .replace('"444455556666"', '"444455556666", profile: backup')
+  .replace(/---\n$/, '');
+const FLEET_PROFILES = Object.entries({ finance: '111122223333', backup: '444455556666' })
+  .map(
+    ([name, id]) =>
+      `[profile ${name}]\naws_access_key_id = ${id}\naws_secret_access_key = ${TEST_SECRET}\nregion = us-east-1\n`,
+  )
+  .join('');
+
+/**
+ * Damages two of three pairs: a role loses the statement for source objects, and an unknown account takes over the name of
+ * a destination. Adds a bucket that denies the reads. Returns a function that repairs the role.
+ */
+async function damageFleet({ client, reconcile, sandbox }: TestEnv): Promise<() => Promise<unknown>> {
+  await reconcile();
+  const [main, backup] = [
+    { account: 'main', region: 'us-east-1' },
+    { account: 'backup', region: 'us-west-2' },
+  ];
+  const role = { RoleName: 'replikey-acme-ledger', PolicyName: 'replikey' };
+  const { PolicyDocument = '' } = await client.send(main, new GetRolePolicyCommand(role));
+  const document = decodeURIComponent(PolicyDocument);
+  const policy = JSON.parse(document) as { Statement: { Sid?: string }[] };
+  policy.Statement = policy.Statement.filter(({ Sid }) => !Sid?.includes('SourceObjects'));
+  await client.send(main, new PutRolePolicyCommand({ ...role, PolicyDocument: JSON.stringify(policy) }));
+  await client.send(backup, new DeleteBucketCommand({ Bucket: 'acme-contracts-replica' }));
+  await callS3(sandbox.endpoint, 'PUT', '/acme-contracts-replica', { account: '999900001111' });
+  await callS3(sandbox.endpoint, 'PUT', '/acme-sealed', { account: '444455556666' });
+  const Statement = [
+    {
+      Effect: 'Deny',
+      Principal: '*',
+      Action: 's3:GetReplicationConfiguration',
+      Resource: 'arn:aws:s3:::acme-sealed',
+    },
+  ];
+  await callS3(sandbox.endpoint, 'PUT', '/acme-sealed?policy', {
+    account: '444455556666',
+    body: JSON.stringify({ Version: '2012-10-17', Statement }),
+  });
+  return () => client.send(main, new PutRolePolicyCommand({ ...role, PolicyDocument: document }));
+}
 
 /** Puts objects that no rule selects yet, and one whose replica was deleted before S3 could replicate its tags. */
 async function putOldObjects({ sandbox, reconcile, reconcileWith }: TestEnv, spec: string): Promise<void> {

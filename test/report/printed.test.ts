@@ -8,6 +8,7 @@ import {
   PutBucketEncryptionCommand,
   PutBucketPolicyCommand,
   PutBucketReplicationCommand,
+  PutBucketTaggingCommand,
   PutBucketVersioningCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
@@ -156,6 +157,38 @@ const addDenials = async (env: TestEnv) => {
   const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [deny] });
   await client.send(WEST, new PutBucketPolicyCommand({ Bucket: REPLICA, Policy }));
   await client.send(WEST, new DisableKeyCommand({ KeyId: await keyOf(client, WEST) }));
+};
+
+/** Account documents of the ambient credentials, and of a profile that does not exist. */
+const ACCOUNTS = `apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: main }
+spec: { id: "111122223333" }
+---
+apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: other }
+spec: { id: "444455556666", profile: none }
+`;
+
+/** Makes the destination a source, with a rule and a tag of another tool. The trust policy no longer denies. */
+const replicateBack = async ({ client }: TestEnv) => {
+  const trust = { Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' };
+  const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: [trust] });
+  await client.send(EAST, new UpdateAssumeRolePolicyCommand({ RoleName: ROLE, PolicyDocument }));
+  const rule = {
+    ID: 'back',
+    Status: 'Enabled' as const,
+    Priority: 1,
+    Filter: {},
+    DeleteMarkerReplication: { Status: 'Disabled' as const },
+    Destination: { Bucket: 'arn:aws:s3:::acme-tax' },
+  };
+  const Role = `arn:aws:iam::111122223333:role/${ROLE}`;
+  const ReplicationConfiguration = { Role, Rules: [rule] };
+  await client.send(WEST, new PutBucketReplicationCommand({ Bucket: REPLICA, ReplicationConfiguration }));
+  const Tagging = { TagSet: [{ Key: 'terraform', Value: 'true' }] };
+  await client.send(WEST, new PutBucketTaggingCommand({ Bucket: REPLICA, Tagging }));
 };
 
 const fault = (match: string, status = 403, code = 'AccessDenied') => ({
@@ -329,6 +362,23 @@ const RUNS: Record<string, Run> = {
     code: 1,
     args: ['doctor', '-'],
     before: addDenials,
+  },
+  'a survey of accounts': {
+    as: 'FleetReport',
+    code: 1,
+    yaml: ACCOUNTS,
+    args: ['doctor', '--all', '-', '--save', 'survey.json'],
+    before: addDenials,
+  },
+  'a survey that is compared with the last one': {
+    as: 'FleetReport',
+    code: 1,
+    yaml: ACCOUNTS,
+    args: ['doctor', '--all', '-', '--save', 'survey.json', '--regions', 'us-east-1,us-west-2'],
+    before: async (env) => {
+      await addDenials(env);
+      await replicateBack(env);
+    },
   },
   'a diagnosis of one object': {
     as: 'ExplainedObject',
