@@ -124,7 +124,7 @@ function groupByKey(findings: readonly LocatedFinding[]): Map<string, LocatedFin
 }
 
 /** Returns what may change in a finding. Every response of AWS has another request id. */
-const contentOf = ({ severity, message }: LocatedFinding): string =>
+const comparedContentOf = ({ severity, message }: LocatedFinding): string =>
   `${severity} ${message.replace(/, request [\w-]+/g, '')}`;
 
 function diffReports(
@@ -146,9 +146,9 @@ function diffReports(
   const diff: FleetDiff = { since: previous.startedAt, added: [], resolved: [], changed: [] };
   for (const [key, findings] of after) {
     const earlier = before.get(key) ?? [];
-    const contents = new Set(earlier.map(contentOf));
-    const different = findings.filter((finding) => !contents.delete(contentOf(finding)));
-    const gone = earlier.filter((finding) => contents.has(contentOf(finding)));
+    const contents = new Set(earlier.map(comparedContentOf));
+    const different = findings.filter((finding) => !contents.delete(comparedContentOf(finding)));
+    const gone = earlier.filter((finding) => contents.has(comparedContentOf(finding)));
     for (const [index, finding] of different.entries()) {
       const match = gone[index];
       if (match) diff.changed.push({ before: match, after: finding });

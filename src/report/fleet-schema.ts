@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import { FLEET_CATEGORIES, type FleetCategory } from '../fleet/types.ts';
 import { countField, formatField, listField, namedObject, stringField } from './plan-schema.ts';
+import { instantField } from './status-schema.ts';
 
-const instantField = (description: string) => z.iso.datetime().describe(description);
 const accountIdField = stringField('Account id, 12 digits.');
 
 const categoryField = z
@@ -39,7 +39,7 @@ const locatedFindingSchema = namedObject('FleetDiffFinding', 'A finding with its
   bucket: stringField('Name of the bucket.'),
 });
 
-const bucketSchema = namedObject(
+const fleetBucketSchema = namedObject(
   'FleetBucket',
   'A bucket with a replication configuration, or one that could not be read.',
   {
@@ -83,7 +83,7 @@ export const fleetReportSchema = namedObject('FleetReport', 'The survey of all b
     }),
     'The accounts, by id.',
   ),
-  buckets: listField(bucketSchema, 'The buckets, the one with the most severe finding first.'),
+  buckets: listField(fleetBucketSchema, 'The buckets, the one with the most severe finding first.'),
   totals: namedObject('FleetTotals', 'Numbers of all accounts.', {
     ...bucketTotals,
     accounts: countField('Number of accounts.'),

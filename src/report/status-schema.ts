@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { countField, formatField, jobSchema, listField, namedObject, stringField } from './plan-schema.ts';
 
-const instantField = (description: string) => z.iso.datetime().describe(description);
+export const instantField = (description: string) => z.iso.datetime().describe(description);
 const noData = 'absent: no datapoint, which is not 0';
 
 const bucketSchema = namedObject('StatusBucket', 'A bucket of a pair.', {

@@ -27,7 +27,7 @@ describe('destinationFinding', () => {
 
   test('the rule names a listed account that does not own the bucket: the name was taken over', () => {
     expect(codeOf(elsewhere(), BACKUP)).toBe('RK1701');
-    // The list of the named account decides, whatever else is not listed.
+    // The list of the named account decides, even if other accounts are not listed.
     expect(codeOf(elsewhere([OTHER]), BACKUP)).toBe('RK1701');
   });
 
