@@ -1,7 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { DeleteBucketCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type AwsClient, createAwsClient } from '../../src/aws/client.ts';
-import { commandInfo } from '../../src/aws/command.ts';
+import { commandInfo, requiredAction } from '../../src/aws/command.ts';
 import type { SdkClients } from '../../src/aws/sdk-clients.ts';
 import type { Location } from '../../src/core/resource.ts';
 import { type BucketResult, type SurveyEvent, type SurveyOptions, survey } from '../../src/fleet/survey.ts';
@@ -14,6 +15,8 @@ const BACKUP = '444455556666';
 /** A call to the sandbox. The hook may throw in its place. */
 interface Call {
   location: Location;
+  /** The IAM action that the call requires. */
+  action: string;
   operation: string;
   bucket: string | undefined;
   input: Record<string, unknown>;
@@ -46,8 +49,10 @@ function recordingClient(signal?: AbortSignal): AwsClient {
         ...transport,
         async send(command, beforeSend) {
           const { operation, input } = commandInfo(command);
+          const action = requiredAction(service, operation, input);
           const call = {
             location,
+            action,
             operation,
             input: input as Record<string, unknown>,
             bucket: (input as { Bucket?: string }).Bucket,
@@ -120,6 +125,41 @@ describe('survey', () => {
     expect(bucketsRead().sort()).toEqual([...new Set(bucketsRead())].sort());
     // S3 reports the Regions in the list, so that no bucket without replication has a second call.
     expect(calls.filter(({ bucket }) => bucket?.startsWith('plain'))).toHaveLength(4);
+  });
+
+  test('the documented permissions contain the action of every call', async () => {
+    await surveyFleet();
+    const page = await readFile('docs/how-to/survey-all-accounts.md', 'utf8');
+    const [, json = ''] = /```json\n([\s\S]*?)```/.exec(page) ?? [];
+    const [statement] = (JSON.parse(json) as { Statement: { Action: string[] }[] }).Statement;
+    const actions = new Set(calls.map(({ action }) => action));
+    // Every caller may send GetCallerIdentity.
+    actions.delete('sts:GetCallerIdentity');
+    expect(actions.size).toBeGreaterThan(15);
+    expect([...actions].filter((action) => !statement?.Action.includes(action))).toEqual([]);
+  });
+
+  test('reads few buckets of an account at a time, which bounds the memory', async () => {
+    const open = new Set<string>();
+    let most = 0;
+    onCall = ({ operation, bucket = '' }) => {
+      if (operation === 'GetBucketReplication') open.add(bucket);
+      most = Math.max(most, open.size);
+    };
+    const onEvent = (event: SurveyEvent) => {
+      if (event.type === 'bucket') open.delete(event.result.name);
+    };
+    for (let index = 0; index < 30; index++)
+      await callS3(env.sandbox.endpoint, 'PUT', `/many-${index}`, { account: MAIN });
+    try {
+      const { accounts } = await surveyFleet({ onEvent });
+      expect(accounts[0]?.totals.total).toBe(35);
+      // 8 of each account, the source that waits for its metrics, and its destination.
+      expect(most).toBeLessThanOrEqual(18);
+    } finally {
+      for (let index = 0; index < 30; index++)
+        await callS3(env.sandbox.endpoint, 'DELETE', `/many-${index}`, { account: MAIN });
+    }
   });
 
   test('a list with several pages: every bucket counts', async () => {

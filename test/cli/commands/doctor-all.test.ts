@@ -40,12 +40,20 @@ const doctorAll = (...args: string[]) =>
 const saved = async (file: string): Promise<FleetReport> =>
   JSON.parse(await readFile(path.join(folder, file), 'utf8')) as FleetReport;
 
-/** A proxy that sends SIGTERM to the process when it reads the nth replication configuration, and then forwards. */
-async function startInterruptingProxy(interruptAt: number) {
+const EXPIRED = '<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>';
+
+/**
+ * A proxy that forwards to the sandbox. From the nth read of a replication configuration on, it first sends SIGTERM to the
+ * process, or refuses the credentials.
+ */
+async function startInterruptingProxy(interruptAt: number, how: 'SIGTERM' | 'ExpiredToken') {
   let child: ChildProcess | undefined;
   let reads = 0;
   const server = createServer((incoming, outgoing) => {
-    if (incoming.url?.includes('?replication') && ++reads === interruptAt) child?.kill('SIGTERM');
+    if (incoming.url?.includes('?replication') && ++reads >= interruptAt) {
+      if (how === 'ExpiredToken') return void outgoing.writeHead(400).end(EXPIRED);
+      if (reads === interruptAt) child?.kill('SIGTERM');
+    }
     const { method, url, headers } = incoming;
     const target = new URL(url ?? '/', env.sandbox.endpoint);
     const upstream = request(target, { method, headers }, (response) => {
@@ -100,29 +108,37 @@ describe('doctor --all', () => {
     }
   });
 
-  test('SIGTERM: keeps the results, says so, and the same command continues', async () => {
-    const proxy = await startInterruptingProxy(12);
+  test.each([
+    ['SIGTERM', 143, /^$/],
+    ['ExpiredToken', 4, /\? account 111122223333 could not be read: .*ExpiredToken/],
+  ] as const)('%s: keeps the results, says so, and the same command continues', async (how, code, stdout) => {
+    const file = `${how}.json`;
+    const proxy = await startInterruptingProxy(12, how);
     try {
-      const { code, stdout, stderr } = await runCli(['doctor', '--all', '--save', 'resumed.json'], {
+      const interrupted = await runCli(['doctor', '--all', '--save', file], {
         endpoint: proxy.endpoint,
         cwd: folder,
         onStart: proxy.interrupts,
       });
-      expect({ code, stdout }).toEqual({ code: 143, stdout: '' });
-      expect(stderr).toMatch(
-        /the run is incomplete: the results of \d+ buckets are in resumed\.json\.partial, and the same command continues/,
+      expect(interrupted).toMatchObject({ code, stdout: expect.stringMatching(stdout) });
+      expect(interrupted.stderr).toMatch(
+        new RegExp(
+          `the run is incomplete: the results of \\d+ buckets are in ${file}\\.partial, and the same`,
+        ),
       );
     } finally {
       proxy.close();
     }
-    const { code, stdout, stderr } = await doctorAll('--save', 'resumed.json');
-    expect(stderr).toMatch(
-      /continuing the run of \S+: the results of \d+ buckets are in resumed\.json\.partial/,
+    const continued = await doctorAll('--save', file);
+    expect(continued.stderr).toMatch(
+      /continuing the run of \S+: the results of [1-9]\d* buckets are in \S+\.partial/,
     );
-    expect(code).toBe(0);
-    expect(stdout).toContain('\n14 buckets of 1 account: 1 with replication, 13 without, 0 unknown\n');
-    expect((await saved('resumed.json')).totals).toMatchObject({ total: 14, replicating: 1 });
-    await expect(stat(path.join(folder, 'resumed.json.partial'))).rejects.toThrow('ENOENT');
+    expect(continued.code).toBe(0);
+    expect(continued.stdout).toContain(
+      '\n14 buckets of 1 account: 1 with replication, 13 without, 0 unknown\n',
+    );
+    expect((await saved(file)).totals).toMatchObject({ total: 14, replicating: 1 });
+    await expect(stat(path.join(folder, `${file}.partial`))).rejects.toThrow('ENOENT');
   });
 
   test('--accounts with ids, and --organization: assumes the role in each account, but not in that of the caller', async () => {
