@@ -2,7 +2,13 @@ import { runSimulation } from '@cloud-copilot/iam-simulate';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { evaluate } from '../../src/iam/evaluate.ts';
-import type { AccessRequest, NamedPolicy, Policies, Statement } from '../../src/iam/types.ts';
+import type {
+  AccessRequest,
+  ControlPolicyLevel,
+  NamedPolicy,
+  Policies,
+  Statement,
+} from '../../src/iam/types.ts';
 
 /**
  * Compares the evaluator with an independent one on random policies and requests. `DISAGREEMENTS` lists the known
@@ -28,11 +34,22 @@ async function decideIndependently({ request, policies }: Case): Promise<boolean
         principal: request.principal,
         action: request.action,
         resource: { resource: request.resource, accountId: request.resourceAccount },
-        contextVariables: (request.context ?? {}) as Record<string, string | string[]>,
+        // IAM sets this key itself.
+        contextVariables: { 'aws:PrincipalArn': request.principal, ...request.context } as Record<
+          string,
+          string | string[]
+        >,
       },
       identityPolicies: policies.identity ?? [],
-      serviceControlPolicies: [],
-      resourceControlPolicies: [],
+      serviceControlPolicies: (policies.scps ?? []).map(({ name, policies }) => ({
+        orgIdentifier: name,
+        policies,
+      })),
+      // The independent evaluator adds RCPFullAWSAccess itself.
+      resourceControlPolicies: (policies.rcps ?? []).map(({ name, policies }) => ({
+        orgIdentifier: name,
+        policies: policies.filter((policy) => policy !== RCP_FULL_ACCESS),
+      })),
       ...(resource === undefined ? {} : { resourcePolicy: resource.policy }),
       ...(boundary === undefined ? {} : { permissionBoundaryPolicies: boundary }),
     },
@@ -169,7 +186,7 @@ function statement(
       resource: oneOrMany(oneOf(...resources)),
       notResource: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
       principal: oneOf(...principals),
-      Condition: fc.option(conditionsOn(keys), { nil: undefined, freq: 1 }),
+      Condition: fc.option(conditionsOn(keys), { nil: undefined, freq: 2 }),
     })
     .map(({ Effect, action, notAction, resource, notResource, principal, Condition }) => ({
       Effect: Effect as Statement['Effect'],
@@ -194,6 +211,68 @@ const context = fc
   )
   .map((pairs) => Object.fromEntries(pairs.filter((pair): pair is [string, string] => pair[1] !== null)));
 
+const SCP_FULL_ACCESS: NamedPolicy = named('FullAWSAccess', { Effect: 'Allow', Action: '*', Resource: '*' });
+const RCP_FULL_ACCESS: NamedPolicy = named('RCPFullAWSAccess', {
+  Effect: 'Allow',
+  Principal: '*',
+  Action: '*',
+  Resource: '*',
+});
+
+/** Returns one to three levels: the root, a unit and an account. Names of policies are unique in a level. */
+const levels = (policies: fc.Arbitrary<NamedPolicy[]>): fc.Arbitrary<ControlPolicyLevel[]> =>
+  fc.array(policies, { minLength: 1, maxLength: 3 }).map((several) =>
+    several.map((policies, level) => ({
+      name: `level ${level}`,
+      policies: policies.map((policy, index) =>
+        policy === SCP_FULL_ACCESS || policy === RCP_FULL_ACCESS
+          ? policy
+          : { ...policy, name: `${policy.name} ${index}` },
+      ),
+    })),
+  );
+
+/** SCPs: mostly FullAWSAccess with a random policy, which is how they are used; sometimes a random policy alone. */
+const scpLevels = (statements: fc.Arbitrary<Statement>): fc.Arbitrary<ControlPolicyLevel[]> =>
+  levels(
+    fc.oneof(
+      { weight: 2, arbitrary: fc.constant<NamedPolicy[]>([SCP_FULL_ACCESS]) },
+      {
+        weight: 3,
+        arbitrary: policy('scp', statements).map((random) => [SCP_FULL_ACCESS, random]),
+      },
+      { weight: 2, arbitrary: policy('scp', statements).map((random) => [random]) },
+    ),
+  );
+
+/** RCPs: RCPFullAWSAccess with random Deny statements, which AWS accepts for every principal only. */
+const rcpLevels = (statements: fc.Arbitrary<Statement>): fc.Arbitrary<ControlPolicyLevel[]> =>
+  levels(
+    fc.oneof(
+      fc.constant<NamedPolicy[]>([RCP_FULL_ACCESS]),
+      policy('rcp', statements).map((random) => [RCP_FULL_ACCESS, random]),
+    ),
+  );
+
+/** Returns a statement in the form of an RCP: it names actions of services, and no exclusions of actions. */
+function toRcpStatement(action: string) {
+  return ({ Action, NotAction, ...statement }: Statement): Statement => {
+    const actions = [Action ?? NotAction ?? []].flat().filter((name) => name !== '*');
+    return {
+      ...statement,
+      Effect: 'Deny',
+      Principal: '*',
+      Action: actions.length === 0 ? action : actions,
+    };
+  };
+}
+
+/** Returns the keys that requests of an action carry. The independent evaluator ignores the others. */
+function keysOfAction(action: string, context: Record<string, string>): Record<string, string> {
+  const { 's3:x-amz-server-side-encryption': _, ...keys } = context;
+  return action === 's3:GetObject' ? keys : context;
+}
+
 function cases(
   actions: string[],
   resources: string[],
@@ -202,7 +281,9 @@ function cases(
   own: typeof OPERATORS,
 ): fc.Arbitrary<Case> {
   const keys = [...OPERATORS, ...own];
-  const identity = policy('identity', statement(actions, resources, false, keys));
+  const ownStatement = statement(actions, resources, false, keys);
+  const identity = policy('identity', ownStatement);
+  const [rcpAction = ''] = requestedActions;
   return fc
     .record({
       action: oneOf(...requestedActions),
@@ -214,13 +295,17 @@ function cases(
         nil: undefined,
         freq: 9,
       }),
+      scps: fc.option(scpLevels(ownStatement), { nil: undefined, freq: 2 }),
+      rcps: fc.option(rcpLevels(ownStatement.map(toRcpStatement(rcpAction))), { nil: undefined, freq: 2 }),
     })
-    .map(({ action, resourceAccount, context, identity, boundary, resource: own }) => ({
-      request: { principal: ROLE, action, resource, resourceAccount, context },
+    .map(({ action, resourceAccount, context, identity, boundary, resource: own, scps, rcps }) => ({
+      request: { principal: ROLE, action, resource, resourceAccount, context: keysOfAction(action, context) },
       policies: {
         identity: identity.map((policy, index) => ({ ...policy, name: `identity ${index}` })),
         ...(boundary === undefined ? {} : { boundary: [boundary] }),
         ...(own === undefined ? {} : { resource: own }),
+        ...(scps && { scps }),
+        ...(rcps && { rcps }),
       },
     }));
 }
@@ -304,11 +389,13 @@ describe('evaluate: decides like an independent evaluator', () => {
     async (_, area) => {
       let allowed = 0;
       let compared = 0;
+      const byControlPolicies = { scp: 0, rcp: 0 };
       const property = fc.asyncProperty(area, async (randomCase) => {
         fc.pre(!DISAGREEMENTS.some(({ applies }) => applies(randomCase)));
         const decision = evaluate(randomCase.request, randomCase.policies);
         compared += 1;
         if (decision.allowed) allowed += 1;
+        if (decision.controlPolicy) byControlPolicies[decision.controlPolicy] += 1;
         expect(decision.allowed, decision.reason).toBe(await decideIndependently(randomCase));
       });
       for (const seed of SEEDS) await fc.assert(property, { numRuns: 1_000, seed });
@@ -316,6 +403,8 @@ describe('evaluate: decides like an independent evaluator', () => {
       // Neither verdict may be rare, or the comparison would prove little.
       expect(allowed / compared).toBeGreaterThan(0.05);
       expect(allowed / compared).toBeLessThan(0.95);
+      expect(byControlPolicies.scp / compared).toBeGreaterThan(0.02);
+      expect(byControlPolicies.rcp / compared).toBeGreaterThan(0.02);
     },
   );
 });
