@@ -159,6 +159,7 @@ async function runUntilStopped(
     waitMs: options.wait * 1000,
     allow: options.allow,
     allowUnproven: options.allowUnproven ?? false,
+    organizationAccount: options.organizationAccount,
     thresholds: (limits) => guardThresholds(options, limits),
     ...(options.drain === undefined ? {} : { drainMs: options.drain }),
     propagationWaitMs: propagationWaitMs(options, endpoint),

@@ -3,13 +3,20 @@ import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { emptyFacts, type Facts, factValue, mergeFacts } from '../core/facts.ts';
 import type { JobStatus } from '../core/resource.ts';
-import { type Diagnosis, diagnose, diagnoseMetrics, diagnoseObject } from '../doctor/diagnose.ts';
+import {
+  type DiagnoseOptions,
+  type Diagnosis,
+  diagnose,
+  diagnoseMetrics,
+  diagnoseObject,
+} from '../doctor/diagnose.ts';
 import { attachJobFindings, findJobProblems, isRecentJobProblem, type JobFinding } from '../doctor/jobs.ts';
 import { DEFAULT_FAILED_SINCE_MS, isRecentFailure } from '../doctor/object-status.ts';
 import type { RuleMetricsReport } from '../doctor/rule-metrics.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { loadFacts } from '../facts/from-files.ts';
-import { type Locations, locationsOf } from '../facts/locations.ts';
+import { locationsOf } from '../facts/locations.ts';
+import { organizationReaderOf } from '../facts/organization.ts';
 import { kinds } from '../kinds/index.ts';
 import { attachPositions, proveMissingRules } from '../proof/attach-positions.ts';
 import { type FixCommand, fixCommands } from '../proof/fix-commands.ts';
@@ -23,11 +30,14 @@ import type { Specs } from '../spec/types.ts';
 import { safeJson } from '../util/escape.ts';
 import { readJson } from '../util/files.ts';
 import type { Io } from './command-model.ts';
-import type { GlobalOptions, SpecOptions } from './options.ts';
+import type { GlobalOptions, OrganizationOptions, SpecOptions } from './options.ts';
 import { sarifText } from './output.ts';
 import { loadSelectedSpecs, openSession } from './session.ts';
 
-export interface DoctorOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
+export interface DoctorOptions
+  extends SpecOptions,
+    OrganizationOptions,
+    Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
   output: 'text' | 'json' | 'sarif' | 'csv' | 'html';
   bucket: string[];
   object?: string;
@@ -80,12 +90,21 @@ export async function runDoctor(
   try {
     const aws = session.aws.readOnly().withCache();
     const locations = locationsOf(specs, options.region ?? specs.pairs[0]?.source.region ?? 'us-east-1');
+    const organization = organizationReaderOf(aws, specs, options.organizationAccount);
     if (options.object !== undefined)
-      return await reportObject(aws, bucketNames, options.object, locations, specs, options, io);
+      return await reportObject(
+        aws,
+        bucketNames,
+        { locations, organization },
+        specs,
+        { ...options, object: options.object },
+        io,
+      );
     // A snapshot contains no objects.
     const sample = options.observed === undefined ? (options.sample ?? DEFAULT_SAMPLE) : 0;
     const diagnoseOptions = {
       locations,
+      organization,
       sampleSize: sample,
       samplePages: options.samplePages,
       ...(options.failedSince === undefined ? {} : { failedSinceMs: options.failedSince }),
@@ -98,7 +117,7 @@ export async function runDoctor(
         ? await diagnoseMetrics(aws, bucketNames, diagnosis.facts, diagnoseOptions)
         : [];
     await aws.verifyAccounts();
-    const declared = await proveDeclaredSpecs(specs, aws, signal, options.observed === undefined);
+    const declared = await proveDeclaredSpecs(specs, aws, options, signal);
     return reportRules({ ...diagnosis, metrics }, specs, options, io, {
       declared,
       now: new Date(aws.now()),
@@ -136,8 +155,8 @@ interface DeclaredDiagnosis {
 async function proveDeclaredSpecs(
   specs: Specs,
   aws: AwsClient,
+  { observed, organizationAccount }: DoctorOptions,
   signal: AbortSignal,
-  canReadObjects: boolean,
 ): Promise<DeclaredDiagnosis | undefined> {
   if (specs.pairs.length === 0) return undefined;
   const facts = emptyFacts();
@@ -150,6 +169,7 @@ async function proveDeclaredSpecs(
     dryRun: true,
     allowedRisks: [],
     propagationTimeoutMs: 0,
+    organizationAccount,
     onProof: (ruleProof, currentFacts) => {
       proofsByRule.set(ruleKey(ruleProof), ruleProof);
       if (ruleProof.verdict === 'broken') mergeFacts(facts, currentFacts());
@@ -162,7 +182,7 @@ async function proveDeclaredSpecs(
     rules,
     facts,
     jobs,
-    jobFindings: await findJobProblems(aws, jobs, specs.pairs, canReadObjects),
+    jobFindings: await findJobProblems(aws, jobs, specs.pairs, observed === undefined),
   };
 }
 
@@ -177,16 +197,16 @@ const replicatingBuckets = ({ buckets }: Facts): string[] =>
 async function reportObject(
   aws: AwsClient,
   [bucket = '', ...more]: readonly string[],
-  key: string,
-  locations: Locations,
+  sources: Pick<DiagnoseOptions, 'locations' | 'organization'>,
   specs: Specs,
-  options: DoctorOptions,
+  options: DoctorOptions & { object: string },
   io: Io,
 ): Promise<number> {
+  const { object: key } = options;
   if (more.length > 0)
     throw new UserError(EXIT.usage, `--object requires exactly one bucket: add --bucket ${bucket}`);
   const { proof, facts, object } = await diagnoseObject(aws, bucket, key, {
-    locations,
+    ...sources,
     now: () => aws.now(),
   }).catch((error: unknown) => {
     if (error instanceof UserError) throw error;

@@ -24,6 +24,12 @@ export interface AccountOptions {
   account?: string;
 }
 
+/** The account that reads the organization. */
+export interface OrganizationOptions {
+  /** Name of an Account document. */
+  organizationAccount?: string;
+}
+
 /** Limits on the changes that may be applied. */
 export interface GuardOptions {
   allowUnproven?: true;
@@ -114,6 +120,13 @@ export function addAwsOptions(command: Command): Command {
     )
     .option('--debug', 'show the stack trace of an error');
 }
+
+/** Adds the option of the commands that prove rules. */
+export const addOrganizationOption = (command: Command): Command =>
+  command.option(
+    '--organization-account <name>',
+    'read service and resource control policies with the credentials of this Account document: the management account, or a delegated administrator',
+  );
 
 /** Adds the options of a command that shows a plan. */
 export const addPlanOptions = (command: Command): Command =>

@@ -20,6 +20,7 @@ import {
   type AccountOptions,
   type GlobalOptions,
   type GuardOptions,
+  type OrganizationOptions,
   propagationWaitMs,
   type SpecOptions,
   sandboxFlags,
@@ -35,6 +36,7 @@ import { type CliSession, loadSelectedSpecs, openSession, sandboxConnection } fr
 export interface ReconcileOptions
   extends SpecOptions,
     AccountOptions,
+    OrganizationOptions,
     GuardOptions,
     Partial<LockOptions>,
     Omit<GlobalOptions, 'output'> {
@@ -141,6 +143,7 @@ async function runPassIn(
       dryRun,
       prune: options.prune ?? false,
       allowUnproven: options.allowUnproven ?? false,
+      organizationAccount: options.organizationAccount,
       ...(checksum === undefined
         ? {}
         : { approvedPlan: { checksum, ...(savedPlan && { plan: savedPlan.plan }) } }),
@@ -324,12 +327,17 @@ function applyCommandLine(paths: readonly string[], digest: string, options: Rec
     `--plan ${digest.slice(0, 16)}`,
     ...(options.prune ? ['--prune'] : []),
     ...(options.account === undefined ? [] : [`--account ${options.account}`]),
+    ...organizationFlags(options),
     ...(options.allowUnproven ? ['--allow-unproven'] : []),
     ...options.allow.map((id) => `--allow ${shellQuote(id)}`),
     ...guardFlags(options),
     ...sandboxFlags(options),
   ].join(' ');
 }
+
+/** Returns the option with which the proof reads the same control policies. */
+const organizationFlags = ({ organizationAccount }: OrganizationOptions): string[] =>
+  organizationAccount === undefined ? [] : [`--organization-account ${shellQuote(organizationAccount)}`];
 
 /** Returns the limits of the command line. The command that applies the plan needs the same limits. */
 const guardFlags = ({
@@ -359,6 +367,7 @@ function savedPlanText(file: string, outcome: Outcome, options: ReconcileOptions
   const command = [
     'reconcile apply',
     shellQuote(file),
+    ...organizationFlags(options),
     ...(options.allowUnproven ? ['--allow-unproven'] : []),
     ...options.allow.map((id) => `--allow ${shellQuote(id)}`),
     ...guardFlags(options),

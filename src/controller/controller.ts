@@ -62,6 +62,8 @@ export interface ControllerOptions {
   waitMs: number;
   allow: readonly string[];
   allowUnproven: boolean;
+  /** Name of the account that reads the organization; absent: control policies are not read. */
+  organizationAccount?: string | undefined;
   thresholds(limits: ChangeLimits): Thresholds;
   /** Overrides the drain of all specs, in milliseconds. */
   drainMs?: number;
@@ -317,6 +319,7 @@ export function createController(options: ControllerOptions): Controller {
         aws: fence(clientFor(specs), item),
         allowedRisks: options.allow,
         allowUnproven: options.allowUnproven,
+        organizationAccount: options.organizationAccount,
         thresholds: options.thresholds(specs.limits),
         propagationTimeoutMs: options.waitMs,
         propagation,

@@ -7,6 +7,7 @@ import type { Kind } from '../core/kind.ts';
 import type { Location } from '../core/resource.ts';
 import { diagnoseFailure } from '../doctor/diagnose.ts';
 import { type Locations, locationOfArn, locationsOf } from '../facts/locations.ts';
+import { organizationReaderOf } from '../facts/organization.ts';
 import { auditSubjects } from '../kinds/index.ts';
 import { createDedupedLog, type Log } from '../log.ts';
 import { FINDING_CODES } from '../proof/findings.ts';
@@ -37,6 +38,8 @@ export interface FailureMonitorOptions extends FailureSource {
   random: () => number;
   log: Log;
   client(): AwsClient;
+  /** Name of the account that reads the organization; absent: control policies are not read. */
+  organizationAccount?: string | undefined;
   /** Returns the current specs; undefined before there are any. */
   specs(): Specs | undefined;
   /** Returns the declared items, and those that this process handles. */
@@ -239,7 +242,12 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
       ...(versionId !== undefined && { versionId }),
       isDeletion: isDeletion(burst),
     };
-    const { proofs, facts } = await diagnoseFailure(aws, failed, { locations, now: () => aws.now() });
+    const organization = organizationReaderOf(aws, specs, options.organizationAccount);
+    const { proofs, facts } = await diagnoseFailure(aws, failed, {
+      locations,
+      organization,
+      now: () => aws.now(),
+    });
     const pairs = options.items().assigned.get(pair)?.pairs ?? [];
     const aliases = await declaredAliases(aws, pairs);
     const { document, commands, ...explanation } = explainFailure(burst, proofs, facts, aliases);

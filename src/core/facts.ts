@@ -1,6 +1,6 @@
 import type { DefaultRetention, ReplicationRule } from '@aws-sdk/client-s3';
 import type { Grant } from '../iam/grants.ts';
-import type { Policy } from '../iam/types.ts';
+import type { ControlPolicyLevel, Policy } from '../iam/types.ts';
 
 /**
  * Everything that the proof uses, as plain data in AWS's own forms: read from AWS, projected from specs, or read from
@@ -13,6 +13,27 @@ export interface Facts {
   roles: Record<string, Fact<RoleFacts>>;
   /** By the name that a configuration uses: the ARN of a key or of an alias. */
   keys: Record<string, Fact<KeyFacts>>;
+  /** Organizations of accounts, by account id; absent if replikey read no organization. */
+  accounts?: Record<string, Fact<AccountFacts>>;
+}
+
+/** An account as its organization contains it. */
+export interface AccountFacts {
+  /** Null: the account is in no organization. */
+  organization?: Fact<OrganizationMembership>;
+  /** Id of the organization that replikey read, of which the account is no member: `o-a1b2c3d4e5`. */
+  outside?: string;
+  /** Service control policies by level, from the root to the account. Null: no SCP limits the account. */
+  scps?: Fact<ControlPolicyLevel[]>;
+  /** Resource control policies by level, from the root to the account. Null: no RCP limits the account. */
+  rcps?: Fact<ControlPolicyLevel[]>;
+}
+
+export interface OrganizationMembership {
+  /** `o-a1b2c3d4e5` */
+  id: string;
+  /** `o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/` */
+  path: string;
 }
 
 /** A document of AWS. Null: AWS has none. Absent: replikey did not read it. */
@@ -105,7 +126,16 @@ export function mergeFacts(target: Facts, overlay: Partial<Facts>): void {
       : {}),
   }));
   mergeFactsByName(target.keys, overlay.keys, mergeFields);
+  if (overlay.accounts) target.accounts = { ...target.accounts, ...overlay.accounts };
 }
+
+/** Returns the facts with copies of their records, to which a caller can add. */
+export const copyFacts = ({ buckets, roles, keys, accounts }: Facts): Facts => ({
+  buckets: { ...buckets },
+  roles: { ...roles },
+  keys: { ...keys },
+  ...(accounts && { accounts: { ...accounts } }),
+});
 
 export const emptyFacts = (): Facts => ({ buckets: {}, roles: {}, keys: {} });
 

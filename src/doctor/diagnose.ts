@@ -12,6 +12,7 @@ import {
   type SampleSize,
   sampleObjects,
 } from '../facts/object-sample.ts';
+import { addAccountFacts, type OrganizationReader } from '../facts/organization.ts';
 import { accountOfArn } from '../iam/context.ts';
 import { explainObject, type ObjectProof, proveRules } from '../proof/prove.ts';
 import {
@@ -42,6 +43,8 @@ export interface Diagnosis {
 
 export interface DiagnoseOptions {
   locations: Locations;
+  /** Reads the control policies; default: they are not read. */
+  organization?: OrganizationReader | undefined;
   /** Number of objects to sample in each bucket; 0 disables sampling. */
   sampleSize: number;
   /** Number of pages of 1,000 versions to list under each prefix; default: 1. */
@@ -56,8 +59,10 @@ export interface DiagnoseOptions {
 export async function diagnose(
   aws: Aws,
   buckets: readonly string[],
-  { locations, sampleSize, samplePages = 1, failedSinceMs = DEFAULT_FAILED_SINCE_MS, now }: DiagnoseOptions,
+  options: DiagnoseOptions,
 ): Promise<Diagnosis> {
+  const { locations, sampleSize, samplePages = 1, failedSinceMs = DEFAULT_FAILED_SINCE_MS } = options;
+  const { organization, now } = options;
   const replicationFacts = await collectReplicationFacts(aws, buckets, locations);
   const samples = await Promise.all(
     buckets.map(async (bucket) => ({
@@ -71,7 +76,10 @@ export async function diagnose(
   const keys = samples.flatMap(({ bucket, objects }) =>
     keysWithReplicaKeys(replicationFacts, bucket, objects.flatMap(kmsKeyArnsOf)),
   );
-  const keyFacts = await addKeyFacts(aws, replicationFacts, keys, locations);
+  const keyFacts = await addAccountFacts(
+    organization,
+    await addKeyFacts(aws, replicationFacts, keys, locations),
+  );
   const nowMs = now();
   const proveSamples = (facts: Facts) => {
     const proofs = samples.flatMap(({ bucket, objects }) =>
@@ -154,7 +162,7 @@ export async function diagnoseObject(
   aws: Aws,
   bucket: string,
   key: string,
-  { locations, now }: Pick<DiagnoseOptions, 'locations' | 'now'>,
+  { locations, organization, now }: Pick<DiagnoseOptions, 'locations' | 'organization' | 'now'>,
 ): Promise<{ proof: ObjectProof; facts: Facts; object: SampledObject }> {
   const replicationFacts = await collectReplicationFacts(aws, [bucket], locations);
   const object = await readSampledObject(
@@ -163,11 +171,10 @@ export async function diagnoseObject(
     bucket,
     key,
   );
-  const keyFacts = await addKeyFacts(
-    aws,
-    replicationFacts,
-    keysWithReplicaKeys(replicationFacts, bucket, kmsKeyArnsOf(object)),
-    locations,
+  const keys = keysWithReplicaKeys(replicationFacts, bucket, kmsKeyArnsOf(object));
+  const keyFacts = await addAccountFacts(
+    organization,
+    await addKeyFacts(aws, replicationFacts, keys, locations),
   );
   const nowMs = now();
   const { result, facts } = await proveWithGrants(aws, keyFacts, locations, (known) => {
@@ -194,7 +201,7 @@ export interface FailedReplication {
 export async function diagnoseFailure(
   aws: Aws,
   { bucket, key, versionId, isDeletion }: FailedReplication,
-  { locations, now }: Pick<DiagnoseOptions, 'locations' | 'now'>,
+  { locations, organization, now }: Pick<DiagnoseOptions, 'locations' | 'organization' | 'now'>,
 ): Promise<{ proofs: RuleProof[]; facts: Facts }> {
   const replicationFacts = await collectReplicationFacts(aws, [bucket], locations);
   const location = bucketLocationOf(replicationFacts, bucket, locations);
@@ -207,7 +214,10 @@ export async function diagnoseFailure(
     );
   const object = isDeletion ? deleteMarkerOf(key) : await readObject();
   const keys = keysWithReplicaKeys(replicationFacts, bucket, object ? kmsKeyArnsOf(object) : []);
-  const keyFacts = await addKeyFacts(aws, replicationFacts, keys, locations);
+  const keyFacts = await addAccountFacts(
+    organization,
+    await addKeyFacts(aws, replicationFacts, keys, locations),
+  );
   const nowMs = now();
   const { result, facts } = await proveWithGrants(aws, keyFacts, locations, (known) => {
     const contexts = ruleContextsOf(known, bucket).map((context) => ({ ...context, nowMs }));

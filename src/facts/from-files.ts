@@ -13,13 +13,13 @@ import { schemaViolationOf } from '../aws/response.ts';
 import { emptyFacts, type Facts, mergeFacts } from '../core/facts.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { toPolicy } from '../iam/parse.ts';
-import type { Policy } from '../iam/types.ts';
+import type { ControlPolicyLevel, Policy } from '../iam/types.ts';
 import { parsePolicyDocument } from '../kinds/policy-document.ts';
 import { parseJson } from '../util/files.ts';
 
 /**
- * Loads facts from a file, or from all JSON files of a folder: `buckets` by name, `roles` and `keys` by ARN. Each part
- * may have the form that the AWS CLI prints. `null` means that it does not exist; an omitted part is unknown.
+ * Loads facts from a file, or from all JSON files of a folder: `buckets` by name, `roles` and `keys` by ARN, `accounts`
+ * by id. Each part may have the form that the AWS CLI prints. `null` means that it does not exist; an omitted part is unknown.
  *
  * @throws UserError if a file cannot be read, or does not have this form.
  */
@@ -170,6 +170,46 @@ const KEY_SCHEMA = z.preprocess(
   }),
 );
 
+/** A control policy: a policy document, or a document with its name. */
+const CONTROL_POLICY_SCHEMA = z.union([
+  z.strictObject({ name: z.string(), policy: POLICY_SCHEMA }),
+  POLICY_SCHEMA.transform((policy) => ({ name: '', policy })),
+]);
+
+/** Levels of control policies, from the root to the account. Each level is a list of policies, or a named list. */
+const levelsSchema = (type: 'SCP' | 'RCP') =>
+  factSchema(
+    z.array(
+      z.union([
+        z.strictObject({ name: z.string(), policies: z.array(CONTROL_POLICY_SCHEMA) }),
+        z.array(CONTROL_POLICY_SCHEMA).transform((policies) => ({ name: '', policies })),
+      ]),
+    ),
+  ).transform((fact) =>
+    Array.isArray(fact) ? fact.map((level, index) => nameLevel(type, level, index)) : fact,
+  );
+
+/** Names a level, and its policies, by their positions where the file gives no names. */
+function nameLevel(type: 'SCP' | 'RCP', level: ControlPolicyLevel, index: number): ControlPolicyLevel {
+  const name = level.name || `level ${index + 1}`;
+  return {
+    name,
+    policies: level.policies.map((policy, position) => ({
+      ...policy,
+      name: policy.name || `${type} ${position + 1} attached to ${name}`,
+    })),
+  };
+}
+
+const ACCOUNT_SCHEMA = z.strictObject({
+  organization: z
+    .union([z.null(), UNREAD_SCHEMA, z.strictObject({ id: z.string(), path: z.string() })])
+    .optional(),
+  outside: z.string().optional(),
+  scps: levelsSchema('SCP'),
+  rcps: levelsSchema('RCP'),
+});
+
 const factsByNameSchema = <T extends z.ZodType>(schema: T) =>
   z.record(z.string(), z.union([z.null(), UNREAD_SCHEMA, schema])).default({});
 
@@ -177,6 +217,7 @@ const FACTS_SCHEMA = z.strictObject({
   buckets: factsByNameSchema(BUCKET_SCHEMA),
   roles: factsByNameSchema(ROLE_SCHEMA),
   keys: factsByNameSchema(KEY_SCHEMA),
+  accounts: z.record(z.string(), z.union([z.null(), UNREAD_SCHEMA, ACCOUNT_SCHEMA])).optional(),
 });
 
 const isJsonRecord = (value: unknown): value is Record<string, unknown> =>

@@ -1,4 +1,4 @@
-import { type Fact, type Facts, factValue, mergeFacts } from '../core/facts.ts';
+import { copyFacts, type Fact, type Facts, factValue, mergeFacts } from '../core/facts.ts';
 import { accountsOfPair, locationOfSide } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';
@@ -16,10 +16,15 @@ import { keyUsesOf } from '../spec/key-uses.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
 import { collectFacts, collectMissingFacts, collectObjectLocks, collectReplicationFacts } from './collect.ts';
 import { locationsOf } from './locations.ts';
+import { addAccountFacts, type OrganizationReader } from './organization.ts';
 import { readBoundary } from './read.ts';
 
 /** Reads the proof inputs concurrently with the observation, because neither depends on the other. */
-export async function readProofInputs(specs: Specs, aws: Aws): Promise<ProofInputs> {
+export async function readProofInputs(
+  specs: Specs,
+  aws: Aws,
+  organization?: OrganizationReader,
+): Promise<ProofInputs> {
   const managedPairs = specs.pairs.filter(({ source }) => source.managed);
   const [facts, accountIds] = await Promise.all([
     collectFacts(
@@ -35,17 +40,21 @@ export async function readProofInputs(specs: Specs, aws: Aws): Promise<ProofInpu
     ),
     resolveAccountIds(managedPairs, aws),
   ]);
-  return { facts, accountIds };
+  return { facts: await addAccountFacts(organization, facts, accountIds.values()), accountIds };
 }
 
 /** Reads the proof inputs of a pass that changes no rules: everything as it is in AWS, as the doctor does. */
-export async function readLiveProofInputs(specs: Specs, aws: Aws): Promise<ProofInputs> {
+export async function readLiveProofInputs(
+  specs: Specs,
+  aws: Aws,
+  organization?: OrganizationReader,
+): Promise<ProofInputs> {
   const buckets = [...new Set(specs.pairs.map(({ source }) => source.bucket))];
   const [facts, accountIds] = await Promise.all([
     collectReplicationFacts(aws, buckets, locationsOf(specs, specs.pairs[0]?.source.region ?? 'us-east-1')),
     resolveAccountIds(specs.pairs, aws),
   ]);
-  return { facts, accountIds };
+  return { facts: await addAccountFacts(organization, facts, accountIds.values()), accountIds };
 }
 
 /** A plan, with what the proof of its transition needs. */
@@ -65,6 +74,7 @@ export async function addTransitionFacts(
   inputs: ProofInputs,
   subject: TransitionSubject,
   aws: Aws,
+  organization?: OrganizationReader,
 ): Promise<ProofInputs> {
   const { specs, resources, actual, kinds, plan } = subject;
   const steps = plan.waves.flat();
@@ -98,14 +108,10 @@ export async function addTransitionFacts(
     ),
     readNewBoundaries(subject, aws),
   ]);
-  const facts: Facts = {
-    buckets: { ...inputs.facts.buckets },
-    roles: { ...inputs.facts.roles },
-    keys: { ...inputs.facts.keys },
-  };
+  const facts = copyFacts(inputs.facts);
   mergeFacts(facts, missing);
   mergeFacts(facts, { buckets: locks });
-  return { ...inputs, facts, boundaries };
+  return { ...inputs, facts: await addAccountFacts(organization, facts), boundaries };
 }
 
 /** Returns the source buckets that the policies of changing roles name, with the location of the role. */

@@ -1,5 +1,13 @@
 import { evaluate } from '../iam/evaluate.ts';
-import type { AccessRequest, Decision, NamedPolicy, Policies, Policy, Statement } from '../iam/types.ts';
+import type {
+  AccessRequest,
+  ControlPolicyLevel,
+  Decision,
+  NamedPolicy,
+  Policies,
+  Policy,
+  Statement,
+} from '../iam/types.ts';
 
 /** A decision, or the condition keys that prevent a decision because their values are unknown before the request. */
 export type UncertainDecision = Decision | { undecided: string[] };
@@ -7,16 +15,98 @@ export type UncertainDecision = Decision | { undecided: string[] };
 /** A request for which replikey does not know whether S3 sends some of the condition keys. */
 export interface UncertainRequest extends AccessRequest {
   /** The optional keys, with the values that S3 sends if it sends them. */
-  optionalContext?: Record<string, string>;
+  optionalContext?: Record<string, string | string[]>;
+  /** Condition keys that the request does not carry. */
+  absentKeys?: readonly string[];
+  /**
+   * Organizations of which the accounts of the request are no members, by the prefix of the condition keys: `Principal`,
+   * `Resource`, `Source`. Such an account is in another organization, or in none.
+   */
+  outsideOrganizations?: Record<string, string>;
   /** Whether the context contains all tags of the role. */
   hasAllPrincipalTags?: boolean;
 }
+
+/** What is known about the condition keys of organizations. */
+export interface OrganizationKeys {
+  context: Record<string, string | string[]>;
+  absent: string[];
+  /** See `outsideOrganizations`. */
+  outside: Record<string, string>;
+}
+
+/**
+ * Decides a request for every organization in which an account outside the known one may be: none, each organization
+ * that the policies name, and one that they do not name. The request is decided if all decisions are the same.
+ */
+export function decide(request: UncertainRequest, policies: Policies): UncertainDecision {
+  const { outsideOrganizations = {}, ...knownRequest } = request;
+  const subjects = Object.entries(outsideOrganizations).filter(([subject]) =>
+    mentionsKeys(organizationKeyNames(subject), policies),
+  );
+  const absentKeys = [
+    ...(request.absentKeys ?? []),
+    ...Object.keys(outsideOrganizations).flatMap(organizationKeyNames),
+  ];
+  const first = decideWithOptionalKeys({ ...knownRequest, absentKeys }, policies);
+  if (subjects.length === 0 || 'undecided' in first) return first;
+  let contexts: AccessRequest['context'][] = [{}];
+  for (const [subject, known] of subjects) {
+    const alternatives = otherOrganizations(subject, known, policies);
+    contexts = contexts.flatMap((context) => [
+      context,
+      ...alternatives.map((alternative) => ({ ...context, ...alternative })),
+    ]);
+  }
+  for (const organizationContext of contexts) {
+    const context = { ...request.context, ...organizationContext };
+    const decision = decideWithOptionalKeys({ ...knownRequest, absentKeys, context }, policies);
+    if ('undecided' in decision) return decision;
+    if (decision.allowed !== first.allowed)
+      return { undecided: subjects.flatMap(([subject]) => organizationKeyNames(subject)).sort() };
+  }
+  return first;
+}
+
+const organizationKeyNames = (subject: string): string[] => [`aws:${subject}OrgID`, `aws:${subject}OrgPaths`];
+
+/** An organization that no policy names. */
+const UNNAMED_ORGANIZATION = 'o-otherorganization';
+
+/** Returns the condition keys of an account in each organization that the policies name, except the known one. */
+function otherOrganizations(
+  subject: string,
+  known: string,
+  policies: Policies,
+): Record<string, string | string[]>[] {
+  const [idKey = '', pathsKey = ''] = organizationKeyNames(subject);
+  const paths = [idKey, pathsKey]
+    .flatMap((key) => policyDocumentsOf(policies).flatMap((policy) => conditionValuesOf(policy, key)))
+    .map((value) => value.replaceAll('*', 'x').replaceAll('?', 'x'))
+    .filter((value) => value !== known && !value.startsWith(`${known}/`));
+  return [...new Set([UNNAMED_ORGANIZATION, ...paths])].map((path) => {
+    const [id = ''] = path.split('/');
+    return { [idKey]: id, [pathsKey]: [path.includes('/') ? path : `${id}/r-root/`] };
+  });
+}
+
+/** Returns the values with which the conditions of a policy compare a key. */
+const conditionValuesOf = ({ Statement }: Policy, key: string): string[] =>
+  [Statement]
+    .flat()
+    .flatMap(({ Condition = {} }) =>
+      Object.values(Condition).flatMap((keys) =>
+        Object.entries(keys).flatMap(([name, values]) =>
+          name.toLowerCase() === key.toLowerCase() ? [values].flat().map(String) : [],
+        ),
+      ),
+    );
 
 /**
  * Decides a request with and without the optional condition keys. The request is decided if both decisions are the
  * same.
  */
-export function decide(request: UncertainRequest, policies: Policies): UncertainDecision {
+function decideWithOptionalKeys(request: UncertainRequest, policies: Policies): UncertainDecision {
   const { optionalContext = {} } = request;
   const decisionWithout = decideWithUncertainKeys(request, policies);
   if ('undecided' in decisionWithout || !mentionsKeys(Object.keys(optionalContext), policies))
@@ -64,8 +154,10 @@ function uncertainKeysOf(policies: Policies, request: UncertainRequest): Set<str
   );
   // The decision is made with and without the optional keys, so each of the two knows whether it has them.
   const optionalKeys = new Set(Object.keys(request.optionalContext ?? {}).map((key) => key.toLowerCase()));
+  const absentKeys = new Set((request.absentKeys ?? []).map((key) => key.toLowerCase()));
   const isKnown = (key: string) =>
     requestKeys.has(key) ||
+    absentKeys.has(key) ||
     optionalKeys.has(key) ||
     (request.hasAllPrincipalTags === true && key.startsWith('aws:principaltag/'));
   return new Set(candidates.filter((key) => !isKnown(key.toLowerCase())));
@@ -79,8 +171,19 @@ const mentionsKeys = (keys: readonly string[], policies: Policies): boolean =>
     return hasVariables || keys.some((key) => policyKeys.has(key.toLowerCase()));
   });
 
-const policyDocumentsOf = ({ identity = [], boundary = [], resource }: Policies): Policy[] =>
-  [...identity, ...boundary, ...(resource ? [resource] : [])].map(({ policy }) => policy);
+const policyDocumentsOf = ({
+  identity = [],
+  boundary = [],
+  resource,
+  scps = [],
+  rcps = [],
+}: Policies): Policy[] =>
+  [
+    ...identity,
+    ...boundary,
+    ...(resource ? [resource] : []),
+    ...[...scps, ...rcps].flatMap(({ policies }) => policies),
+  ].map(({ policy }) => policy);
 
 /** The condition keys that a policy uses. */
 interface ConditionKeys {
@@ -135,7 +238,13 @@ function assumeEffect(
         .map((statement) => assumeInStatement(statement, uncertainKeys, effectWhereMet)),
     },
   });
+  const assumeInLevel = ({ name, policies }: ControlPolicyLevel): ControlPolicyLevel => ({
+    name,
+    policies: policies.map(assumeInPolicy),
+  });
   return {
+    ...(policies.scps && { scps: policies.scps.map(assumeInLevel) }),
+    ...(policies.rcps && { rcps: policies.rcps.map(assumeInLevel) }),
     ...(policies.identity && { identity: policies.identity.map(assumeInPolicy) }),
     ...(policies.boundary && { boundary: policies.boundary.map(assumeInPolicy) }),
     ...(policies.resource && { resource: assumeInPolicy(policies.resource) }),

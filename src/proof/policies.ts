@@ -9,7 +9,7 @@ const POLICY_WITHOUT_STATEMENTS: Policy = { Statement: [] };
 /** Replaces a policy that could not be read. A request that the other policies deny is denied nevertheless. */
 const ALLOW_ALL: Statement = { Effect: 'Allow', Action: '*', Resource: '*' };
 
-/** Every policy that applies to a request. */
+/** Every policy of the principal and the resource that applies to a request. */
 export interface ApplicablePolicies {
   policies: Policies;
   /** By the names of the policies. */
@@ -19,7 +19,7 @@ export interface ApplicablePolicies {
 }
 
 /**
- * Returns every policy that applies to a request.
+ * Returns every policy of the principal and the resource that applies to a request.
  *
  * @param nowMs see `withoutCutOffs`
  */

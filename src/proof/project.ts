@@ -1,4 +1,11 @@
-import { type BucketFacts, type Facts, type KeyFacts, mergeFacts, type RoleFacts } from '../core/facts.ts';
+import {
+  type BucketFacts,
+  copyFacts,
+  type Facts,
+  type KeyFacts,
+  mergeFacts,
+  type RoleFacts,
+} from '../core/facts.ts';
 import { type FactsContext, KEEP_RETAINED, type Kind, type Retention } from '../core/kind.ts';
 import { createRefResolver, renderChange } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
@@ -45,11 +52,7 @@ export function projectFacts(
   projection: Projection,
   retention: Retention = KEEP_RETAINED,
 ): Facts {
-  const projected: Facts = {
-    buckets: { ...facts.buckets },
-    roles: { ...facts.roles },
-    keys: { ...facts.keys },
-  };
+  const projected = copyFacts(facts);
   for (const resource of resources) {
     const documentFacts = factsAfterWrite(resource, projection, retention);
     if (documentFacts) mergeFacts(projected, documentFacts);

@@ -1,8 +1,10 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { type Fact, type Facts, factValue, isUnread, unreadReasonOf } from '../core/facts.ts';
+import { accountOfArn } from '../iam/context.ts';
 import { findGrant, withGrant } from '../iam/grants.ts';
 import type { Decision } from '../iam/types.ts';
 import { isJsonEqual } from '../util/canonical-json.ts';
+import { controlPoliciesFor, unreadReasonsOf } from './control-policies.ts';
 import { decide, type UncertainDecision, type UncertainRequest } from './decide.ts';
 import { createFinding, type Finding, type Fix, type PolicyRef, summarizeFindings } from './findings.ts';
 import { applyFix, proposeFixes } from './fix.ts';
@@ -101,11 +103,12 @@ export function proveRule(
     proofSteps(narrowContext, objectCases, sample, selection),
   );
   const verdict = summarizeFindings([...findings, ...ruleFindings(context, sample)]);
-  return { ...ruleInfo, ...verdict, basis: basisOf(narrowContext), answers };
+  const basis = { ...basisOf(narrowContext), controlPolicies: controlPolicyBasisOf(narrowContext, answers) };
+  return { ...ruleInfo, ...verdict, basis, answers };
 }
 
 /** Returns the documents that decide about a rule, from facts that contain no others. */
-function basisOf({ facts, source, role, destinationName }: RuleContext): ProofBasis {
+function basisOf({ facts, source, role, destinationName }: RuleContext): Omit<ProofBasis, 'controlPolicies'> {
   const unreadParts = (name: string, fact: Fact<object> | undefined, parts: readonly string[]) => {
     if (isUnread(fact) || fact === undefined) return [name];
     const fields = (factValue(fact) ?? {}) as Record<string, Fact<object> | undefined>;
@@ -124,6 +127,25 @@ function basisOf({ facts, source, role, destinationName }: RuleContext): ProofBa
       ...unreadParts(`role ${role}`, facts.roles[role], ['trust', 'policies', 'boundary']),
       ...keys.flatMap((arn) => unreadParts(`key ${arn}`, facts.keys[arn], ['policy'])),
     ],
+  };
+}
+
+/** Counts the requests whose result depends on control policies that were not read, and tells why these were not read. */
+function controlPolicyBasisOf(
+  { facts, role, source, destinationName }: RuleContext,
+  answers: readonly AccessResult[],
+): ProofBasis['controlPolicies'] {
+  const dependent = answers.filter(
+    ({ unreadControlPolicies = [] }) => unreadControlPolicies.length > 0,
+  ).length;
+  const accounts = [role, ...Object.keys(facts.keys)].map(accountOfArn);
+  const bucketAccounts = [source.name, destinationName].map(
+    (name) => factValue(facts.buckets[name])?.account ?? '',
+  );
+  return {
+    requests: answers.length,
+    dependent,
+    unread: dependent === 0 ? [] : unreadReasonsOf(facts, [...accounts, ...bucketAccounts]),
   };
 }
 
@@ -150,6 +172,7 @@ function narrowToRule(context: RuleContext, objectCases: readonly ObjectCase[]):
       buckets: pick(facts.buckets, [source.name, destinationName]),
       roles: pick(facts.roles, [role]),
       keys: pick(facts.keys, [...keys, ...replicaKeyArns(context, keys)]),
+      ...(facts.accounts && { accounts: facts.accounts }),
     },
   };
 }
@@ -259,7 +282,9 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
   const fixes: Fix[] = [];
   let { facts } = context;
   let denialReason: string | undefined;
+  let controlPolicyReason = '';
   let allowReason = '';
+  let unreadControlPolicies: string[] = [];
   while (fixes.length <= MAX_FIXES) {
     const verdict = decideCheck({ ...context, facts }, check);
     // Beyond a fix of the side that could be read, the other side decides.
@@ -271,6 +296,12 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
     }
     if (verdict.decision.allowed) {
       allowReason = verdict.decision.reason;
+      unreadControlPolicies = verdict.unreadControlPolicies;
+      break;
+    }
+    if (verdict.decision.controlPolicy) {
+      controlPolicyReason = controlPolicyDenial(verdict.decision, denialReason);
+      denialReason ??= verdict.decision.reason;
       break;
     }
     denialReason ??= verdict.decision.reason;
@@ -280,11 +311,23 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
     facts = proposed.reduce(applyFix, facts);
   }
   if (denialReason === undefined)
-    return { facts, result: { ...requestInfo, result: 'allowed', reason: allowReason } };
+    return {
+      facts,
+      result: {
+        ...requestInfo,
+        result: 'allowed',
+        reason: allowReason,
+        ...(unreadControlPolicies.length > 0 && { unreadControlPolicies }),
+      },
+    };
   const result: AccessResult = { ...requestInfo, result: 'denied', reason: denialReason };
   const subject = check.isTypical || check.concerns === undefined ? '' : `${check.concerns}: `;
   const denialFinding = withRequest(
-    createFinding(check.code, `${subject}S3 is not allowed to ${purpose}: ${denialReason}`, fixes),
+    createFinding(
+      check.code,
+      `${subject}S3 is not allowed to ${purpose}: ${denialReason}${controlPolicyReason}`,
+      fixes,
+    ),
     check,
   );
   // A case that only a request header creates is not a reason to refuse the whole rule.
@@ -292,8 +335,23 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
   return { facts, result, finding: { ...denialFinding, severity } };
 }
 
+/**
+ * Returns what to do about a denial by a control policy, which no change in the accounts of the rule corrects.
+ *
+ * @param earlierReason the reason of another denial, which has a fix
+ */
+function controlPolicyDenial({ reason, controlPolicy = 'scp' }: Decision, earlierReason?: string): string {
+  const also = earlierReason === undefined ? '' : `; with the fix, ${reason}`;
+  return `${also}; ask the administrator of the organization to change this ${controlPolicy.toUpperCase()}`;
+}
+
 type CheckDecision =
-  | { decision: Decision; policyRefs: Map<string, PolicyRef> }
+  | {
+      decision: Decision;
+      policyRefs: Map<string, PolicyRef>;
+      /** Control policies that were not read, and that may deny the request. */
+      unreadControlPolicies: string[];
+    }
   | { unknown: string; code: 'RK1901' | 'RK1902' };
 
 /** Returns the check, or its equivalent alternative if the policies allow only the alternative. */
@@ -309,10 +367,22 @@ function chooseCheck(context: RuleContext, check: AccessCheck): AccessCheck {
 
 const isAllowed = (decision: CheckDecision): boolean => 'decision' in decision && decision.decision.allowed;
 
+/** The policies that apply to a request. */
+interface PolicySet extends ApplicablePolicies {
+  /** Control policies that limit the request, and that were not read. */
+  unreadControlPolicies: string[];
+}
+
 /** Decides a request by the policies, and a use of a key that they do not allow by the grants of the key. */
 function decideCheck(context: RuleContext, check: AccessCheck): CheckDecision {
   const { facts, role, nowMs } = context;
-  const policySet = policiesFor(facts, role, check, nowMs);
+  const controlPolicies = controlPoliciesFor(facts, check.request);
+  const applicable = policiesFor(facts, role, check, nowMs);
+  const policySet: PolicySet = {
+    ...applicable,
+    policies: { ...applicable.policies, ...controlPolicies.policies },
+    unreadControlPolicies: controlPolicies.unread,
+  };
   const verdict = decide(check.request, policySet.policies);
   const byPolicies = toCheckDecision(verdict, policySet);
   const isOpen = 'undecided' in verdict || verdict.kind === 'implicitDeny';
@@ -329,7 +399,7 @@ function decideCheck(context: RuleContext, check: AccessCheck): CheckDecision {
 function decideByGrants(
   facts: Facts,
   check: AccessCheck,
-  policySet: ApplicablePolicies,
+  policySet: PolicySet,
   byPolicies: CheckDecision,
 ): CheckDecision {
   const { resource: keyArn } = check.request;
@@ -358,12 +428,19 @@ const withNote = (result: CheckDecision, note: string): CheckDecision =>
     ? { ...result, decision: { ...result.decision, reason: `${result.decision.reason}; ${note}` } }
     : result;
 
-function toCheckDecision(verdict: UncertainDecision, policySet: ApplicablePolicies): CheckDecision {
+function toCheckDecision(verdict: UncertainDecision, policySet: PolicySet): CheckDecision {
   // Both sides must allow, so that the policies that could be read may decide alone.
   const isDenied = 'allowed' in verdict && !verdict.allowed;
   if (policySet.unread !== undefined && !isDenied)
     return { unknown: `cannot read the ${policySet.unread}`, code: 'RK1901' };
-  if (!('undecided' in verdict)) return { decision: verdict, policyRefs: policySet.policyRefs };
+  const { policyRefs, unreadControlPolicies } = policySet;
+  // What is denied already, no further policy can allow.
+  if (!('undecided' in verdict))
+    return {
+      decision: verdict,
+      policyRefs,
+      unreadControlPolicies: verdict.allowed ? unreadControlPolicies : [],
+    };
   const keys = verdict.undecided.join(', ');
   return {
     unknown: `the result depends on ${keys}, whose value is unknown before the request`,

@@ -1,6 +1,7 @@
 import { factValue } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
 import { regionOfArn } from '../util/arn.ts';
+import { organizationKeysOf } from './control-policies.ts';
 import type { UncertainRequest } from './decide.ts';
 import type { Finding, FindingCode, PolicyRef } from './findings.ts';
 import { changesOwner, type RuleBucket, type RuleContext, selectsKmsObjects } from './rule-context.ts';
@@ -31,19 +32,42 @@ const S3_SERVICE = 's3.amazonaws.com';
  * Returns the check that S3 may assume the role. AWS does not document whether S3 sends `aws:SourceArn` or
  * `aws:SourceAccount`. A condition with other values fails in either case.
  */
-export const assumeRoleCheck = ({ role, source }: RuleContext): AccessCheck => ({
-  code: 'RK1301',
-  purpose: 'assume the role',
-  request: {
-    principal: S3_SERVICE,
-    action: 'sts:AssumeRole',
-    resource: role,
-    resourceAccount: accountOfArn(role),
-    optionalContext: { 'aws:SourceAccount': source.account, 'aws:SourceArn': source.arn },
-  },
-  resourcePolicy: { kind: 'trust', of: role },
-  isTypical: true,
-});
+export function assumeRoleCheck({ role, source, facts }: RuleContext): AccessCheck {
+  const resourceAccount = accountOfArn(role);
+  const roleKeys = organizationKeysOf(facts, { Resource: resourceAccount });
+  // If S3 sends the account of the bucket, it also sends the organization of this account.
+  const sourceKeys = organizationKeysOf(facts, { Source: source.account });
+  return {
+    code: 'RK1301',
+    purpose: 'assume the role',
+    request: {
+      principal: S3_SERVICE,
+      action: 'sts:AssumeRole',
+      resource: role,
+      resourceAccount,
+      context: {
+        'aws:PrincipalIsAWSService': 'true',
+        'aws:PrincipalServiceName': S3_SERVICE,
+        'aws:ResourceAccount': resourceAccount,
+        ...roleKeys.context,
+      },
+      absentKeys: [
+        // A service is in no organization.
+        ...(facts.accounts ? ['aws:PrincipalOrgID', 'aws:PrincipalOrgPaths'] : []),
+        ...roleKeys.absent,
+        ...sourceKeys.absent,
+      ],
+      outsideOrganizations: { ...roleKeys.outside, ...sourceKeys.outside },
+      optionalContext: {
+        'aws:SourceAccount': source.account,
+        'aws:SourceArn': source.arn,
+        ...sourceKeys.context,
+      },
+    },
+    resourcePolicy: { kind: 'trust', of: role },
+    isTypical: true,
+  };
+}
 
 /** Returns the requests that S3 makes to the source bucket for every object. */
 export const bucketChecks = (context: RuleContext): AccessCheck[] => [
@@ -322,11 +346,17 @@ export function roleSessionRequest(
 ): UncertainRequest {
   const { id, tags } = factValue(facts.roles[role]) ?? {};
   const resourceAccount = target.account;
+  const organizationKeys = organizationKeysOf(facts, {
+    Principal: session.account,
+    Resource: resourceAccount,
+  });
   return {
     principal: session.principal,
     action,
     resource,
     resourceAccount,
+    absentKeys: organizationKeys.absent,
+    outsideOrganizations: organizationKeys.outside,
     ...(tags && { hasAllPrincipalTags: true }),
     context: {
       ...Object.fromEntries(
@@ -342,6 +372,7 @@ export function roleSessionRequest(
       'aws:PrincipalIsAWSService': 'false',
       'aws:ResourceAccount': resourceAccount,
       'aws:SecureTransport': 'true',
+      ...organizationKeys.context,
       ...context,
     },
   };

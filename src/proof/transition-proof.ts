@@ -1,5 +1,5 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
-import { type Fact, type Facts, factValue, mergeFacts } from '../core/facts.ts';
+import { copyFacts, type Fact, type Facts, factValue, mergeFacts } from '../core/facts.ts';
 import { isReplikeyRule, specNameOfRule } from '../core/ids.ts';
 import { KEEP_RETAINED, type Retention } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';
@@ -174,11 +174,7 @@ export function createPlanStates({ facts, resources, projection, plan }: Transit
     after(selected, retention = KEEP_RETAINED) {
       const isNarrowed = retention.mode === 'narrow';
       const base = isNarrowed ? projectFacts(before, unchanged, projection, retention) : before;
-      const result: Facts = {
-        buckets: { ...base.buckets },
-        roles: { ...base.roles },
-        keys: { ...base.keys },
-      };
+      const result = copyFacts(base);
       for (const step of selected) mergeFacts(result, isNarrowed ? step.narrowedOverlay : step.overlay);
       return result;
     },

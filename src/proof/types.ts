@@ -29,6 +29,8 @@ export interface AccessResult {
   result: 'allowed' | 'denied' | 'unknown';
   /** The statements that decide, or the missing Allow. */
   reason: string;
+  /** Control policies on which the result depends, and which were not read: `SCPs of account 111122223333`. */
+  unreadControlPolicies?: string[];
 }
 
 /** The verdict and findings of a rule. */
@@ -45,7 +47,7 @@ export interface RuleVerdict {
   basis?: ProofBasis;
 }
 
-/** The documents that decide about a rule. AWS applies others that replikey cannot read. */
+/** The documents that decide about a rule. AWS applies endpoint policies too, which replikey cannot read. */
 export interface ProofBasis {
   /** Names of the buckets, source first. */
   buckets: string[];
@@ -54,6 +56,17 @@ export interface ProofBasis {
   /** ARNs. */
   keys: string[];
   /** Documents that could not be read. */
+  unread: string[];
+  controlPolicies: ControlPolicyBasis;
+}
+
+/** The requests of a rule whose result depends on service and resource control policies that were not read. */
+export interface ControlPolicyBasis {
+  /** Number of all requests. */
+  requests: number;
+  /** Number of these requests. */
+  dependent: number;
+  /** Reasons by account: `account 111122223333: REASON`. Empty if replikey did not try to read them. */
   unread: string[];
 }
 

@@ -10,6 +10,7 @@ import type { ActualState, Id, Location, Note, PlanContent, Ref, Resource } from
 import { proveWithGrants } from '../facts/collect.ts';
 import { readJobFacts } from '../facts/job-facts.ts';
 import { locationsOf } from '../facts/locations.ts';
+import { type OrganizationReader, organizationReaderOf } from '../facts/organization.ts';
 import { addTransitionFacts, readLiveProofInputs, readProofInputs } from '../facts/proof-inputs.ts';
 import { guardJobs } from '../proof/job-guard.ts';
 import {
@@ -72,8 +73,11 @@ export async function draftPlan(specs: Specs, aws: AwsClient, options: PassOptio
   const limit = pLimit(MAX_CONCURRENT_BATCHES);
   const batches = options.prune ? [specs.pairs] : batchPairs(specs.pairs, BATCH_SIZE);
   const owners = declaredRoles(batches);
+  const organization = organizationReaderOf(aws, specs, options.organizationAccount);
   const parts = await Promise.all(
-    batches.map((pairs) => limit(() => draftBatch({ ...specs, pairs }, aws.withCache(), options, owners))),
+    batches.map((pairs) =>
+      limit(() => draftBatch({ ...specs, pairs }, aws.withCache(), { ...options, organization }, owners)),
+    ),
   );
   return {
     content: joinDrafts(parts.map(({ draft }) => draft)),
@@ -86,6 +90,9 @@ export async function draftPlan(specs: Specs, aws: AwsClient, options: PassOptio
     ...joinChanges(parts),
   };
 }
+
+/** Options of a batch. The batches of a pass share the reader of the organization. */
+type BatchOptions = PassOptions & { organization?: OrganizationReader | undefined };
 
 /** How an apply changes live rules. */
 export interface Transition {
@@ -120,7 +127,7 @@ interface BatchDraft {
 async function draftBatch(
   batch: Specs,
   aws: AwsClient,
-  options: PassOptions,
+  options: BatchOptions,
   owners: RoleOwners,
 ): Promise<BatchDraft> {
   const { kinds, onProof } = options;
@@ -225,10 +232,10 @@ async function draftPairs(
   specs: Specs,
   batch: Specs,
   aws: AwsClient,
-  options: PassOptions,
+  options: BatchOptions,
   owners: RoleOwners,
 ) {
-  const { kinds, signal, drainMs, jobsOnly } = options;
+  const { kinds, signal, drainMs, jobsOnly, organization } = options;
   const declared = desiredResources(specs.pairs, [...kinds.values()]);
   const desired = jobsOnly ? jobResources(declared, specs.pairs, kinds) : declared;
   const { managed, unmanaged } = splitByAccess(desired, specs.pairs);
@@ -237,7 +244,7 @@ async function draftPairs(
     : withoutOrphans(withDrain(managed, drainMs));
   const [observed, inputs] = await Promise.all([
     observe(prune.withAllOrphans, kinds, aws, signal),
-    jobsOnly ? readLiveProofInputs(specs, aws) : readProofInputs(specs, aws),
+    jobsOnly ? readLiveProofInputs(specs, aws, organization) : readProofInputs(specs, aws, organization),
   ]);
   const nowMs = aws.now();
   const withForeign = addTargetKeys(
@@ -279,6 +286,7 @@ async function draftPairs(
     inputs,
     { specs, resources, actual, kinds, plan: planned },
     aws,
+    organization,
   );
   const { result: proofs, facts: factsWithGrants } = await proveWithGrants(
     aws,

@@ -24,6 +24,8 @@ export interface PassOptions {
   approvedPlan?: ApprovedPlan;
   /** Apply the plan even if a rule would not replicate. */
   allowUnproven?: boolean;
+  /** Name of the account that reads the organization; absent: control policies are not read. */
+  organizationAccount?: string | undefined;
   propagationTimeoutMs: number;
   /** Overrides the drain of all specs, in milliseconds. */
   drainMs?: number;

@@ -342,6 +342,10 @@ const answerSchema = namedObject('Answer', 'One request that S3 makes as the rol
     .enum(['allowed', 'denied', 'unknown'])
     .describe('`unknown`: replikey could not decide, for example because a policy is unreadable.'),
   reason: stringField('The statements that decide, or the missing Allow.'),
+  unreadControlPolicies: listField(
+    z.string(),
+    'Control policies that may deny the request, and that replikey did not read: `SCPs of account 111122223333`. Absent if there are none.',
+  ).optional(),
 });
 
 const ruleFields = {
@@ -363,7 +367,21 @@ const ruleFields = {
     keys: listField(z.string(), 'ARNs of keys: their policies and states.'),
     unread: listField(
       z.string(),
-      'Documents that replikey could not read. It never reads control policies and endpoint policies.',
+      'Documents that replikey could not read. It never reads endpoint policies.',
+    ),
+    controlPolicies: namedObject(
+      'ControlPolicyBasis',
+      'The part of the proof that depends on control policies.',
+      {
+        requests: countField('Number of S3 requests that were evaluated.'),
+        dependent: countField(
+          'Number of these requests that are allowed unless a service or resource control policy denies them that replikey did not read.',
+        ),
+        unread: listField(
+          z.string(),
+          'Reasons by account: `account 111122223333: REASON`. Empty without `--organization-account`.',
+        ),
+      },
     ),
   })
     .describe('What the verdict is based on; absent if there is no rule to prove.')

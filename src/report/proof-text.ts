@@ -240,7 +240,7 @@ function coverageText({ listed, complete }: SampleCoverage, lookedAt: number): s
 }
 
 /** Policies that AWS applies and replikey cannot read. */
-const NEVER_READ = ['control policies', 'endpoint policies'];
+const NEVER_READ = ['endpoint policies'];
 
 /** Maximum number of unread documents in a sentence. */
 const MAX_UNREAD = 3;
@@ -261,7 +261,21 @@ export function basisText(proofs: readonly RuleVerdict[]): string {
   const notRead = [...NEVER_READ, ...unread.slice(0, MAX_UNREAD), ...(more > 0 ? [`${more} more`] : [])].map(
     escapeUnprintable,
   );
-  return `Based on the rules of ${sources} and the policies of ${counts.join(', ')}; not read: ${notRead.join(', ')}.`;
+  return `Based on the rules of ${sources} and the policies of ${counts.join(', ')}; not read: ${notRead.join(', ')}.${controlPoliciesText(proofs)}`;
+}
+
+/** Returns how many requests depend on control policies that were not read; empty if none does. */
+function controlPoliciesText(proofs: readonly RuleVerdict[]): string {
+  const total = (count: 'requests' | 'dependent') =>
+    proofs.reduce((sum, { basis }) => sum + (basis?.controlPolicies[count] ?? 0), 0);
+  const dependent = total('dependent');
+  if (dependent === 0) return '';
+  const requests = countText(total('requests'), 'request');
+  const reasons = [...new Set(proofs.flatMap(({ basis }) => basis?.controlPolicies.unread ?? []))];
+  const [first] = reasons;
+  const more = reasons.length > 1 ? ` (and ${countText(reasons.length - 1, 'other reason')})` : '';
+  const cause = first === undefined ? '' : `: ${escapeUnprintable(first)}${more}`;
+  return ` ${dependent.toLocaleString('en')} of ${requests} ${dependent === 1 ? 'depends' : 'depend'} on control policies that were not read${cause}.`;
 }
 
 export const countText = (count: number, noun: string): string =>

@@ -12,6 +12,7 @@ import type { Aws, Location } from '../core/resource.ts';
 import { diagnose } from '../doctor/diagnose.ts';
 import { addGrants } from '../facts/collect.ts';
 import { locationsOf } from '../facts/locations.ts';
+import type { OrganizationReader } from '../facts/organization.ts';
 import { listBucketNames } from '../import/discover.ts';
 import { findKeyByAliasTag } from '../kinds/kms-key.ts';
 import { reachableAccounts } from '../prune/locate-orphans.ts';
@@ -28,6 +29,7 @@ export async function collectSnapshot(
   specs: Specs,
   kinds: ReadonlyMap<string, Kind>,
   aws: AwsClient,
+  organization?: OrganizationReader,
 ): Promise<void> {
   const { managed } = splitByAccess(desiredResources(specs.pairs, [...kinds.values()]), specs.pairs);
   const actual = await observe(managed, kinds, aws);
@@ -46,6 +48,7 @@ export async function collectSnapshot(
   const locations = locationsOf(specs, specs.pairs[0]?.source.region ?? 'us-east-1');
   const diagnosis = diagnose(aws, sources, {
     locations,
+    organization,
     sampleSize: 0,
     now: () => aws.now(),
   });

@@ -18,7 +18,13 @@ const proofOf = (findings: Finding[], rule = BURST.rule): RuleProof => ({
   rule,
   destination: 'acme-tax-replica',
   ...summarizeFindings(findings),
-  basis: { buckets: ['acme-tax', 'acme-tax-replica'], roles: [ROLE], keys: [], unread: [] },
+  basis: {
+    buckets: ['acme-tax', 'acme-tax-replica'],
+    roles: [ROLE],
+    keys: [],
+    unread: [],
+    controlPolicies: { requests: 0, dependent: 0, unread: [] },
+  },
   answers: [],
 });
 const explain = (findings: Finding[], burst: Partial<typeof BURST> = {}) =>

@@ -6,6 +6,7 @@ import {
   addConfirmOption,
   addGuardOptions,
   addLockOptions,
+  addOrganizationOption,
   type GlobalOptions,
   type GuardOptions,
 } from '../options.ts';
@@ -28,7 +29,9 @@ export const applyCommand: CommandDefinition = {
     addConfirmOption(
       addLockOptions(
         addGuardOptions(
-          addCommonOptions(command.argument('<plan>', 'file that `plan --out` saved'), 'ndjson'),
+          addOrganizationOption(
+            addCommonOptions(command.argument('<plan>', 'file that `plan --out` saved'), 'ndjson'),
+          ),
         ),
       ),
     ),

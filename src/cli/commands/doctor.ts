@@ -5,6 +5,7 @@ import type { DoctorOptions } from '../diagnosis.ts';
 import type { FleetOptions } from '../doctor-all.ts';
 import {
   addAwsOptions,
+  addOrganizationOption,
   addSelectionOptions,
   collectValues,
   outputOption,
@@ -30,7 +31,7 @@ export const doctorCommand: CommandDefinition = {
     ['reconcile doctor --all accounts.yaml', 'survey all buckets of all accounts'],
   ],
   configure: (command) =>
-    addAwsOptions(addSelectionOptions(command.argument('[paths...]', 'specs')))
+    addOrganizationOption(addAwsOptions(addSelectionOptions(command.argument('[paths...]', 'specs'))))
       .addOption(outputOption('sarif', 'csv', 'html'))
       .option(
         '--bucket <name>',

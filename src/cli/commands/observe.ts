@@ -5,13 +5,18 @@ import { writeFileAtomic } from '../../util/files.ts';
 import type { CommandDefinition } from '../command-model.ts';
 import {
   addAwsOptions,
+  addOrganizationOption,
   addSelectionOptions,
   type GlobalOptions,
+  type OrganizationOptions,
   pruneOption,
   type SpecOptions,
 } from '../options.ts';
 
-interface ObserveOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
+interface ObserveOptions
+  extends SpecOptions,
+    OrganizationOptions,
+    Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
   out?: string;
   prune?: true;
 }
@@ -23,19 +28,21 @@ export const observeCommand: CommandDefinition = {
   description: 'save a snapshot of the actual state, for `plan --observed` without credentials',
   examples: [['reconcile observe specs/ --out observed.json', 'run this with credentials']],
   configure: (command) =>
-    addAwsOptions(addSelectionOptions(command.argument('<paths...>', 'specs')))
+    addOrganizationOption(addAwsOptions(addSelectionOptions(command.argument('<paths...>', 'specs'))))
       .addOption(pruneOption('include the orphans of removed specs, for `plan --prune`'))
       .option('--out <file>', 'file to write (default: standard output)'),
   async run({ io, signal }, paths: string[], options: ObserveOptions) {
     const [
       { kinds },
       { reconcile },
+      { organizationReaderOf },
       { collectSnapshot },
       { createRecordingClients },
       { loadSelectedSpecs, openSession },
     ] = await Promise.all([
       import('../../kinds/index.ts'),
       import('../../reconcile/reconcile.ts'),
+      import('../../facts/organization.ts'),
       import('../../snapshot/collect.ts'),
       import('../../snapshot/record.ts'),
       import('../session.ts'),
@@ -56,9 +63,11 @@ export const observeCommand: CommandDefinition = {
         prune: options.prune ?? false,
         allowedRisks: [],
         propagationTimeoutMs: 0,
+        organizationAccount: options.organizationAccount,
       };
       const { plan } = await reconcile(specs, passOptions);
-      await collectSnapshot(specs, kinds, aws);
+      const organization = organizationReaderOf(aws, specs, options.organizationAccount);
+      await collectSnapshot(specs, kinds, aws, organization);
       const text = `${safeJson(clients?.snapshot(new Date()), 1)}\n`;
       if (options.out === undefined) io.stdout.write(text);
       else await writeFileAtomic(options.out, text);

@@ -1,5 +1,11 @@
 import type { CommandDefinition } from '../command-model.ts';
-import { addAccountOption, addCommonOptions, addPlanOptions, addSelectionOptions } from '../options.ts';
+import {
+  addAccountOption,
+  addCommonOptions,
+  addOrganizationOption,
+  addPlanOptions,
+  addSelectionOptions,
+} from '../options.ts';
 import type { ReconcileOptions } from '../single-pass.ts';
 
 export const planCommand: CommandDefinition = {
@@ -15,7 +21,11 @@ export const planCommand: CommandDefinition = {
   configure: (command) =>
     addAccountOption(
       addPlanOptions(
-        addSelectionOptions(addCommonOptions(command.argument('<paths...>', 'specs'), 'ndjson', 'markdown')),
+        addOrganizationOption(
+          addSelectionOptions(
+            addCommonOptions(command.argument('<paths...>', 'specs'), 'ndjson', 'markdown'),
+          ),
+        ),
       ),
     ),
   async run({ io, signal }, paths: string[], options: ReconcileOptions) {

@@ -9,6 +9,7 @@ import {
   addConfirmOption,
   addGuardOptions,
   addLockOptions,
+  addOrganizationOption,
   addPlanOptions,
   addSelectionOptions,
   collectQueues,
@@ -38,7 +39,9 @@ export const reconcileCommand: CommandDefinition = {
       'files, folders or globs of specs; - for standard input',
     );
     const withPlan = addAccountOption(
-      addPlanOptions(addSelectionOptions(addCommonOptions(withPaths, 'ndjson', 'markdown'))),
+      addPlanOptions(
+        addOrganizationOption(addSelectionOptions(addCommonOptions(withPaths, 'ndjson', 'markdown'))),
+      ),
     );
     const singlePass = addConfirmOption(addGuardOptions(withPlan))
       .option('--once', 'run one pass and exit')

@@ -1,0 +1,276 @@
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { describe, expect, test } from 'vitest';
+import { diagnose } from '../../src/doctor/diagnose.ts';
+import { locationsOf } from '../../src/facts/locations.ts';
+import { organizationReaderOf } from '../../src/facts/organization.ts';
+import type { RuleProof } from '../../src/proof/types.ts';
+import { basisText } from '../../src/report/proof-text.ts';
+import type { VersionState } from '../../src/sandbox/state.ts';
+import { versionOf } from '../sandbox/support.ts';
+import { ACCOUNT_SPECS, CROSS_ACCOUNT_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { createTestOrganization } from '../support/organization.ts';
+
+/*
+ * Pairs whose accounts are in an organization. Each test compares the proof with a replication of the sandbox, which evaluates
+ * the policies as they are stored.
+ */
+
+const [MAIN, BACKUP, MANAGEMENT] = ['111122223333', '444455556666', '777788889999'];
+const ORGANIZATION_ACCOUNT = `apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: organization }
+spec: { id: "${MANAGEMENT}" }
+---
+`;
+const SPECS = `${ACCOUNT_SPECS}${ORGANIZATION_ACCOUNT}${CROSS_ACCOUNT_SPEC}`;
+
+/** Returns an environment whose pair replicates. */
+async function replicatingEnv(): Promise<TestEnv> {
+  const env = await testEnv(SPECS);
+  await env.reconcile();
+  return env;
+}
+
+/** Proves the rule of the pair, with the control policies that an account can read. */
+async function prove(env: TestEnv, account: string | undefined = 'organization'): Promise<RuleProof> {
+  const { client, specs } = env;
+  const { proofs } = await diagnose(client, ['acme-tax'], {
+    locations: locationsOf(specs, 'us-east-1'),
+    organization: organizationReaderOf(client, specs, account),
+    sampleSize: 0,
+    now: () => client.now(),
+  });
+  const [proof] = proofs;
+  if (!proof) throw new Error('no rule was proven');
+  return proof;
+}
+
+const withoutReader = async (env: TestEnv): Promise<RuleProof> => {
+  const { proofs } = await diagnose(env.client, ['acme-tax'], {
+    locations: locationsOf(env.specs, 'us-east-1'),
+    sampleSize: 0,
+    now: () => env.client.now(),
+  });
+  return proofs[0] as RuleProof;
+};
+
+let objects = 0;
+
+/** Writes an object to the source, and returns the status of its replication. */
+async function replicate({ client, sandbox }: TestEnv): Promise<VersionState['replication']> {
+  const Key = `Tax/${++objects}.pdf`;
+  const location = { account: 'main', region: 'us-east-1' };
+  await client.send(location, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'numbers' }));
+  await sandbox.waitForReplication();
+  return versionOf(sandbox, 'acme-tax', Key)?.replication;
+}
+
+const PROVEN = { verdict: 'proven' };
+const COMPLETED = { status: 'COMPLETED' };
+const failedWith = (reason: string) => ({ status: 'FAILED', attempts: [{ reason }] });
+const DENY_DECRYPT = { Sid: 'NoDecrypt', Effect: 'Deny', Action: 'kms:Decrypt', Resource: '*' };
+
+describe('control policies', () => {
+  test('an SCP denies kms:Decrypt: the proof names policy, level and statement, and replication fails', async () => {
+    await using env = await replicatingEnv();
+    const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    expect(await prove(env)).toMatchObject(PROVEN);
+    expect(await replicate(env)).toMatchObject(COMPLETED);
+
+    const policy = await organization.attach('SCP', organization.root, {
+      ...DENY_DECRYPT,
+      // The write of the test object needs the key, too.
+      Condition: { ArnLike: { 'aws:PrincipalArn': 'arn:aws:iam::*:role/replikey-*' } },
+    });
+    const proof = await prove(env);
+    expect(proof.verdict).toBe('broken');
+    expect(proof.findings[0]).toMatchObject({ code: 'RK1307', fixes: [] });
+    expect(proof.findings[0]?.message).toMatch(
+      /denies kms:Decrypt .*\(NoDecrypt\); ask the administrator of the organization to change this SCP$/,
+    );
+    expect(proof.findings[0]?.message).toContain(`(${policy}) attached to root ${organization.root}`);
+    expect(await replicate(env)).toMatchObject(failedWith('SrcGetObjectNotPermitted'));
+
+    await organization.detach(policy, organization.root);
+    expect(await prove(env)).toMatchObject(PROVEN);
+    expect(await replicate(env)).toMatchObject(COMPLETED);
+  });
+
+  test('an SCP of the root and the source in the management account: no effect', async () => {
+    await using env = await replicatingEnv();
+    const organization = await createTestOrganization(env.sandbox.endpoint, MAIN, [BACKUP]);
+    await organization.attach('SCP', organization.root, DENY_DECRYPT);
+    expect(await prove(env, 'main')).toMatchObject(PROVEN);
+    expect(await replicate(env)).toMatchObject(COMPLETED);
+  });
+
+  test('no SCP of a unit allows S3: the proof names the unit, and replication fails', async () => {
+    await using env = await replicatingEnv();
+    const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    const created = await organization.send('CreateOrganizationalUnit', {
+      ParentId: organization.root,
+      Name: 'tax',
+    });
+    const { Id: unit } = created.OrganizationalUnit as { Id: string };
+    await organization.attach('SCP', unit, {
+      Effect: 'Allow',
+      NotAction: 's3:GetObjectVersionForReplication',
+      Resource: '*',
+    });
+    await organization.detach('p-FullAWSAccess', unit);
+    await organization.send('MoveAccount', {
+      AccountId: MAIN,
+      SourceParentId: organization.root,
+      DestinationParentId: unit,
+    });
+    const proof = await prove(env);
+    expect(proof.verdict).toBe('broken');
+    expect(proof.findings[0]).toMatchObject({ code: 'RK1304', fixes: [] });
+    expect(proof.findings[0]?.message).toContain(`no SCP attached to OU ${unit} allows`);
+    expect(await replicate(env)).toMatchObject(failedWith('SrcGetObjectNotPermitted'));
+  });
+
+  test('an RCP denies writes from outside the organization: denied until the account of the source joins', async () => {
+    await using env = await replicatingEnv();
+    const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [BACKUP]);
+    await organization.attach('RCP', BACKUP, {
+      Sid: 'Perimeter',
+      Effect: 'Deny',
+      Principal: '*',
+      Action: ['s3:ReplicateObject', 's3:ReplicateTags'],
+      Resource: '*',
+      Condition: { StringNotEqualsIfExists: { 'aws:PrincipalOrgID': organization.id } },
+    });
+    const proof = await prove(env);
+    expect(proof.verdict).toBe('broken');
+    expect(proof.findings[0]).toMatchObject({ code: 'RK1308', fixes: [] });
+    expect(proof.findings[0]?.message).toContain(`attached to account ${BACKUP} denies s3:ReplicateObject`);
+    expect(await replicate(env)).toMatchObject(failedWith('DstPutObjectNotPermitted'));
+
+    await organization.join(MAIN);
+    expect(await prove(env)).toMatchObject(PROVEN);
+    expect(await replicate(env)).toMatchObject(COMPLETED);
+  });
+
+  test('an RCP on the account of the role denies S3 sts:AssumeRole, although SCPs do not limit services', async () => {
+    await using env = await replicatingEnv();
+    const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    await organization.attach('SCP', MAIN, { Effect: 'Deny', Action: 'sts:AssumeRole', Resource: '*' });
+    expect(await prove(env)).toMatchObject(PROVEN);
+    expect(await replicate(env)).toMatchObject(COMPLETED);
+    await organization.attach('RCP', MAIN, {
+      Effect: 'Deny',
+      Principal: '*',
+      Action: 'sts:AssumeRole',
+      Resource: '*',
+      Condition: { Bool: { 'aws:PrincipalIsAWSService': 'true' } },
+    });
+    const proof = await prove(env);
+    expect(proof.verdict).toBe('broken');
+    expect(proof.findings[0]).toMatchObject({ code: 'RK1301', fixes: [] });
+    expect(await replicate(env)).toMatchObject(failedWith('AssumeRoleNotPermitted'));
+  });
+
+  test('the recommended RCP against confused deputies: allows S3 of the same organization', async () => {
+    await using env = await replicatingEnv();
+    const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    await organization.attach('RCP', organization.root, {
+      Sid: 'EnforceConfusedDeputyProtection',
+      Effect: 'Deny',
+      Principal: '*',
+      Action: ['s3:*', 'sqs:*', 'kms:*', 'secretsmanager:*', 'sts:*'],
+      Resource: '*',
+      Condition: {
+        StringNotEqualsIfExists: { 'aws:SourceOrgID': organization.id },
+        Null: { 'aws:SourceAccount': 'false' },
+        Bool: { 'aws:PrincipalIsAWSService': 'true' },
+      },
+    });
+    expect(await prove(env)).toMatchObject(PROVEN);
+    expect(await replicate(env)).toMatchObject(COMPLETED);
+  });
+});
+
+describe('control policies that were not read', () => {
+  test('without an organization account: no call, and the basis counts every request', async () => {
+    await using env = await replicatingEnv();
+    const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    await organization.attach('SCP', MAIN, DENY_DECRYPT);
+    env.sandbox.log.reset();
+    const proof = await withoutReader(env);
+    expect(env.sandbox.log.entries.filter(({ service }) => service === 'organizations')).toEqual([]);
+    const { length } = proof.answers;
+    expect(proof.basis?.controlPolicies).toEqual({ requests: length, dependent: length, unread: [] });
+    expect(basisText([proof])).toContain(
+      `not read: endpoint policies. ${length} of ${length} requests depend on control policies that were not read`,
+    );
+  });
+
+  test('an account without permission: the reason is shown, and the requests are counted', async () => {
+    await using env = await replicatingEnv();
+    await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    const proof = await prove(env, 'backup');
+    const { length } = proof.answers;
+    expect(proof).toMatchObject(PROVEN);
+    expect(proof.basis?.controlPolicies).toMatchObject({ requests: length, dependent: length });
+    const reason = `account ${MAIN}: organizations:ListParents in account backup, us-east-1: AccessDeniedException`;
+    expect(proof.basis?.controlPolicies.unread).toEqual([
+      expect.stringContaining(reason),
+      expect.any(String),
+    ]);
+    expect(basisText([proof])).toContain(`control policies that were not read: ${reason}`);
+  });
+
+  test('the destination is outside the organization: only its requests depend on policies that were not read', async () => {
+    await using env = await replicatingEnv();
+    const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN]);
+    const proof = await prove(env);
+    const dependent = proof.answers.filter(({ unreadControlPolicies }) => unreadControlPolicies);
+    expect(dependent.map(({ resource }) => resource).every((arn) => /replica|us-west-2/.test(arn))).toBe(
+      true,
+    );
+    expect(dependent.length).toBeGreaterThan(0);
+    expect(dependent.length).toBeLessThan(proof.answers.length);
+    expect(dependent[0]?.unreadControlPolicies).toEqual([`RCPs of account ${BACKUP}`]);
+    expect(proof.basis?.controlPolicies).toEqual({
+      requests: proof.answers.length,
+      dependent: dependent.length,
+      unread: [`account ${BACKUP}: outside the organization ${organization.id}`],
+    });
+  });
+});
+
+describe('a pass with an organization account', () => {
+  test('an SCP denies a request: the pass is refused as unproven, and each read is made once', async () => {
+    await using env = await testEnv(SPECS);
+    const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    const policy = await organization.attach('SCP', MAIN, DENY_DECRYPT);
+    env.sandbox.log.reset();
+    const denied = await env.reconcile({ organizationAccount: 'organization' });
+    expect(denied.refusals).toMatchObject([{ id: 'unproven' }]);
+    expect(denied.refusals[0]?.message).toContain(`(${policy}) attached to account ${MAIN}`);
+    const calls = env.sandbox.log.entries
+      .filter(({ service }) => service === 'organizations')
+      .map(({ operation }) => operation)
+      .sort();
+    // Levels: the root and two accounts. Policies: FullAWSAccess, RCPFullAWSAccess and the SCP.
+    expect(calls).toEqual([
+      'DescribeOrganization',
+      ...Array(3).fill('DescribePolicy'),
+      ...Array(2).fill('ListParents'),
+      ...Array(6).fill('ListPoliciesForTarget'),
+    ]);
+
+    await organization.detach(policy, MAIN);
+    const applied = await env.reconcile({ organizationAccount: 'organization' });
+    expect(applied.refusals).toEqual([]);
+    expect(await replicate(env)).toMatchObject(COMPLETED);
+  });
+
+  test('no Account document of this name: an error, before other credentials are used', async () => {
+    await using env = await testEnv(SPECS);
+    await expect(env.reconcile({ organizationAccount: 'managment' })).rejects.toThrow(
+      'no Account document with credentials is named "managment"',
+    );
+  });
+});
