@@ -313,7 +313,18 @@ const COMMANDS: Record<Service, (() => object)[]> = {
     () => new sns.ListTagsForResourceCommand({ ResourceArn: TopicArn }),
     () => new sns.SetTopicAttributesCommand({ TopicArn, AttributeName: 'Policy', AttributeValue: document }),
   ],
-  organizations: [],
+  organizations: [
+    () => new organizations.DescribeOrganizationCommand({}),
+    () => new organizations.DescribePolicyCommand({ PolicyId: 'p-FullAWSAccess' }),
+    () => new organizations.ListAccountsCommand({ MaxResults: 20, NextToken: 't=' }),
+    () => new organizations.ListParentsCommand({ ChildId: AccountId }),
+    () =>
+      new organizations.ListPoliciesForTargetCommand({
+        TargetId: AccountId,
+        Filter: 'SERVICE_CONTROL_POLICY',
+        NextToken: 't=',
+      }),
+  ],
   cloudtrail: [
     () =>
       new LookupEventsCommand({

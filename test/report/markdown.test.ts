@@ -25,7 +25,7 @@ test('markdown: contains the summary, the proof, a diagram, folded details and t
 
     ### replikey: 0 to create, 1 to update, 12 unchanged.
 
-    Proof: 1 of 1 rules proven. Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: control policies, endpoint policies.
+    Proof: 1 of 1 rules proven. Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: endpoint policies. 16 of 16 requests depend on control policies that were not read.
 
     \`\`\`mermaid
     %%{init: {"flowchart": {"wrappingWidth": 600}}}%%
@@ -66,7 +66,7 @@ test('markdown: a plan without changes has no details, diagram or command', asyn
 
     ### replikey: Nothing to do: 13 resources are as declared.
 
-    Proof: 1 of 1 rules proven. Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: control policies, endpoint policies."
+    Proof: 1 of 1 rules proven. Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: endpoint policies. 16 of 16 requests depend on control policies that were not read."
   `);
 });
 
