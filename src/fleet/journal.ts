@@ -74,6 +74,7 @@ export async function openSurveyJournal(
     done,
     ...(discarded === undefined ? {} : { discarded }),
     add(result) {
+      writer.assertWritable();
       if (isDecided(result)) writer.write(toLine(result));
     },
     close: writer.close,
@@ -92,7 +93,7 @@ const toLine = (value: object): string => `${JSON.stringify(value)}\n`;
 function createWriter(
   handle: FileHandle,
   file: string,
-): { write(line: string): void; close(): Promise<void> } {
+): { assertWritable(): void; write(line: string): void; close(): Promise<void> } {
   let pending = '';
   let failure: unknown;
   let writing: Promise<void> | undefined;
@@ -106,21 +107,26 @@ function createWriter(
   const throwFailure = (): void => {
     if (failure !== undefined) throw cannotWrite(file, failure);
   };
+  const startWriting = (): void => {
+    writing ??= flush()
+      .catch((error: unknown) => {
+        failure = error;
+        pending = '';
+      })
+      .finally(() => {
+        writing = undefined;
+        // A line may arrive after the last one was written, and before this callback.
+        if (pending !== '') startWriting();
+      });
+  };
   return {
+    assertWritable: throwFailure,
     write(line) {
-      throwFailure();
       pending += line;
-      writing ??= flush()
-        .catch((error: unknown) => {
-          failure = error;
-          pending = '';
-        })
-        .finally(() => {
-          writing = undefined;
-        });
+      startWriting();
     },
     async close() {
-      await writing;
+      while (writing) await writing;
       await handle.close();
       throwFailure();
     },
@@ -164,7 +170,7 @@ function rejectConcurrentRun(file: string, { pid, host }: Partial<Header>): void
   if (host !== hostname() || pid === undefined || pid === process.pid || !isRunning(pid)) return;
   throw new UserError(
     EXIT.failed,
-    `cannot save the results: the running process ${pid} writes ${file}; wait for it, or use another --save`,
+    `cannot save the results: the running process ${pid} writes ${file}; wait for it, use another --save, or delete the file if the process is another program`,
   );
 }
 

@@ -78,8 +78,8 @@ export interface Survey {
   lostCredentials: ReadonlyMap<string, string>;
 }
 
-/** Accounts surveyed at a time, and buckets of one account. They bound the memory. */
-const MAX_ACCOUNTS = 8;
+/** Accounts surveyed at a time, and buckets of one account. They bound the memory: an account may have 5,000 alarms. */
+const MAX_ACCOUNTS = 4;
 const MAX_BUCKETS = 8;
 
 /** Buckets whose metrics are read together: GetMetricData reads up to 100 rules in a call. */
