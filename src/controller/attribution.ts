@@ -1,13 +1,12 @@
-import * as z from 'zod';
 import type { AwsClient } from '../aws/client.ts';
 import type { CloudTrailModule } from '../aws/cloudtrail.ts';
 import { nameFromId } from '../core/ids.ts';
-import type { Kind } from '../core/kind.ts';
+import type { AuditEvents, AuditedCall, Kind } from '../core/kind.ts';
 import type { Id, Location, Step } from '../core/resource.ts';
 import type { Log } from '../log.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { Clock } from '../util/clock.ts';
-import { escapeUnprintable } from '../util/escape.ts';
+import { type AuditRecord, findLastChange, type LastChange, parseLookupEntry } from './audit-record.ts';
 import { createWorkQueue } from './queue.ts';
 
 /** A period in milliseconds since 1970. */
@@ -23,7 +22,7 @@ export interface AuditedDocument {
   name: string;
   location: Location;
   eventNames: string[];
-  subject: Omit<Kind['auditEvents'], 'eventNamesByPath'>;
+  subject: Omit<AuditEvents, 'eventNamesByPath'>;
 }
 
 /** Attributes changes to the caller that made them. No pass waits for an attribution or depends on it. */
@@ -41,6 +40,11 @@ interface AttributorOptions {
   kinds: ReadonlyMap<string, Kind>;
   client(): AwsClient;
   loadCloudTrail(): Promise<Pick<CloudTrailModule, 'lookUp'>>;
+  /**
+   * Returns the events of these names that `--changes` received from a location; absent: that option is not set. CloudTrail
+   * is then called only for a change that is not among them after a minute.
+   */
+  receivedEvents?(location: Location, eventNames: readonly string[]): AuditRecord[];
   clock: Clock;
   log: Log;
   /** Receives each attribution that a lookup finds. */
@@ -55,6 +59,8 @@ interface EventLookup extends AuditedDocument, Period {
   eventLocation: Location;
   /** The change that reverts the drift. The same change again starts no second lookup. */
   patch: string;
+  /** When to call CloudTrail, on the monotonic clock. */
+  dueAt: number;
   isDone: boolean;
 }
 
@@ -80,6 +86,7 @@ export function createAttributor({
   loadCloudTrail,
   clock,
   log,
+  receivedEvents,
   onAttributed,
   onLookedUp,
 }: AttributorOptions): Attributor {
@@ -94,15 +101,24 @@ export function createAttributor({
   async function runBatch(): Promise<void> {
     const pending = pendingLookups();
     const aws = client().withCache();
-    const eventsByGroup = new Map<string, LookupEventsEntry[]>();
-    for (const [key, group] of groupLookups(pending)) {
-      const events = await fetchEvents(aws, group);
-      if (events) eventsByGroup.set(key, events);
+    if (receivedEvents) {
+      for (const lookup of pending)
+        await attributeLookup(lookup, aws, receivedEvents(lookup.eventLocation, lookup.eventNames));
+    }
+    const due = pending.filter(({ isDone, dueAt }) => !isDone && dueAt <= clock.monotonicNow());
+    const recordsByGroup = new Map<string, AuditRecord[]>();
+    for (const [key, group] of groupLookups(due)) {
+      const records = await fetchEvents(aws, group);
+      if (records) recordsByGroup.set(key, records);
+    }
+    for (const lookup of due) {
+      const { eventLocation, eventNames } = lookup;
+      const recordLists = eventNames.map((name) => recordsByGroup.get(groupKey(eventLocation, name)));
+      // With events of several names, the last change is known only if the events of all names are available.
+      if (recordLists.every((records) => records !== undefined))
+        await attributeLookup(lookup, aws, recordLists.flat());
     }
     for (const lookup of pending) {
-      await attributeLookup(lookup, aws, eventsByGroup).catch((error: Error) =>
-        log.debug(`${lookup.id}: ${error.message}`),
-      );
       if (clock.now() - lookup.until > MAX_EVENT_DELAY_MS) lookup.isDone = true;
       onLookedUp?.(lookup.key);
     }
@@ -114,12 +130,13 @@ export function createAttributor({
   async function fetchEvents(
     aws: AwsClient,
     { location, eventName, lookups }: LookupGroup,
-  ): Promise<LookupEventsEntry[] | undefined> {
+  ): Promise<AuditRecord[] | undefined> {
     const from = Math.min(...lookups.map(({ since }) => since));
     const to = Math.max(...lookups.map(({ until }) => until));
     try {
       const { lookUp } = await loadCloudTrail();
-      return await lookUp(aws, location, { eventName, fromMs: from, toMs: to });
+      const entries = await lookUp(aws, location, { eventName, fromMs: from, toMs: to });
+      return entries.flatMap(parseLookupEntry);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       const isDenied = /^AccessDenied/.test(error.name);
@@ -135,25 +152,26 @@ export function createAttributor({
     }
   }
 
+  /** Attributes the change of a lookup, if it is among these events. Logs an error of the names of its document. */
   async function attributeLookup(
     lookup: EventLookup,
     aws: AwsClient,
-    eventsByGroup: ReadonlyMap<string, LookupEventsEntry[]>,
+    candidates: readonly AuditRecord[],
   ): Promise<void> {
-    const { key, id, name, location, subject, eventNames, since, until } = lookup;
-    const eventLists = eventNames.map((eventName) =>
-      eventsByGroup.get(groupKey(lookup.eventLocation, eventName)),
-    );
-    // With events of several names, the last change is known only if the events of all names are available.
-    if (lookup.isDone || eventLists.some((events) => events === undefined)) return;
-    const candidates = eventLists.flatMap((events) => events ?? []);
-    if (candidates.length === 0) return;
-    const names = [name, ...((await subject.fetchAliases?.(aws, location, name)) ?? [])];
-    const isAbout = (parameters: Record<string, unknown>) => subject.matches(parameters, names);
-    const change = findLastChange(candidates, { since, until, isAbout });
-    if (!change || lookupsByKey.get(lookupKey(key, id)) !== lookup) return;
-    lookup.isDone = true;
-    onAttributed(key, id, change);
+    const { key, id, name, location, subject, since, until } = lookup;
+    if (lookup.isDone || candidates.length === 0) return;
+    try {
+      const aliases = (await subject.fetchAliases?.(aws, location, name)) ?? [];
+      const names = new Set([name, ...aliases].map(subject.normalizeName));
+      const isAbout = (call: AuditedCall) =>
+        subject.namesIn(call).some((subjectName) => names.has(subjectName));
+      const change = findLastChange(candidates, { since, until, isAbout });
+      if (!change || lookupsByKey.get(lookupKey(key, id)) !== lookup) return;
+      lookup.isDone = true;
+      onAttributed(key, id, change);
+    } catch (error) {
+      log.debug(`${id}: ${error instanceof Error ? error.message : error}`);
+    }
   }
 
   /** Starts a lookup, unless the latest lookup of the document is for the same change. */
@@ -170,6 +188,7 @@ export function createAttributor({
       eventLocation,
       ...period,
       patch,
+      dueAt: clock.monotonicNow() + (receivedEvents ? FIRST_LOOKUP_MS : BATCH_DELAY_MS),
       isDone: false,
     });
     attempts = 0;
@@ -201,7 +220,10 @@ export function createAttributor({
 }
 
 /** Returns the event names that could have made the change that a step reverts. */
-function eventNamesOf({ eventNamesByPath: events }: Kind['auditEvents'], { action, patch }: Step): string[] {
+export function eventNamesOf(
+  { eventNamesByPath: events }: AuditEvents,
+  { action, patch }: Pick<Step, 'action' | 'patch'>,
+): string[] {
   const prefixes = Object.keys(events).sort((a, b) => b.length - a.length);
   const paths = action === 'create' ? [''] : patch.map(({ path }) => path);
   const names = paths.flatMap(
@@ -232,84 +254,3 @@ function groupLookups(lookups: readonly EventLookup[]): Map<string, LookupGroup>
 const locationKey = ({ account = '', region }: Location): string => `${account} ${region}`;
 const groupKey = (location: Location, eventName: string): string => `${locationKey(location)} ${eventName}`;
 const lookupKey = (key: string, id: Id): string => `${key}\n${id}`;
-
-/** The last change of a document, according to CloudTrail. */
-export interface LastChange {
-  /** The ARN of the caller, or the service that made the change by itself. */
-  by: string;
-  /** `PutRolePolicy` */
-  event: string;
-  /** ISO 8601, in whole seconds. */
-  at: string;
-}
-
-/** An event as LookupEvents returns it: the JSON text in this field contains most of the record. */
-export interface LookupEventsEntry {
-  CloudTrailEvent?: string | undefined;
-}
-
-const cloudTrailRecord = z.object({
-  eventName: z.string(),
-  eventTime: z.iso.datetime(),
-  userIdentity: z.object({
-    arn: z.string().optional(),
-    invokedBy: z.string().optional(),
-    accountId: z.string().optional(),
-  }),
-  userAgent: z.string().optional(),
-  errorCode: z.string().optional(),
-  requestParameters: z.record(z.string(), z.unknown()).nullish(),
-});
-type CloudTrailRecord = z.output<typeof cloudTrailRecord>;
-
-/** The changes of one document to look for, in a period in milliseconds since 1970. */
-interface ChangeFilter {
-  since: number;
-  until: number;
-  isAbout(parameters: Record<string, unknown>): boolean;
-}
-
-/**
- * Returns the newest event that changed a document and that replikey did not cause. Returns undefined if no such event
- * is available (yet). Pure.
- */
-export function findLastChange(
-  events: readonly LookupEventsEntry[],
-  { since, until, isAbout }: ChangeFilter,
-): LastChange | undefined {
-  const [newest] = events
-    .flatMap(parseRecord)
-    .filter(({ errorCode, userAgent = '', requestParameters, eventTime }) => {
-      const at = Date.parse(eventTime);
-      return (
-        errorCode === undefined &&
-        !isReplikey(userAgent) &&
-        // CloudTrail gives event times in whole seconds.
-        at > since - 1_000 &&
-        at <= until &&
-        isAbout(requestParameters ?? {})
-      );
-    })
-    .sort((a, b) => Date.parse(b.eventTime) - Date.parse(a.eventTime));
-  const caller = newest && callerOf(newest);
-  return newest && caller !== undefined
-    ? { by: escapeUnprintable(caller), event: escapeUnprintable(newest.eventName), at: newest.eventTime }
-    : undefined;
-}
-
-/** Returns an empty list for an event that does not have the expected form. */
-function parseRecord({ CloudTrailEvent = '' }: LookupEventsEntry): CloudTrailRecord[] {
-  try {
-    const parsed = cloudTrailRecord.safeParse(JSON.parse(CloudTrailEvent));
-    return parsed.success ? [parsed.data] : [];
-  } catch {
-    return [];
-  }
-}
-
-/** Whether replikey made the call: its user agent says so. S3 reports the user agent in brackets. */
-const isReplikey = (userAgent: string): boolean => /^\[?replikey\//.test(userAgent);
-
-/** Returns the caller. For a caller from another account, CloudTrail reports only the account. */
-const callerOf = ({ userIdentity: { arn, invokedBy, accountId } }: CloudTrailRecord): string | undefined =>
-  arn ?? invokedBy ?? (accountId === undefined ? undefined : `account ${accountId}`);

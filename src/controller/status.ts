@@ -8,7 +8,7 @@ import type { RuleVerdict } from '../proof/types.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import type { Position, Problem, Side } from '../spec/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
-import type { LastChange } from './attribution.ts';
+import type { LastChange } from './audit-record.ts';
 import {
   BACKFILL_CONDITION,
   backfillCondition,

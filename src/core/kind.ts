@@ -224,16 +224,30 @@ export interface DesiredContext {
 
 /** CloudTrail events of changes of a document, by any caller. */
 export interface AuditEvents {
+  /** The event source: `s3.amazonaws.com`. */
+  source: string;
   /**
    * Event names by the part that they change: the longest prefix of a path of the patch; `''` for the whole document.
    */
   eventNamesByPath: Record<string, string[]>;
+  /** Names of events that change nothing in the document, but a setting or policy that the proof reads: `DisableKey`. */
+  proofEventNames?: string[];
   /** The Region that records them; absent: the Region of the resource. */
   eventRegion?(region: string): string;
   /** Reads other names by which events may refer to the resource. */
   fetchAliases?(aws: Aws, location: Location, name: string): Promise<string[]>;
-  /** Whether an event with these parameters concerns the resource with these names. */
-  matches(parameters: Record<string, unknown>, names: readonly string[]): boolean;
+  /** Returns the names of the resources that an event concerns, in the form of `normalizeName`. */
+  namesIn(event: AuditedCall): string[];
+  /** Returns the form in which names are compared: of a bucket or role, of an alias, or of the ARN of a key. */
+  normalizeName(name: string): string;
+}
+
+/** What an event reports about the resources of its call. */
+export interface AuditedCall {
+  /** `requestParameters`; empty if the event has none. */
+  parameters: Record<string, unknown>;
+  /** The ARNs in `resources`. Only some services give them. */
+  resourceArns: readonly string[];
 }
 
 /** An error that disappears without an action. */

@@ -176,7 +176,10 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
 
   transientErrors: [{ code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' }],
 
-  auditEvents: roleAuditEvents({ '': ['DeleteRolePolicy'], '/': ['PutRolePolicy'] }, ROLE_POLICY_NAME),
+  auditEvents: roleAuditEvents(
+    { '': ['DeleteRolePolicy'], '/': ['PutRolePolicy'] },
+    { inlinePolicy: ROLE_POLICY_NAME },
+  ),
 };
 
 const removalRisk = ({ key, bucket, emptyAt }: RemovedKey): Risk[] =>

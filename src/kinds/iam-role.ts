@@ -276,15 +276,28 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
     { code: 'DeleteConflictException', waitsFor: 'IAM to see that the policy of the role is deleted' },
   ],
 
-  auditEvents: roleAuditEvents({
-    '': ['DeleteRole'],
-    '/trust': ['UpdateAssumeRolePolicy'],
-    '/permissionsBoundary': ['PutRolePermissionsBoundary', 'DeleteRolePermissionsBoundary'],
-    '/tags': ['TagRole', 'UntagRole'],
-    '/removable': ['TagRole', 'UntagRole'],
-    '/leaves': ['TagRole', 'UntagRole'],
-    '/formerRoles': ['TagRole', 'UntagRole'],
-  }),
+  auditEvents: roleAuditEvents(
+    {
+      '': ['DeleteRole'],
+      '/trust': ['UpdateAssumeRolePolicy'],
+      '/permissionsBoundary': ['PutRolePermissionsBoundary', 'DeleteRolePermissionsBoundary'],
+      '/tags': ['TagRole', 'UntagRole'],
+      '/removable': ['TagRole', 'UntagRole'],
+      '/leaves': ['TagRole', 'UntagRole'],
+      '/formerRoles': ['TagRole', 'UntagRole'],
+    },
+    {
+      proofEventNames: [
+        'AttachRolePolicy',
+        'CreatePolicyVersion',
+        'CreateRole',
+        'DeleteRolePolicy',
+        'DetachRolePolicy',
+        'PutRolePolicy',
+        'SetDefaultPolicyVersion',
+      ],
+    },
+  ),
 };
 
 /** Returns a role of the batch jobs of a pair. */

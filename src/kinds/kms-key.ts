@@ -195,6 +195,19 @@ export const kmsKey: Kind<KmsKey, KeyDoc> = {
       '/rotation': ['EnableKeyRotation', 'DisableKeyRotation'],
     },
     fetchKeyIdentifiers,
+    [
+      'CancelKeyDeletion',
+      'CreateAlias',
+      'CreateGrant',
+      'DeleteImportedKeyMaterial',
+      'DisableKey',
+      'EnableKey',
+      'ImportKeyMaterial',
+      'PutKeyPolicy',
+      'RetireGrant',
+      'RevokeGrant',
+      'ScheduleKeyDeletion',
+    ],
   ),
 };
 

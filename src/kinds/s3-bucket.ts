@@ -135,7 +135,7 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
     { code: 'OperationAborted', waitsFor: 'S3 to finish another operation on the bucket name' },
   ],
 
-  auditEvents: bucketAuditEvents({ '': ['DeleteBucket'] }),
+  auditEvents: bucketAuditEvents({ '': ['DeleteBucket'] }, ['CreateBucket']),
 };
 
 /** Returns the tags of a bucket. */

@@ -4,6 +4,7 @@ import type { Statement } from '../iam/types.ts';
 import { toStatementList } from '../policy/statements.ts';
 import { parseTargetArn } from '../spec/patterns.ts';
 import { awsCli, MERGED_FILE } from '../util/aws-cli.ts';
+import { topicAuditEvents } from './cloudtrail-events.ts';
 import {
   assertOwnTarget,
   desiredTargetPolicy,
@@ -75,13 +76,10 @@ export const snsTopicPolicy: Kind<TargetPolicy, TargetDoc, Statement[]> = {
     return toTagMap(Tags);
   },
 
-  auditEvents: {
-    eventNamesByPath: {
-      '': ['DeleteTopic'],
-      '/': ['SetTopicAttributes', 'AddPermission', 'RemovePermission'],
-    },
-    matches: ({ topicArn }, names) => names.some((name) => topicArn === name),
-  },
+  auditEvents: topicAuditEvents({
+    '': ['DeleteTopic'],
+    '/': ['SetTopicAttributes', 'AddPermission', 'RemovePermission'],
+  }),
 };
 
 /** Returns the command that adds statements to a topic policy, in an account that replikey cannot read. */

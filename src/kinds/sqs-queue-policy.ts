@@ -5,6 +5,7 @@ import { toStatementList } from '../policy/statements.ts';
 import { parseTargetArn } from '../spec/patterns.ts';
 import { dnsSuffixesOf } from '../util/arn.ts';
 import { awsCli, MERGED_FILE } from '../util/aws-cli.ts';
+import { queueAuditEvents } from './cloudtrail-events.ts';
 import {
   assertOwnTarget,
   desiredTargetPolicy,
@@ -85,13 +86,10 @@ export const sqsQueuePolicy: Kind<TargetPolicy, TargetDoc, Statement[]> = {
     return Tags;
   },
 
-  auditEvents: {
-    eventNamesByPath: {
-      '': ['DeleteQueue'],
-      '/': ['SetQueueAttributes', 'AddPermission', 'RemovePermission'],
-    },
-    matches: ({ queueUrl }, names) => names.some((name) => queueUrl === queueUrlOfArn(name)),
-  },
+  auditEvents: queueAuditEvents({
+    '': ['DeleteQueue'],
+    '/': ['SetQueueAttributes', 'AddPermission', 'RemovePermission'],
+  }),
 };
 
 /** Returns the URL of a queue, which calls of SQS name. */

@@ -1,5 +1,5 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
-import { type Fact, type Facts, factValue, isUnread, unreadReasonOf } from '../core/facts.ts';
+import { type Fact, type Facts, factValue, isUnread, type RoleFacts, unreadReasonOf } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
 import { findGrant, withGrant } from '../iam/grants.ts';
 import type { Decision } from '../iam/types.ts';
@@ -116,10 +116,12 @@ function basisOf({ facts, source, role, destinationName }: RuleContext): Omit<Pr
   };
   const buckets = [...new Set([source.name, destinationName])];
   const keys = Object.keys(facts.keys);
+  const policies = managedPoliciesOf(factValue(facts.roles[role]));
   return {
     buckets,
     roles: [role],
     keys,
+    ...(policies.length > 0 && { policies }),
     unread: [
       ...buckets.flatMap((name) =>
         unreadParts(`bucket ${name}`, facts.buckets[name], ['policy', 'encryption']),
@@ -148,6 +150,12 @@ function controlPolicyBasisOf(
     unread: dependent === 0 ? [] : unreadReasonsOf(facts, [...accounts, ...bucketAccounts]),
   };
 }
+
+/** Returns the ARNs of the managed policies of a role, its boundary among them. Inline policies have names without colons. */
+const managedPoliciesOf = ({ policies, boundaryArn }: RoleFacts = {}): string[] => [
+  ...Object.keys(factValue(policies) ?? {}).filter((name) => name.startsWith('arn:')),
+  ...(boundaryArn === undefined ? [] : [boundaryArn]),
+];
 
 /** Returns the ARNs of the keys under which objects are encrypted. */
 const kmsKeysOf = (objectCases: readonly ObjectCase[]): string[] => [

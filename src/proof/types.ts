@@ -55,6 +55,8 @@ export interface ProofBasis {
   roles: string[];
   /** ARNs. */
   keys: string[];
+  /** ARNs of the managed policies and boundaries of the roles; absent: none. */
+  policies?: string[];
   /** Documents that could not be read. */
   unread: string[];
   controlPolicies: ControlPolicyBasis;

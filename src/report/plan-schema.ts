@@ -365,6 +365,10 @@ const ruleFields = {
     buckets: listField(z.string(), 'Names of the buckets, source first: their policies and settings.'),
     roles: listField(z.string(), 'ARNs of roles: their policies, trust policies and boundaries.'),
     keys: listField(z.string(), 'ARNs of keys: their policies and states.'),
+    policies: listField(
+      z.string(),
+      'ARNs of the managed policies and boundaries of the roles; absent: none.',
+    ).optional(),
     unread: listField(
       z.string(),
       'Documents that replikey could not read. It never reads endpoint policies.',

@@ -2,7 +2,9 @@ import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import type { AwsClient } from '../../src/aws/client.ts';
 import type { EventQuery } from '../../src/aws/cloudtrail.ts';
-import { createAttributor, findLastChange } from '../../src/controller/attribution.ts';
+import { createAttributor } from '../../src/controller/attribution.ts';
+import { findLastChange, parseLookupEntry } from '../../src/controller/audit-record.ts';
+import type { AuditedCall } from '../../src/core/kind.ts';
 import type { Location, Step } from '../../src/core/resource.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { fakeClock } from '../support/fake-clock.ts';
@@ -27,15 +29,18 @@ const auditEvent = (overrides: object = {}) => ({
 const filter = {
   since: NOON - 5 * MINUTE,
   until: NOON + MINUTE,
-  isAbout: ({ bucketName }: Record<string, unknown>) => bucketName === 'acme-tax',
+  isAbout: ({ parameters: { bucketName } }: AuditedCall) => bucketName === 'acme-tax',
 };
+
+const lastChangeOf = (entries: object[], options = filter) =>
+  findLastChange(entries.flatMap(parseLookupEntry), options);
 
 describe('findLastChange', () => {
   test('several events in any order: returns the newest', () => {
     const bob = { userIdentity: { arn: JANE.replace('jane', 'bob') }, eventTime: at(NOON - MINUTE) };
     const expected = { by: JANE, event: 'PutBucketPolicy', at: at(NOON) };
-    expect(findLastChange([auditEvent(), auditEvent(bob)], filter)).toEqual(expected);
-    expect(findLastChange([auditEvent(bob), auditEvent()], filter)).toEqual(expected);
+    expect(lastChangeOf([auditEvent(), auditEvent(bob)])).toEqual(expected);
+    expect(lastChangeOf([auditEvent(bob), auditEvent()])).toEqual(expected);
   });
 
   test.each([
@@ -49,27 +54,26 @@ describe('findLastChange', () => {
     ['a call without an identity', { userIdentity: {} }],
     ['a call with an invalid time', { eventTime: 'yesterday' }],
   ])('ignores %s', (_, overrides) => {
-    expect(findLastChange([auditEvent(overrides)], filter)).toBe(undefined);
+    expect(lastChangeOf([auditEvent(overrides)])).toBe(undefined);
   });
 
   test.each([undefined, '', 'null', '[]', '{', '{"eventName":1}'])('ignores an invalid event: %j', (text) => {
-    expect(findLastChange([{ CloudTrailEvent: text }], filter)).toBe(undefined);
+    expect(lastChangeOf([{ CloudTrailEvent: text }])).toBe(undefined);
   });
 
   test.each([
     ['a service', { type: 'AWSService', invokedBy: 'config.amazonaws.com' }, 'config.amazonaws.com'],
     ['another account', { type: 'AWSAccount', accountId: '999988887777' }, 'account 999988887777'],
   ])('the caller is %s: names it', (_, userIdentity, by) => {
-    expect(findLastChange([auditEvent({ userIdentity })], filter)).toMatchObject({ by });
+    expect(lastChangeOf([auditEvent({ userIdentity })])).toMatchObject({ by });
   });
 
   test('a call in the same second as the last clean pass: counts, because CloudTrail times are whole seconds', () => {
-    expect(findLastChange([auditEvent()], { ...filter, since: NOON + 700 })).toBeDefined();
+    expect(lastChangeOf([auditEvent()], { ...filter, since: NOON + 700 })).toBeDefined();
   });
 
   test('a session name with control characters: escapes them', () => {
-    const { by } =
-      findLastChange([auditEvent({ userIdentity: { arn: `${JANE}\u202e\u001b[2J` } })], filter) ?? {};
+    const { by } = lastChangeOf([auditEvent({ userIdentity: { arn: `${JANE}\u202e\u001b[2J` } })]) ?? {};
     expect(by).toBe(`${JANE}\\u202e\\u001b[2J`);
   });
 });

@@ -28,7 +28,12 @@ const thing = (members: Partial<Kind<Fields, Fields>> = {}): ReadonlyMap<string,
     operations: () => [{ call: 'x:Write' }],
     send: async () => {},
     response: {},
-    auditEvents: { eventNamesByPath: {}, matches: () => false },
+    auditEvents: {
+      source: 'x.amazonaws.com',
+      eventNamesByPath: {},
+      namesIn: () => [],
+      normalizeName: (name: string) => name,
+    },
     ...members,
   };
   return new Map([['x.thing', kind as unknown as Kind]]);

@@ -31,7 +31,12 @@ function fakeKind(behaviour: { write?: (name: string, spec: Thing) => Thing | Pr
     },
     response: {},
     transientErrors: [{ code: 'NotYet', waitsFor: 'the new resource' }],
-    auditEvents: { eventNamesByPath: {}, matches: () => false },
+    auditEvents: {
+      source: 'x.amazonaws.com',
+      eventNamesByPath: {},
+      namesIn: () => [],
+      normalizeName: (name: string) => name,
+    },
   };
   return { documents, written, kind, kinds: new Map([['x.thing', kind as unknown as Kind]]) };
 }
