@@ -7,6 +7,7 @@ import {
   parseKnownFiles,
 } from '@smithy/core/config';
 import type { NodeHttpHandler } from '@smithy/node-http-handler';
+import { DEFAULT_SESSION_NAME } from '../core/ids.ts';
 import type { Account } from '../spec/types.ts';
 import { globalRegionOf } from '../util/arn.ts';
 import { shellQuote } from '../util/escape.ts';
@@ -139,7 +140,7 @@ function assumeRoleProvider(
       },
       params: {
         RoleArn: arn,
-        RoleSessionName: sessionName ?? 'replikey',
+        RoleSessionName: sessionName ?? DEFAULT_SESSION_NAME,
         ...(externalId === undefined ? {} : { ExternalId: externalId }),
       },
     }) as unknown as Provider;

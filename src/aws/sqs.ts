@@ -6,7 +6,7 @@ import {
 } from '@aws-sdk/client-sqs';
 import type { Aws, Location } from '../core/resource.ts';
 
-/** The module that calls SQS. Only the consumer of failure events needs it, and loads it on demand. */
+/** The module that calls SQS. Only the consumers of events need it, and load it on demand. */
 export interface SqsModule {
   receiveMessages: typeof receiveMessages;
   deleteMessages: typeof deleteMessages;

@@ -3,7 +3,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { type AwsClient, type AwsClientOptions, createAwsClient } from '../aws/client.ts';
 import { createSdkClients, resolveEndpoint } from '../aws/sdk-clients.ts';
 import { type ControllerOptions, createController } from '../controller/controller.ts';
-import type { FailureSource } from '../controller/failure-monitor.ts';
+import type { QueueSource } from '../controller/event-queue.ts';
 import {
   createLeadership,
   LEASE_NAME,
@@ -40,8 +40,8 @@ import { guardThresholds, type ReconcileOptions } from './single-pass.ts';
 /** Options of `reconcile` itself: of one pass, or of the controller. */
 export interface RunOptions extends Omit<ReconcileOptions, keyof LockOptions>, LockOptions {
   source: 'files' | 'kubernetes';
-  /** Seconds. */
-  interval: number;
+  /** Seconds; absent: the default. */
+  interval?: number;
   verifyInterval?: number;
   /** Seconds; 0: never. Absent: that of the interval, and at least 5 minutes. */
   metricsInterval?: number;
@@ -50,6 +50,7 @@ export interface RunOptions extends Omit<ReconcileOptions, keyof LockOptions>, L
   workers: number;
   /** URLs or ARNs of queues. */
   failures: string[];
+  changes: string[];
   listen?: ListenAddress;
   healthListen?: ListenAddress;
   planOnly?: true;
@@ -78,11 +79,12 @@ export async function runController(
   signal: AbortSignal,
 ): Promise<number> {
   rejectSinglePassOptions(options);
-  if (options.planOnly && options.failures.length > 0)
-    throw new UserError(
-      EXIT.usage,
-      '--failures deletes the messages that it received, but --plan-only never writes: remove one of them',
-    );
+  for (const option of ['failures', 'changes'] as const)
+    if (options.planOnly && options[option].length > 0)
+      throw new UserError(
+        EXIT.usage,
+        `--${option} deletes the messages that it received, but --plan-only never writes: remove one of them`,
+      );
   rejectInvalidEndpoints(io);
   const log = createLog(io.stderr, { level: options.logLevel, colour: isColourEnabled(io.stderr, io.env) });
   const sandbox =
@@ -126,6 +128,8 @@ async function runUntilStopped(
     metrics.setLeader(name, leadership === undefined);
   for (const name of leadership?.leaseNames ?? []) leases.set(name, false);
   let cluster: Cluster | undefined;
+  const intervalSeconds =
+    options.interval ?? (options.changes.length > 0 ? INTERVAL_WITH_CHANGES_SECONDS : INTERVAL_SECONDS);
   const controllerOptions: ControllerOptions = {
     kinds,
     clock: systemClock,
@@ -149,9 +153,12 @@ async function runUntilStopped(
     variableInput: variableInputOf(options, io),
     loadCloudTrail,
     ...(options.failures.length > 0 && {
-      failures: failureSourceOf(options, io, sandbox, leadership !== undefined),
+      failures: queueSourceOf(options.failures, options, io, sandbox, leadership !== undefined),
     }),
-    intervalMs: options.interval * 1000,
+    ...(options.changes.length > 0 && {
+      changes: queueSourceOf(options.changes, options, io, sandbox, leadership !== undefined),
+    }),
+    intervalMs: intervalSeconds * 1000,
     ...(options.verifyInterval === undefined ? {} : { verifyIntervalMs: options.verifyInterval * 1000 }),
     ...metricsIntervalOf(options),
     samplePages: options.samplePages,
@@ -238,7 +245,7 @@ async function runUntilStopped(
       throw new UserError(EXIT.specs, 'no valid spec found at startup');
     log.info(
       { pairs: pairs.length },
-      `reconciling ${pairs.length} ${pairs.length === 1 ? 'pair' : 'pairs'} every ${options.interval} s`,
+      `reconciling ${pairs.length} ${pairs.length === 1 ? 'pair' : 'pairs'} every ${intervalSeconds} s`,
     );
     await untilAborted(signal);
     if (signal.reason instanceof InterruptedError) log.info(signal.reason.notice);
@@ -266,12 +273,16 @@ async function runUntilStopped(
   }
 }
 
+/** The default of `--interval`, without and with `--changes`, which reports most changes within seconds. */
+const INTERVAL_SECONDS = 300;
+const INTERVAL_WITH_CHANGES_SECONDS = 3_600;
+
 /** CloudWatch bills each metric that a read requests. */
 const MIN_METRICS_INTERVAL_SECONDS = 300;
 
 function metricsIntervalOf({
   metricsInterval,
-  interval,
+  interval = INTERVAL_SECONDS,
 }: RunOptions): Pick<ControllerOptions, 'metricsIntervalMs'> {
   const seconds = metricsInterval ?? Math.max(interval, MIN_METRICS_INTERVAL_SECONDS);
   return seconds === 0 ? {} : { metricsIntervalMs: seconds * 1000 };
@@ -367,15 +378,16 @@ function selectionFilter({ only, selector }: RunOptions): (item: WorkItem) => bo
 const MAX_POLL_SECONDS = 20;
 const POLL_MARGIN_SECONDS = 2;
 
-/** Returns the queues of failure events. A call ends before the time limit of an attempt, with or without messages. */
-function failureSourceOf(
+/** Returns the queues of events. A call ends before the time limit of an attempt, with or without messages. */
+function queueSourceOf(
+  queues: readonly string[],
   options: RunOptions,
   { env }: Io,
   sandbox: Sandbox | undefined,
   hasLease: boolean,
-): FailureSource {
+): QueueSource {
   const endpoint = sandbox?.endpoint ?? env.AWS_ENDPOINT_URL_SQS ?? env.AWS_ENDPOINT_URL;
-  const addresses = options.failures.map((text) => queueAddressOf(parseQueueName(text), endpoint));
+  const addresses = queues.map((text) => queueAddressOf(parseQueueName(text), endpoint));
   const limitSeconds = hasLease ? Math.floor(attemptTimeout(options) / 1000) : Number.POSITIVE_INFINITY;
   return {
     queues: [...new Map(addresses.map((address) => [address.arn, address])).values()],

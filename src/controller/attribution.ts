@@ -36,7 +36,7 @@ export interface Attributor {
   drain(): Promise<void>;
 }
 
-interface AttributorOptions {
+export interface AttributorOptions {
   kinds: ReadonlyMap<string, Kind>;
   client(): AwsClient;
   loadCloudTrail(): Promise<Pick<CloudTrailModule, 'lookUp'>>;
@@ -44,7 +44,7 @@ interface AttributorOptions {
    * Returns the events of these names that `--changes` received from a location; absent: that option is not set. CloudTrail
    * is then called only for a change that is not among them after a minute.
    */
-  receivedEvents?(location: Location, eventNames: readonly string[]): AuditRecord[];
+  receivedEvents?: ((location: Location, eventNames: readonly string[]) => AuditRecord[]) | undefined;
   clock: Clock;
   log: Log;
   /** Receives each attribution that a lookup finds. */

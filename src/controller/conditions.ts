@@ -29,11 +29,17 @@ export type ConditionType = (typeof CONDITION_TYPES)[number];
 /** The condition of a pair that declares a backfill: S3 has replicated its existing objects. */
 export const BACKFILL_CONDITION = 'BackfillComplete';
 
+/** The condition of every pair with `--changes`: the change events of its resources arrive. */
+export const EVENTS_CONDITION = 'Events';
+
 /** All condition types, in their order. */
-export const ALL_CONDITION_TYPES = [...CONDITION_TYPES, BACKFILL_CONDITION] as const;
+export const ALL_CONDITION_TYPES = [...CONDITION_TYPES, BACKFILL_CONDITION, EVENTS_CONDITION] as const;
 
 /** The conditions of a pair. Only a pair that declares a backfill has `BackfillComplete`. */
-export type PairConditions = Record<ConditionType, Condition> & { [BACKFILL_CONDITION]?: Condition };
+export type PairConditions = Record<ConditionType, Condition> & {
+  [BACKFILL_CONDITION]?: Condition;
+  [EVENTS_CONDITION]?: Condition;
+};
 
 /**
  * How a pair that is not ready is retried. `recoverable`: with backoff. `terminal`: with the next resync, because a

@@ -1,6 +1,7 @@
 import type { AwsClient } from '../aws/client.ts';
 import type { CloudTrailModule } from '../aws/cloudtrail.ts';
 import { runCanaries } from '../canary/canary.ts';
+import { desiredResources } from '../core/desired.ts';
 import type { Thresholds } from '../core/guard.ts';
 import { JOB_PROBLEMS } from '../core/job-status.ts';
 import type { Kind } from '../core/kind.ts';
@@ -17,8 +18,10 @@ import type { VariableInput } from '../spec/variables.ts';
 import { backoffMs, type Clock, withJitter } from '../util/clock.ts';
 import { createKeyedMutex } from '../util/mutex.ts';
 import { createAttributor } from './attribution.ts';
+import { type ChangeResult, createChangeMonitor } from './change-monitor.ts';
 import { isDrift } from './conditions.ts';
-import { createFailureMonitor, type FailureSource } from './failure-monitor.ts';
+import type { QueueSource } from './event-queue.ts';
+import { createFailureMonitor } from './failure-monitor.ts';
 import { type LastKnownGood, selectLastKnownGood } from './last-known-good.ts';
 import { createWorkQueue } from './queue.ts';
 import { afterReplication } from './replicating.ts';
@@ -28,6 +31,7 @@ import {
   afterAttribution,
   afterCanaries,
   afterError,
+  afterEvents,
   afterPass,
   type ControllerStatus,
   declaredFields,
@@ -81,7 +85,9 @@ export interface ControllerOptions {
   /** Loads the CloudTrail client when the first drift needs it; absent: drift is not attributed. */
   loadCloudTrail?(): Promise<Pick<CloudTrailModule, 'lookUp'>>;
   /** The queues of failure events; absent: none. */
-  failures?: FailureSource;
+  failures?: QueueSource;
+  /** The queues of change events; absent: none. */
+  changes?: QueueSource;
   /** Whether this process handles this pair at all. */
   isAssigned?(item: WorkItem): boolean;
   /** The selection of `isAssigned`. A selection that matches no spec is a problem, like an invalid spec. */
@@ -110,6 +116,8 @@ export interface ControllerObserver {
   onReload?(ok: boolean): void;
   /** S3 reported an event of replication; `pair` is empty if no spec declares its rule. */
   onFailureEvent?(event: { pair: string; reason: string }): void;
+  /** A change event arrived. `ageMs`: the time since the change. */
+  onChangeEvent?(event: { result: ChangeResult; ageMs: number }): void;
 }
 
 /** Time after an expiry at which the controller removes the permission, so that the clock of AWS has passed it. */
@@ -164,7 +172,26 @@ export function createController(options: ControllerOptions): Controller {
   });
   const queue = createWorkQueue({ clock, workers: options.workers, work: reconcileItem });
   const verifyQueue = createWorkQueue({ clock, workers: 4, work: verifyItem });
+  const changeMonitor =
+    options.changes &&
+    createChangeMonitor({
+      ...options,
+      ...options.changes,
+      client: () => clientFor(currentSpecs()),
+      specs: () => knownGood?.specs,
+      items: () => ({ declared: declaredItems, assigned: items }),
+      accountIdOf,
+      statusOf: (pair) => statuses.get(pair),
+      requestPass: queue.addAfter,
+      onCondition(pair, condition) {
+        const before = statuses.get(pair);
+        const after = before && afterEvents(before, condition, nowIso());
+        if (after && after !== before) setStatus(pair, after);
+      },
+      onEvent: (event) => options.observer?.onChangeEvent?.(event),
+    });
   const { loadCloudTrail } = options;
+  const receivedEvents = changeMonitor?.receivedEvents;
   const attributor =
     loadCloudTrail &&
     createAttributor({
@@ -172,6 +199,7 @@ export function createController(options: ControllerOptions): Controller {
       clock,
       log,
       loadCloudTrail,
+      receivedEvents,
       client: () => clientFor(currentSpecs()),
       onAttributed(key, id, change) {
         const before = statuses.get(key);
@@ -187,6 +215,7 @@ export function createController(options: ControllerOptions): Controller {
     createFailureMonitor({
       ...options,
       ...options.failures,
+      receivedEvents,
       client: () => clientFor(currentSpecs()),
       specs: () => knownGood?.specs,
       items: () => ({ declared: declaredItems, assigned: items }),
@@ -229,17 +258,28 @@ export function createController(options: ControllerOptions): Controller {
     if (!item || !before) return;
     const startedMonotonic = clock.monotonicNow();
     const passStartedAt = clock.now();
-    const after = await runPass(item, before);
+    const awsStartedAt = clientFor(currentSpecs()).now();
+    const { status: after, outcome } = await runPass(item, before);
     lastActivity = clock.now();
     // The pair may have been removed meanwhile. A changed pair is queued again anyway.
     if (!items.has(key)) return;
+    if (outcome)
+      changeMonitor?.recordPass({
+        pair: key,
+        startedAt: awsStartedAt,
+        startedMonotonic,
+        previousCleanAt: lastConvergedAt.get(key),
+        outcome,
+        status: after,
+      });
     if (after.retry === 'none') lastConvergedAt.set(key, passStartedAt);
     const intervalMs = withJitter(options.intervalMs, random());
     const delayMs =
       after.retry === 'recoverable'
         ? Math.min(backoffMs(after.failures, random()), intervalMs)
         : Math.min(untilFirstExpiryMs(after), intervalMs);
-    setStatus(key, { ...after, nextRun: new Date(clock.now() + delayMs).toISOString() });
+    const nextRun = new Date(clock.now() + delayMs).toISOString();
+    setStatus(key, withEvents({ ...after, nextRun }));
     failureMonitor?.markReverted(key);
     const result = after.retry === 'none' ? 'success' : after.retry === 'terminal' ? 'requeue' : 'error';
     options.observer?.onReconcile?.({ key, result, ms: clock.monotonicNow() - startedMonotonic, waitedMs });
@@ -272,7 +312,10 @@ export function createController(options: ControllerOptions): Controller {
     });
 
   /** Runs a dry run first. If AWS differs, acquires the locks of shared resources, reads again and applies. */
-  async function runPass(item: WorkItem, before: PairStatus): Promise<PairStatus> {
+  async function runPass(
+    item: WorkItem,
+    before: PairStatus,
+  ): Promise<{ status: PairStatus; outcome?: Outcome }> {
     /** Returns the current status, which canaries or an update of the spec may have changed during the pass. */
     const latestStatus = () => statuses.get(item.key) ?? before;
     try {
@@ -282,13 +325,13 @@ export function createController(options: ControllerOptions): Controller {
       const after = afterPass(latestStatus(), outcome, item, nowIso());
       logTransition(before, after, outcome);
       requestAttribution(after, outcome);
-      return after;
+      return { status: after, outcome };
     } catch (error) {
       // An error after the stop signal is not a failure.
-      if (options.signal?.aborted) return latestStatus();
+      if (options.signal?.aborted) return { status: latestStatus() };
       const message = error instanceof Error ? error.message : String(error);
       warnings.add(toWarningCause(message), item.key);
-      return afterError(latestStatus(), message, item.generation, nowIso());
+      return { status: afterError(latestStatus(), message, item.generation, nowIso()) };
     }
   }
 
@@ -434,7 +477,8 @@ export function createController(options: ControllerOptions): Controller {
   function updateItems(specs: Specs): void {
     const allItems = toWorkItems(specs);
     const assignedItems = new Map([...allItems].filter(([, item]) => options.isAssigned?.(item) ?? true));
-    sharedIds = sharedResources(specs, kinds);
+    const resources = desiredResources(specs.pairs, [...kinds.values()]);
+    sharedIds = sharedResources(allItems, resources);
     for (const key of items.keys()) {
       if (assignedItems.has(key)) continue;
       queue.forget(key);
@@ -443,6 +487,7 @@ export function createController(options: ControllerOptions): Controller {
       lastConvergedAt.delete(key);
       attributor?.forget(key);
       failureMonitor?.forget(key);
+      changeMonitor?.forget(key);
       if (!allItems.has(key))
         log.info({ pair: key }, 'no longer declared: replikey leaves its AWS resources unchanged');
     }
@@ -452,7 +497,11 @@ export function createController(options: ControllerOptions): Controller {
     for (const [key, item] of assignedItems) {
       const previous = previousItems.get(key);
       const status = statuses.get(key);
-      const enabled = { canaries: options.verifyIntervalMs !== undefined, metrics: reader !== undefined };
+      const enabled = {
+        canaries: options.verifyIntervalMs !== undefined,
+        metrics: reader !== undefined,
+        events: changeMonitor !== undefined,
+      };
       statuses.set(
         key,
         status ? { ...status, ...declaredFields(item) } : initialStatus(item, nowIso(), enabled),
@@ -462,9 +511,19 @@ export function createController(options: ControllerOptions): Controller {
       if (options.verifyIntervalMs !== undefined && !previous)
         verifyQueue.addAfter(key, Math.round(options.verifyIntervalMs * random()));
     }
+    changeMonitor?.update(resources);
     updateIsSynced();
     reader?.start();
   }
+
+  /** Returns the id of an account by the name of its Account document: declared, or verified by a pass. */
+  function accountIdOf(name = ''): string | undefined {
+    return target?.accounts[name] ?? knownGood?.specs.accounts.find((account) => account.name === name)?.id;
+  }
+
+  /** Adds the condition `Events`, which a message of the queue may have changed during a pass. */
+  const withEvents = (status: PairStatus): PairStatus =>
+    changeMonitor ? afterEvents(status, changeMonitor.conditionOf(status.name), nowIso()) : status;
 
   function currentSpecs(): Specs {
     if (!knownGood) throw new Error('no valid spec has been loaded');
@@ -524,7 +583,12 @@ export function createController(options: ControllerOptions): Controller {
       for (const key of items.keys()) queue.add(key);
     },
     async drain() {
-      const background = [attributor?.drain(), reader?.drain(), failureMonitor?.drain()];
+      const background = [
+        attributor?.drain(),
+        reader?.drain(),
+        failureMonitor?.drain(),
+        changeMonitor?.drain(),
+      ];
       await Promise.all([queue.drain(), verifyQueue.drain(), ...background]);
       warnings.close();
       connection?.close();

@@ -1,10 +1,8 @@
 import type { AwsClient } from '../aws/client.ts';
 import type { CloudTrailModule } from '../aws/cloudtrail.ts';
 import { formatAwsError } from '../aws/errors.ts';
-import type { SqsModule } from '../aws/sqs.ts';
 import { toRuleId } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
-import type { Location } from '../core/resource.ts';
 import { diagnoseFailure } from '../doctor/diagnose.ts';
 import { type Locations, locationOfArn, locationsOf } from '../facts/locations.ts';
 import { organizationReaderOf } from '../facts/organization.ts';
@@ -14,25 +12,22 @@ import { FINDING_CODES } from '../proof/findings.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
 import type { QueueAddress } from '../util/arn.ts';
 import { backoffMs, type Clock, createAbortController } from '../util/clock.ts';
-import { type AuditedDocument, createAttributor } from './attribution.ts';
+import { type AttributorOptions, type AuditedDocument, createAttributor } from './attribution.ts';
+import {
+  consumeQueue,
+  type Disposition,
+  isLeaderForAny,
+  locationOfQueue,
+  type QueueSource,
+} from './event-queue.ts';
 import { createFailureBursts, formatBurst, isDeletion, limitBursts } from './failure-bursts.ts';
 import { type FailureEvent, parseFailureMessage } from './failure-events.ts';
 import { type CausingDocument, explainFailure } from './failure-explanation.ts';
-import { consumeQueue, type Disposition } from './failure-queue.ts';
 import { createWorkQueue } from './queue.ts';
 import { type FailureBurst, formatLastChange, type PairStatus } from './status.ts';
 import type { WorkItem } from './work-items.ts';
 
-/** The queues of failure events, and how they are read. */
-export interface FailureSource {
-  queues: readonly QueueAddress[];
-  /** How long a call waits for messages, in seconds: at most 20. */
-  waitSeconds: number;
-  /** Loads the SQS client when the controller starts to receive. */
-  loadSqs(): Promise<SqsModule>;
-}
-
-export interface FailureMonitorOptions extends FailureSource {
+export interface FailureMonitorOptions extends QueueSource {
   kinds: ReadonlyMap<string, Kind>;
   clock: Clock;
   random: () => number;
@@ -47,6 +42,7 @@ export interface FailureMonitorOptions extends FailureSource {
   isLeaderFor(item: WorkItem): boolean;
   /** Absent: changes are not attributed. */
   loadCloudTrail?(): Promise<Pick<CloudTrailModule, 'lookUp'>>;
+  receivedEvents?: AttributorOptions['receivedEvents'];
   statusOf(pair: string): PairStatus | undefined;
   /** Receives the bursts of a pair, newest first, after they changed. */
   onBursts(pair: string, bursts: FailureBurst[]): void;
@@ -304,6 +300,7 @@ export function createFailureMonitor(options: FailureMonitorOptions): FailureMon
   const consumers = queues.map((queue) =>
     consumeQueue({
       ...options,
+      contents: 'failure events',
       queue: () => ({ url: queue.url, location: locationOfQueue(queue, options.specs()) }),
       signal: stop.signal,
       isActive: () => options.specs() !== undefined && isLeaderForAny(options),
@@ -338,13 +335,6 @@ const burstKey = (pair: string, id: string): string => `${pair}\n${id}`;
 function parseBurstKey(key: string): { pair: string; id: string } {
   const [pair = '', id = ''] = key.split('\n');
   return { pair, id };
-}
-
-const isLeaderForAny = ({ items, isLeaderFor }: Pick<FailureMonitorOptions, 'items' | 'isLeaderFor'>) =>
-  [...items().assigned.values()].some(isLeaderFor);
-
-function locationOfQueue({ arn, region }: QueueAddress, specs: Specs | undefined): Location {
-  return specs ? locationOfArn(arn, locationsOf(specs, region), region) : { region };
 }
 
 function toAuditedDocument(

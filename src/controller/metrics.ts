@@ -206,6 +206,16 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
     'pair',
     'reason',
   );
+  const changeEvents = counter(
+    'replikey_change_events_total',
+    'Change events of CloudTrail, by what follows: `pass`, or none (`stale`, `own`, `failed`, `unrelated`).',
+    'result',
+  );
+  const changeEventAge = histogram(
+    'replikey_change_event_age_seconds',
+    'Time from a change that starts a pass to the arrival of its event, in seconds.',
+    [1, 2, 5, 10, 30, 60, 300, 900],
+  );
   const reloadSuccess = gauge(
     'replikey_config_last_reload_successful',
     'Whether all current specs are valid: 1 or 0.',
@@ -355,6 +365,10 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
         if (pair !== '') countedPairs.add(pair);
         reasonsByPair.set(pair, (reasonsByPair.get(pair) ?? new Set()).add(reason));
         failureEvents.inc({ pair, reason });
+      },
+      onChangeEvent({ result, ageMs }) {
+        changeEvents.inc({ result });
+        if (result === 'pass') changeEventAge.observe(ageMs / 1000);
       },
       onMetrics({ key: pair, rules }) {
         countedPairs.add(pair);

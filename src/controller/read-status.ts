@@ -52,7 +52,13 @@ export function createStatusReader({ specs, kinds, aws, clock, signal }: StatusR
       },
     );
     const nowIso = new Date(aws.now()).toISOString();
-    const before = statuses.get(item.key) ?? initialStatus(item, nowIso, { canaries: true, metrics: true });
+    const before =
+      statuses.get(item.key) ??
+      initialStatus(item, nowIso, {
+        canaries: true,
+        metrics: true,
+        events: false,
+      });
     return afterPass({ ...before, ...declaredFields(item) }, outcome, item, nowIso);
   }
 

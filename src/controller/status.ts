@@ -14,6 +14,7 @@ import {
   backfillCondition,
   type Condition,
   type ConditionState,
+  EVENTS_CONDITION,
   isDrift,
   type PairConditions,
   provenCondition,
@@ -203,13 +204,13 @@ const MAX_HISTORY_STEPS = 100;
 const MAX_HISTORY_LENGTH = 8 * 1024;
 
 /**
- * Returns the status of a pair before its first pass. `canaries` and `metrics`: whether the controller writes canaries,
- * and reads the metrics of CloudWatch.
+ * Returns the status of a pair before its first pass. `canaries`, `metrics` and `events`: whether the controller writes
+ * canaries, reads the metrics of CloudWatch, and receives change events.
  */
 export function initialStatus(
   item: WorkItem,
   now: string,
-  { canaries, metrics }: { canaries: boolean; metrics: boolean },
+  { canaries, metrics, events }: { canaries: boolean; metrics: boolean; events: boolean },
 ): PairStatus {
   const { key, generation } = item;
   const unknown = (reason = 'Pending', message = 'not checked yet'): Condition => ({
@@ -233,6 +234,9 @@ export function initialStatus(
       Verified: verified,
       Replicating: replicating,
       Drifted: unknown(),
+      ...(events && {
+        [EVENTS_CONDITION]: unknown('Pending', 'replikey has not received from the queue yet'),
+      }),
     },
     generation,
     failures: 0,
@@ -387,6 +391,14 @@ export function afterCanaries(before: PairStatus, results: readonly CanaryResult
       Verified: setCondition(before.conditions.Verified, verifiedCondition(results), now),
     },
   };
+}
+
+/** Returns the status of a pair with the condition `Events`; the same object if it has that condition already. */
+export function afterEvents(before: PairStatus, condition: ConditionState, now: string): PairStatus {
+  const { [EVENTS_CONDITION]: previous } = before.conditions;
+  if (previous?.reason === condition.reason && previous.message === condition.message) return before;
+  const next = setCondition(previous, condition, now);
+  return { ...before, conditions: { ...before.conditions, [EVENTS_CONDITION]: next } };
 }
 
 /** The results of canaries, worst first. A disabled rule is skipped, and hides no result of another rule. */

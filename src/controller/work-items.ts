@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
-import { desiredResources } from '../core/desired.ts';
-import type { Kind } from '../core/kind.ts';
-import type { Id } from '../core/resource.ts';
+import type { Id, Resource } from '../core/resource.ts';
 import { reverseNameOf } from '../spec/resolve.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
@@ -34,18 +32,21 @@ export function toWorkItems({ pairs, accounts }: Specs): Map<string, WorkItem> {
   );
 }
 
+/** Returns the key of the work item of each spec. */
+export const keysBySpec = (items: ReadonlyMap<string, WorkItem>): Map<string, string> =>
+  new Map([...items.values()].flatMap(({ key, pairs }) => pairs.map(({ name }) => [name, key] as const)));
+
 /**
  * Returns, by key, the resources that other keys also declare. Concurrent writes to a shared document would lose one
  * of the writes.
  */
-export function sharedResources(specs: Specs, kinds: ReadonlyMap<string, Kind>): Map<string, Id[]> {
-  const keyOf = new Map(
-    [...toWorkItems(specs).values()].flatMap(({ key, pairs }) =>
-      pairs.map(({ name }) => [name, key] as const),
-    ),
-  );
+export function sharedResources(
+  items: ReadonlyMap<string, WorkItem>,
+  resources: readonly Pick<Resource, 'id' | 'declaredBy'>[],
+): Map<string, Id[]> {
+  const keyOf = keysBySpec(items);
   const result = new Map<string, Id[]>();
-  for (const { id, declaredBy: pairs } of desiredResources(specs.pairs, [...kinds.values()])) {
+  for (const { id, declaredBy: pairs } of resources) {
     const keys = new Set(pairs.flatMap((name) => keyOf.get(name) ?? []));
     if (keys.size < 2) continue;
     for (const key of keys) result.set(key, [...(result.get(key) ?? []), id]);

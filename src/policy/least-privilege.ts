@@ -14,7 +14,8 @@ import { toSortedSet } from '../util/canonical-json.ts';
 /**
  * The features of replikey to grant permissions for. Reading is always included.
  * `apply`: change resources. `verify`: write canaries. `attributeDrift`: look up in CloudTrail who caused a drift.
- * `failureQueues`: receive failure events from these queues, and read the objects that failed. `backfillOnly`: only what
+ * `failureQueues`: receive failure events from these queues, and read the objects that failed. `changeQueues`: receive
+ * change events from these queues. `backfillOnly`: only what
  * batch jobs need, whether or not a spec declares one.
  */
 export interface PermissionScope {
@@ -23,6 +24,7 @@ export interface PermissionScope {
   attributeDrift?: boolean;
   backfillOnly?: boolean;
   failureQueues?: readonly Pick<QueueAddress, 'arn' | 'accountId'>[];
+  changeQueues?: readonly Pick<QueueAddress, 'arn' | 'accountId'>[];
 }
 
 /** The policy for one account, by the name of its Account document; `''` for the ambient credentials. */
@@ -51,7 +53,7 @@ const CANARY_ACTIONS = {
   key: ['kms:Decrypt', 'kms:GenerateDataKey'],
 } as const;
 
-/** Actions on a queue of failure events. */
+/** Actions on a queue of events. */
 const QUEUE_ACTIONS = ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage'] as const;
 
 /** Actions with which the doctor reads the encryption and the tags of a failed object. */
@@ -232,8 +234,8 @@ function addFeaturePermissions(
   for (const { source, rules } of pairs)
     if (source.managed && rules.some(({ metrics }) => metrics))
       addPermission(arnsOfAccount(source.account), GET_METRIC_DATA, []);
-  const { failureQueues = [] } = scope;
-  for (const { arn, accountId } of failureQueues) {
+  const { failureQueues = [], changeQueues = [] } = scope;
+  for (const { arn, accountId } of [...failureQueues, ...changeQueues]) {
     const account = accounts.find(({ id, managed }) => id === accountId && managed)?.name;
     for (const action of QUEUE_ACTIONS) addPermission(arnsOfAccount(account), action, [arn]);
   }

@@ -112,6 +112,7 @@ test('afterReplication: sets the condition and keeps the other conditions', () =
   const before = initialStatus({ key: 'tax', pairs: [], generation: 'g' }, NOW, {
     canaries: false,
     metrics: true,
+    events: false,
   });
   const after = afterReplication(before, { replication: failing() }, NOW);
   expect(after.replication).toEqual(failing());

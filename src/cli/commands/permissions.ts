@@ -11,6 +11,7 @@ interface PermissionsOptions extends SpecOptions {
   whoChanged?: true;
   backfill?: true;
   failures: string[];
+  changes: string[];
 }
 
 /** Prints the least-privilege IAM policy that replikey itself needs, for each account of the specs. */
@@ -23,6 +24,7 @@ export const permissionsCommand: CommandDefinition = {
     ['reconcile permissions specs/ --verify', 'also allow canaries'],
     ['reconcile permissions specs/ --who-changed', 'also allow drift attribution'],
     ['reconcile permissions specs/ --failures URL', 'also allow failure events'],
+    ['reconcile permissions specs/ --changes URL', 'also allow change events'],
     ['reconcile permissions specs/ --backfill', 'allow only batch jobs'],
   ],
   configure: (command) =>
@@ -35,13 +37,22 @@ export const permissionsCommand: CommandDefinition = {
           '--backfill',
           'allow only the batch jobs of these specs, declared or by redrive, for a separate policy',
         )
-          .conflicts(['verify', 'whoChanged', 'failures'])
+          .conflicts(['verify', 'whoChanged', 'failures', 'changes'])
           .helpGroup('Guards:'),
       )
       .addOption(
         new Option(
           '--failures <queue>',
           'also allow to receive failure events from this queue (URL or ARN); may be repeated',
+        )
+          .argParser(collectQueues)
+          .default([])
+          .helpGroup('Guards:'),
+      )
+      .addOption(
+        new Option(
+          '--changes <queue>',
+          'also allow to receive change events from this queue (URL or ARN); may be repeated',
         )
           .argParser(collectQueues)
           .default([])
@@ -62,6 +73,7 @@ export const permissionsCommand: CommandDefinition = {
       attributeDrift: options.whoChanged ?? false,
       backfillOnly: options.backfill ?? false,
       failureQueues: options.failures.map((queue) => queueAddressOf(parseQueueName(queue))),
+      changeQueues: options.changes.map((queue) => queueAddressOf(parseQueueName(queue))),
     };
     const accounts = leastPrivilegePolicies(specs.pairs, [...kinds.values()], scope, specs.accounts);
     // For a single account, prints the policy itself, ready to attach. For several accounts, prints an object by

@@ -114,11 +114,15 @@ const addControllerOptions = (command: Command): Command =>
         .choices(['files', 'kubernetes'])
         .default('files'),
     )
-    .option('--interval <seconds>', 'reconcile each pair at this interval', parseSeconds, 300)
+    .option(
+      '--interval <seconds>',
+      'reconcile each pair at this interval (default: 300; with --changes 3600)',
+      parseSeconds,
+    )
     .option('--verify-interval <seconds>', 'write canaries at this interval (default: never)', parseSeconds)
     .option(
       '--metrics-interval <seconds>',
-      'read the CloudWatch metrics of all rules at this interval; 0: never (default: --interval, at least 300)',
+      'read the CloudWatch metrics of all rules at this interval; 0: never (default: --interval if given, at least 300)',
       parseSeconds,
     )
     .addOption(
@@ -134,6 +138,15 @@ const addControllerOptions = (command: Command): Command =>
       new Option(
         '--failures <queue>',
         'receive failure events of S3 from this queue (URL or ARN), and explain them; may be repeated',
+      )
+        .argParser(collectQueues)
+        .default([])
+        .helpGroup('Controller:'),
+    )
+    .addOption(
+      new Option(
+        '--changes <queue>',
+        'receive change events of CloudTrail from this queue (URL or ARN), and reconcile the pairs; may be repeated',
       )
         .argParser(collectQueues)
         .default([])

@@ -1,12 +1,28 @@
 import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import type { Queue, ReceivedMessage, SqsModule } from '../aws/sqs.ts';
+import type { Location } from '../core/resource.ts';
+import { locationOfArn, locationsOf } from '../facts/locations.ts';
+import type { Specs } from '../spec/types.ts';
+import type { QueueAddress } from '../util/arn.ts';
 import { backoffMs, type Clock, sleep } from '../util/clock.ts';
+import type { WorkItem } from './work-items.ts';
 
 /** What happens to a message: it is deleted, is left for another process, or stays for the dead-letter queue. */
 export type Disposition = 'handled' | 'elsewhere' | 'unknown';
 
+/** Queues of events, and how they are read. */
+export interface QueueSource {
+  queues: readonly QueueAddress[];
+  /** How long a call waits for messages, in seconds: at most 20. */
+  waitSeconds: number;
+  /** Loads the SQS client when the controller starts to receive. */
+  loadSqs(): Promise<SqsModule>;
+}
+
 export interface QueueConsumerOptions {
+  /** What the queue contains, for messages: `failure events`. */
+  contents: string;
   queue(): Queue;
   /** How long a call waits for messages, in seconds: at most 20. */
   waitSeconds: number;
@@ -21,6 +37,8 @@ export interface QueueConsumerOptions {
   handle(message: ReceivedMessage): Disposition;
   /** Called after the messages of a call are counted. */
   onBatch(): void;
+  /** Called after each call for messages, with the reason if it failed. */
+  onReceive?(failure?: string): void;
   warn(message: string): void;
   /** Ends the consumer. */
   signal: AbortSignal;
@@ -57,6 +75,7 @@ export async function consumeQueue(options: QueueConsumerOptions): Promise<void>
     const startedAt = clock.monotonicNow();
     try {
       const batch = await receiveBatch(options, options.waitSeconds);
+      options.onReceive?.();
       if (batch.isFull) await receiveBacklog(options);
       failures = 0;
       const isFast = clock.monotonicNow() - startedAt < MIN_POLL_MS;
@@ -65,7 +84,9 @@ export async function consumeQueue(options: QueueConsumerOptions): Promise<void>
     } catch (error) {
       if (signal.aborted) return;
       failures += 1;
-      warn(`cannot receive failure events: ${formatAwsError(error).replace(/, request [\w/+=-]+/g, '')}`);
+      const reason = formatAwsError(error).replace(/, request [\w/+=-]+/g, '');
+      warn(`cannot receive ${options.contents}: ${reason}`);
+      options.onReceive?.(reason);
       await sleep(clock, Math.min(backoffMs(failures, random()), MAX_PAUSE_MS), signal);
     }
   }
@@ -98,7 +119,7 @@ async function receiveBatch(
     options.onBatch();
     // A stop must not leave messages that are counted: the next process would count them again.
     const failed = await sqs.deleteMessages(client().uninterruptible(), queue, handled);
-    if (failed.length > 0) warn(`cannot delete ${failed.length} failure events: ${failed[0]}`);
+    if (failed.length > 0) warn(`cannot delete ${failed.length} ${options.contents}: ${failed[0]}`);
   }
   if (elsewhere.length > 0)
     await sqs.returnMessages(client().uninterruptible(), queue, elsewhere, RETURN_SECONDS);
@@ -116,4 +137,18 @@ function unlessAborted(
     signal.addEventListener('abort', stop, { once: true });
     receiving.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
   });
+}
+
+/** Whether this process may receive: it leads at least one of the pairs that it handles. */
+export const isLeaderForAny = ({
+  items,
+  isLeaderFor,
+}: {
+  items(): { assigned: ReadonlyMap<string, WorkItem> };
+  isLeaderFor(item: WorkItem): boolean;
+}): boolean => [...items().assigned.values()].some(isLeaderFor);
+
+/** Returns the location of a queue, whose account is that of a managed Account document, or of the ambient credentials. */
+export function locationOfQueue({ arn, region }: QueueAddress, specs: Specs | undefined): Location {
+  return specs ? locationOfArn(arn, locationsOf(specs, region), region) : { region };
 }
