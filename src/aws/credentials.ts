@@ -7,7 +7,6 @@ import {
   parseKnownFiles,
 } from '@smithy/core/config';
 import type { NodeHttpHandler } from '@smithy/node-http-handler';
-import { DEFAULT_SESSION_NAME } from '../core/ids.ts';
 import type { Account } from '../spec/types.ts';
 import { globalRegionOf } from '../util/arn.ts';
 import { shellQuote } from '../util/escape.ts';
@@ -117,6 +116,9 @@ async function loadBaseCredentials(
       : fromIni({ ...options, profile: source.profile });
   return provider(identity as never);
 }
+
+/** The session name of an assumed role, if its Account document gives none. CloudTrail records it. */
+export const DEFAULT_SESSION_NAME = 'replikey';
 
 /** Returns a provider that assumes the role of an Account document with the ambient credentials. */
 function assumeRoleProvider(

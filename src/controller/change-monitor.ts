@@ -1,5 +1,5 @@
 import type { AwsClient } from '../aws/client.ts';
-import { DEFAULT_SESSION_NAME } from '../core/ids.ts';
+import { DEFAULT_SESSION_NAME } from '../aws/credentials.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Location, Resource, Step } from '../core/resource.ts';
 import { changeEventNames } from '../kinds/cloudtrail-events.ts';
@@ -60,8 +60,6 @@ export interface CompletedPass {
   /** The start, in milliseconds since 1970 by the clock of AWS, and on the monotonic clock. */
   startedAt: number;
   startedMonotonic: number;
-  /** The start of the previous pass that found the pair as declared; absent: none. */
-  previousCleanAt: number | undefined;
   outcome: Outcome;
   status: PairStatus;
 }
@@ -212,7 +210,7 @@ export function createChangeMonitor(options: ChangeMonitorOptions): ChangeMonito
   }
 
   /** Expects the event of each change that a pass found, and of each change that it made. */
-  function expectEvents({ pair, startedAt, previousCleanAt, outcome, status }: CompletedPass): void {
+  function expectEvents({ pair, startedAt, outcome, status }: CompletedPass): void {
     const appliedIds = new Set(outcome.results.flatMap(({ id, result }) => (result === 'applied' ? id : [])));
     const steps = outcome.plan.waves.flat().filter((step) => {
       const auditEvents = kinds.get(step.kind)?.auditEvents;
@@ -221,6 +219,7 @@ export function createChangeMonitor(options: ChangeMonitorOptions): ChangeMonito
     const until = options.client().now();
     const [change] = status.changes;
     const isDrift = change?.cause === 'drift' && change.at === status.lastRun;
+    const previousCleanAt = cleanSince.get(pair);
     if (isDrift && previousCleanAt !== undefined) {
       const writtenUntil = wroteUntil.get(pair) ?? Number.NEGATIVE_INFINITY;
       expectEvent('drift', steps, previousCleanAt, until, ({ event, isOwn }) => {
@@ -298,6 +297,15 @@ export function createChangeMonitor(options: ChangeMonitorOptions): ChangeMonito
       const { pair, startedAt, startedMonotonic, status } = pass;
       updateProven(pair, status, startedAt);
       expectEvents(pass);
+      // The proof of a new key has its alias alone. Another pass learns its id, by which events name it.
+      const isCreation = pass.outcome.results.some(
+        ({ action, result }) => action === 'create' && result === 'applied',
+      );
+      const { normalizeName } = auditSubjects.key;
+      const hasUnknownKey = status.proof.some(({ basis }) =>
+        basis?.keys.some((arn) => normalizeName(arn).startsWith('alias/')),
+      );
+      if (isCreation && hasUnknownKey) options.requestPass(pair, CONSISTENCY_MS);
       if (status.retry !== 'none') return;
       cleanSince.set(pair, startedAt);
       if (status.changes[0]?.at !== status.lastRun) health.recordCleanPass(pair, startedMonotonic);

@@ -258,7 +258,6 @@ export function createController(options: ControllerOptions): Controller {
     if (!item || !before) return;
     const startedMonotonic = clock.monotonicNow();
     const passStartedAt = clock.now();
-    const awsStartedAt = clientFor(currentSpecs()).now();
     const { status: after, outcome } = await runPass(item, before);
     lastActivity = clock.now();
     // The pair may have been removed meanwhile. A changed pair is queued again anyway.
@@ -266,9 +265,9 @@ export function createController(options: ControllerOptions): Controller {
     if (outcome)
       changeMonitor?.recordPass({
         pair: key,
-        startedAt: awsStartedAt,
+        // The responses of the pass tell the time of AWS.
+        startedAt: clientFor(currentSpecs()).now() - (clock.monotonicNow() - startedMonotonic),
         startedMonotonic,
-        previousCleanAt: lastConvergedAt.get(key),
         outcome,
         status: after,
       });

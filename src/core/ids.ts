@@ -110,9 +110,6 @@ export function positionOfPath(pair: BucketReplication, path: string): Position 
 /** The position of a resource that no YAML declares. */
 export const NO_POSITION: Position = { file: '', line: 1, column: 1 };
 
-/** The session name of an assumed role, if its Account document gives none. CloudTrail records it. */
-export const DEFAULT_SESSION_NAME = 'replikey';
-
 /** Tags of everything that replikey creates: that replikey manages it, and for which specs it was created. */
 export const MANAGED_BY_TAG = 'replikey:managed-by';
 export const SPEC_TAG = 'replikey:spec';

@@ -43,6 +43,10 @@ const faultSettingsSchema = z.strictObject({
   notificationDelayMs: millisecondsSchema,
   /** Delay until CloudTrail returns the event of a change, in milliseconds. */
   trailDelayMs: millisecondsSchema,
+  /** ARN of the queue to which EventBridge sends each event of CloudTrail; empty: none. */
+  changeQueue: z.string().regex(/^$|^arn:[\w-]+:sqs:[a-z0-9-]+:\d{12}:[\w-]+$/),
+  /** Delay until EventBridge sends the event of a change, in milliseconds. */
+  changeDelayMs: millisecondsSchema,
   /** Age from which CloudWatch returns a datapoint, in milliseconds after the start of its minute. */
   metricsDelayMs: millisecondsSchema,
   /** Time for which a batch job stays in each state that is not final, in milliseconds. */
@@ -87,6 +91,8 @@ export const defaultFaultSettings = (): FaultSettings => ({
   inFlight: 'atWrite',
   notificationDelayMs: 0,
   trailDelayMs: 0,
+  changeQueue: '',
+  changeDelayMs: 0,
   metricsDelayMs: 0,
   jobStateMs: 0,
   jobPropagationMs: 0,

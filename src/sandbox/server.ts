@@ -6,6 +6,7 @@ import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-
 import { createRequestLog, handleAdminRequest, type RequestEntry, type RequestLog } from './admin-api.ts';
 import { AwsError, missingFeatureError, toAwsError } from './aws-error.ts';
 import type { Call } from './call.ts';
+import { createEventDelivery } from './cloudtrail/event-delivery.ts';
 import { createEventLog } from './cloudtrail/event-log.ts';
 import { createAlarmEvaluator } from './cloudwatch/alarm-evaluator.ts';
 import { createMetricRecorder } from './cloudwatch/metrics.ts';
@@ -97,6 +98,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const onError = options.onError ?? (() => {});
   const queues = createQueueService({ store, keyService, clock });
   const topics = createTopicService({ store, keyService, queues, clock, onError });
+  const eventDelivery = createEventDelivery({ faultSettings, queues, onError });
   const notifier = createEventNotifier({ destinations: { sqs: queues, sns: topics }, clock, onError });
   const replicator = createReplicator({
     store,
@@ -210,7 +212,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       encodedResponse = encodeErrorResponse(parsedRequest, toAwsError(error), requestId);
       entry.code = 'InternalError';
     });
-    eventLog.add({ ...parsedRequest, input, at: clock(), requestId, code: entry.code });
+    const event = eventLog.add({ ...parsedRequest, input, at: clock(), requestId, code: entry.code });
+    if (event) eventDelivery.deliver(event);
     entry.status = encodedResponse.status;
     await options.onCall?.(entry, 'after');
     if (fault === 'reset-after') {
@@ -272,6 +275,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     async close() {
       for (const controller of openRequests) controller.abort();
       alarmEvaluator.stop();
+      eventDelivery.stop();
       await jobRunner.stop();
       await replicator.stop();
       server.closeAllConnections();

@@ -5,7 +5,8 @@ import type { Store } from '../store.ts';
 
 /** Events of CloudTrail: each successful or rejected change of a setting, with caller and time. */
 export interface EventLog {
-  add(call: LoggedCall): void;
+  /** Adds the event of a call. Returns it; undefined for a call that is no change of a setting. */
+  add(call: LoggedCall): EventLogEntry | undefined;
   /** Returns the events of an account in a Region up to the time `until`, newest first. */
   events(account: string, region: string, until: number): EventLogEntry[];
 }
@@ -30,7 +31,7 @@ export interface EventLogEntry {
   /** Names and ARNs of the affected resources, as LookupEvents filters by them. */
   resources: string[];
   /** Event record, which CloudTrail returns as JSON text. */
-  record: { eventID: string; [field: string]: unknown };
+  record: { eventID: string; eventTime: string; recipientAccountId: string; [field: string]: unknown };
 }
 
 /** Maximum number of events. The log drops the oldest events, which bounds its memory. */
@@ -40,9 +41,11 @@ export function createEventLog(store: Store): EventLog {
   const entries: EventLogEntry[] = [];
   return {
     add(call) {
-      if (!isManagementEvent(call)) return;
-      entries.push(toEventLogEntry(call, store));
+      if (!isManagementEvent(call)) return undefined;
+      const entry = toEventLogEntry(call, store);
+      entries.push(entry);
       if (entries.length > MAX_EVENTS) entries.splice(0, entries.length - MAX_EVENTS);
+      return entry;
     },
     events: (account, region, until) =>
       entries
