@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the programs of the optional tests: setup.sh [awscli] [boto3] [minio] [moto] [localstack] [go-client]; all without
+# Installs the programs of the optional tests: setup.sh [awscli] [boto3] [cfn-lint] [minio] [moto] [localstack] [go-client]; all without
 # arguments. Each has its own Python environment under .cache/python, created once per version of its requirements; go-client is
 # a Go program, built into .cache/go.
 # Skips a program that cannot be installed, with the reason. The tests that need it are then skipped as well.
@@ -68,7 +68,7 @@ build_go_client() {
   fi
 }
 
-for name in "${@:-awscli boto3 minio moto localstack go-client}"; do
+for name in "${@:-awscli boto3 cfn-lint minio moto localstack go-client}"; do
   for program in $name; do
     if [ "$program" = go-client ]; then build_go_client; else install "$program"; fi
     [ "$program" != moto ] || unpack_moto_tests

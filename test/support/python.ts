@@ -12,7 +12,7 @@ export interface PythonEnvironment {
 
 /** Returns an environment that test/emulators/setup.sh creates. Prints a notice if it is missing, once per test file. */
 export function pythonEnvironment(
-  name: 'awscli' | 'boto3' | 'minio' | 'moto' | 'localstack',
+  name: 'awscli' | 'boto3' | 'cfn-lint' | 'minio' | 'moto' | 'localstack',
 ): PythonEnvironment {
   const home = path.join(ENVIRONMENTS, name);
   const program = (file: string) => path.join(home, 'bin', file);

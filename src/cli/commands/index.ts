@@ -3,6 +3,7 @@ import { applyCommand } from './apply.ts';
 import { completionCommand } from './completion.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
+import { eventsCommand } from './events.ts';
 import { explainCommand } from './explain.ts';
 import { importCommand } from './import.ts';
 import { initCommand } from './init.ts';
@@ -28,6 +29,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   redriveCommand,
   importCommand,
   permissionsCommand,
+  eventsCommand,
   validateCommand,
   schemaCommand,
   explainCommand,
@@ -45,5 +47,5 @@ export const COMMAND_GROUPS: readonly (readonly [heading: string, commands: read
     ['Plan and apply:', [planCommand, applyCommand, observeCommand]],
     ['Check and repair replication:', [statusCommand, doctorCommand, verifyCommand, redriveCommand]],
     ['Try it without an AWS account:', [sandboxCommand, demoCommand]],
-    ['Setup:', [permissionsCommand, completionCommand, manCommand]],
+    ['Setup:', [permissionsCommand, eventsCommand, completionCommand, manCommand]],
   ];
