@@ -275,7 +275,7 @@ async function runUntilStopped(
 
 /** The default of `--interval`, without and with `--changes`, which reports most changes within seconds. */
 const INTERVAL_SECONDS = 300;
-const INTERVAL_WITH_CHANGES_SECONDS = 3_600;
+const INTERVAL_WITH_CHANGES_SECONDS = 7_200;
 
 /** CloudWatch bills each metric that a read requests. */
 const MIN_METRICS_INTERVAL_SECONDS = 300;

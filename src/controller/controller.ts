@@ -5,7 +5,7 @@ import { desiredResources } from '../core/desired.ts';
 import type { Thresholds } from '../core/guard.ts';
 import { JOB_PROBLEMS } from '../core/job-status.ts';
 import type { Kind } from '../core/kind.ts';
-import type { Id, PlanTarget } from '../core/resource.ts';
+import type { Id, JobStatus, PlanTarget } from '../core/resource.ts';
 import { measureReplicationLag } from '../facts/object-sample.ts';
 import { createDedupedLog, type Log } from '../log.ts';
 import type { Outcome } from '../reconcile/pass.ts';
@@ -119,6 +119,10 @@ export interface ControllerObserver {
   /** A change event arrived. `ageMs`: the time since the change. */
   onChangeEvent?(event: { result: ChangeResult; ageMs: number }): void;
 }
+
+/** States in which a batch job proceeds without a change, and the interval of a pair with such a job. */
+const OPEN_JOB_STATES: ReadonlySet<JobStatus['state']> = new Set(['notStarted', 'preparing', 'inProgress']);
+const OPEN_JOB_INTERVAL_MS = 300_000;
 
 /** Time after an expiry at which the controller removes the permission, so that the clock of AWS has passed it. */
 const EXPIRY_MARGIN_MS = 1_000;
@@ -272,7 +276,7 @@ export function createController(options: ControllerOptions): Controller {
         status: after,
       });
     if (after.retry === 'none') lastConvergedAt.set(key, passStartedAt);
-    const intervalMs = withJitter(options.intervalMs, random());
+    const intervalMs = withJitter(intervalMsOf(after), random());
     const delayMs =
       after.retry === 'recoverable'
         ? Math.min(backoffMs(after.failures, random()), intervalMs)
@@ -284,6 +288,12 @@ export function createController(options: ControllerOptions): Controller {
     options.observer?.onReconcile?.({ key, result, ms: clock.monotonicNow() - startedMonotonic, waitedMs });
     queue.addAfter(key, delayMs);
   }
+
+  /** Returns the interval of a pair. No change event reports the progress of a batch job. */
+  const intervalMsOf = ({ jobs = [] }: PairStatus): number =>
+    options.changes && jobs.some(({ state }) => OPEN_JOB_STATES.has(state))
+      ? Math.min(options.intervalMs, OPEN_JOB_INTERVAL_MS)
+      : options.intervalMs;
 
   /** Returns the time until the first retained permission of a pair has expired, by the clock of AWS. */
   function untilFirstExpiryMs({ retained }: PairStatus): number {

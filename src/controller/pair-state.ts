@@ -1,5 +1,5 @@
 import { compareCodeUnits } from '../util/canonical-json.ts';
-import { BACKFILL_CONDITION, type Condition } from './conditions.ts';
+import { BACKFILL_CONDITION, type Condition, EVENTS_CONDITION } from './conditions.ts';
 import type { PairStatus } from './status.ts';
 
 /**
@@ -53,6 +53,8 @@ function stateOfCondition(type: string, { status, reason }: Condition): RankedCo
     if (NOT_ENABLED_REASONS.includes(reason)) return 'notEnabled';
     return type === 'Ready' || type === 'Proven' ? 'pending' : 'noData';
   }
+  // Without events, changes are found later. They say nothing about replication.
+  if (type === EVENTS_CONDITION) return status === 'True' ? 'ready' : 'noData';
   if (type === 'Drifted') return status === 'True' ? 'drifted' : 'ready';
   if (status === 'True') return 'ready';
   if (type === BACKFILL_CONDITION) return STATE_BY_BACKFILL_REASON[reason] ?? 'noData';

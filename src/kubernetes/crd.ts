@@ -391,7 +391,7 @@ const STATUS_SCHEMA: CrdSchema = {
         properties: {
           type: {
             type: 'string',
-            description: 'Ready, Proven, Verified, Replicating, Drifted or BackfillComplete.',
+            description: 'Ready, Proven, Verified, Replicating, Drifted, BackfillComplete or Events.',
             maxLength: 316,
           },
           status: { type: 'string', enum: ['True', 'False', 'Unknown'] },

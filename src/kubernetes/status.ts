@@ -1,4 +1,9 @@
-import { ALL_CONDITION_TYPES, BACKFILL_CONDITION, type Condition } from '../controller/conditions.ts';
+import {
+  ALL_CONDITION_TYPES,
+  BACKFILL_CONDITION,
+  type Condition,
+  EVENTS_CONDITION,
+} from '../controller/conditions.ts';
 import { createWorkQueue } from '../controller/queue.ts';
 import type { PairStatus } from '../controller/status.ts';
 import { createDedupedLog, type Log } from '../log.ts';
@@ -80,8 +85,9 @@ function mergeConditions(
       toResourceCondition(type, condition, storedConditions.get(type), generation),
     ]),
   );
-  /** A pair that declares no backfill any more loses the condition. */
-  const isUndeclared = (type: AnyConditionType) => type === BACKFILL_CONDITION && merged.has('Proven');
+  /** A pair that declares no backfill any more, or whose controller has no `--changes`, loses the condition. */
+  const isUndeclared = (type: AnyConditionType) =>
+    (type === BACKFILL_CONDITION || type === EVENTS_CONDITION) && merged.has('Proven');
   return {
     observedGeneration: generation,
     ...(lastSuccess === undefined ? {} : { lastSuccess }),

@@ -104,7 +104,9 @@ export const statusReportSchema = namedObject('StatusReport', 'The status of pai
       sides: sidesSchema,
       conditions: listField(
         namedObject('PairCondition', 'A condition of a pair.', {
-          type: stringField('`Ready`, `Proven`, `Verified`, `Replicating`, `Drifted` or `BackfillComplete`.'),
+          type: stringField(
+            '`Ready`, `Proven`, `Verified`, `Replicating`, `Drifted`, `BackfillComplete` or `Events`.',
+          ),
           ...conditionFields,
         }),
         'Its conditions. A read of AWS knows no canaries, and reports drift only with `--watch`.',

@@ -78,6 +78,10 @@ const COLUMNS: readonly Column[] = [
   },
   conditionColumn('DRIFT', 'Drifted', 'True'),
   {
+    ...conditionColumn('EVENTS', 'Events', 'False'),
+    isRelevant: (rows) => rows.some(({ conditions }) => conditions.some(({ type }) => type === 'Events')),
+  },
+  {
     title: 'BACKFILL',
     isRelevant: (rows) => rows.some(({ jobs }) => jobs !== undefined),
     text: ({ jobs }) => backfillCell(jobs),

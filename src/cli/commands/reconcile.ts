@@ -116,7 +116,7 @@ const addControllerOptions = (command: Command): Command =>
     )
     .option(
       '--interval <seconds>',
-      'reconcile each pair at this interval (default: 300; with --changes 3600)',
+      'reconcile each pair at this interval (default: 300; with --changes 7200)',
       parseSeconds,
     )
     .option('--verify-interval <seconds>', 'write canaries at this interval (default: never)', parseSeconds)

@@ -79,6 +79,7 @@ const RUNBOOK_SECTIONS: Record<string, string> = {
   Drifted: 'drift',
   Replicating: 'objects-failed',
   BackfillComplete: 'backfill-not-complete',
+  Events: 'change-events-missed',
 };
 
 function renderRunbookLink(type: string): string {
