@@ -26,14 +26,14 @@ const changeEventSchema = auditRecordSchema.extend({
  * The envelope of EventBridge (Amazon EventBridge Events Reference, "Event structure", and "AWS service events delivered
  * via AWS CloudTrail"). Only AWS services can send events whose source begins with `aws.`.
  */
-const envelopeSchema = z.object({
+const eventBridgeSchema = z.object({
   'detail-type': z.literal('AWS API Call via CloudTrail'),
   source: z.string().startsWith('aws.'),
   detail: changeEventSchema,
 });
 
 /** Longest value of a parameter that is kept, in characters of JSON. Documents are longer, and not needed. */
-const MAX_PARAMETER_LENGTH = 1_024;
+const MAX_KEPT_LENGTH = 1_024;
 
 /** Parses the body of a message. Pure; throws nothing. */
 export function parseChangeMessage(body: string): ChangeMessage {
@@ -43,11 +43,11 @@ export function parseChangeMessage(body: string): ChangeMessage {
   } catch {
     return { type: 'unknown', why: 'it is not JSON' };
   }
-  const envelope = envelopeSchema.safeParse(value);
+  const envelope = eventBridgeSchema.safeParse(value);
   if (!envelope.success) return { type: 'unknown', why: 'it is no event of EventBridge about an API call' };
   const { requestParameters, ...detail } = envelope.data.detail;
   const parameters = Object.entries(requestParameters ?? {}).filter(
-    ([, parameter]) => JSON.stringify(parameter).length <= MAX_PARAMETER_LENGTH,
+    ([, parameter]) => JSON.stringify(parameter).length <= MAX_KEPT_LENGTH,
   );
   return { type: 'event', event: { ...detail, requestParameters: Object.fromEntries(parameters) } };
 }

@@ -81,8 +81,8 @@ export function createChangeIndex({ kinds, resources, keyOf, accountIdOf }: Chan
   }
 
   const isAccountOf = ({ account }: ChangeSubject, id: string): boolean => {
-    const known = account && 'id' in account ? account.id : accountIdOf(account?.name);
-    return known === undefined || known === id;
+    const ownerId = account && 'id' in account ? account.id : accountIdOf(account?.name);
+    return ownerId === undefined || ownerId === id;
   };
   const namesOf = (event: ChangeEvent): string[] => {
     const call = auditedCallOf(event);

@@ -25,7 +25,7 @@ export interface ChangeLog {
 const RETENTION_MS = 2 * 3_600_000;
 
 /** Bounds the memory. An account with many pipelines writes several changes a second. */
-const MAX_EVENTS = 20_000;
+const MAX_CHANGE_EVENTS = 20_000;
 
 export function createChangeLog(clock: Clock): ChangeLog {
   /** By event id and receiving account, oldest first. A call across accounts has an event in each, with an id of its own. */
@@ -37,7 +37,8 @@ export function createChangeLog(clock: Clock): ChangeLog {
 
   function removeOld(): void {
     for (const [id, change] of changes) {
-      if (changes.size <= MAX_EVENTS && change.receivedAt > clock.monotonicNow() - RETENTION_MS) return;
+      if (changes.size <= MAX_CHANGE_EVENTS && change.receivedAt > clock.monotonicNow() - RETENTION_MS)
+        return;
       changes.delete(id);
       for (const key of keysOf(change)) {
         const rest = (bySubject.get(key) ?? []).filter((other) => other !== change);

@@ -11,7 +11,7 @@ export const bucketAuditEvents = (
 ): AuditEvents => ({
   source: 's3.amazonaws.com',
   ...eventNames(events, names),
-  namesIn: ({ parameters: { bucketName } }) => namesOf(bucketName),
+  namesIn: ({ parameters: { bucketName } }) => lowerCaseNames(bucketName),
   normalizeName: toLowerCase,
 });
 
@@ -25,7 +25,7 @@ export const roleAuditEvents = (
   eventRegion: (region) => iamRegionOf(region),
   // A version of a managed policy names only the policy. Other calls with a policy name the role as well.
   namesIn: ({ parameters: { roleName, policyName, policyArn } }) =>
-    inlinePolicy === undefined || policyName === inlinePolicy ? namesOf(roleName ?? policyArn) : [],
+    inlinePolicy === undefined || policyName === inlinePolicy ? lowerCaseNames(roleName ?? policyArn) : [],
   normalizeName: toLowerCase,
 });
 
@@ -113,4 +113,4 @@ function toLowerCase(name: string): string {
   return name.toLowerCase();
 }
 
-const namesOf = (name: unknown): string[] => (typeof name === 'string' ? [toLowerCase(name)] : []);
+const lowerCaseNames = (name: unknown): string[] => (typeof name === 'string' ? [toLowerCase(name)] : []);

@@ -15,7 +15,7 @@ export const changeEventPattern = (names: ChangeEventNames) => ({
 });
 
 /** The name of the rule, the event bus and, by default, the queue. */
-const NAME = 'replikey-changes';
+const DEFAULT_NAME = 'replikey-changes';
 
 /**
  * The number of receipts after which SQS moves a message to the dead-letter queue. With shards, each process returns a
@@ -26,14 +26,14 @@ const MAX_RECEIVE_COUNT = 100;
 /** Four days, in seconds: a stopped controller finds the changes of a long weekend. */
 const RETENTION_SECONDS = 345_600;
 
-const ref = (name: string) => ({ Ref: name });
-const arnOf = (name: string) => ({ 'Fn::GetAtt': [name, 'Arn'] });
+const refTo = (name: string) => ({ Ref: name });
+const arnAttribute = (name: string) => ({ 'Fn::GetAtt': [name, 'Arn'] });
 const sub = (text: string) => ({ 'Fn::Sub': text });
 const choose = (condition: string, yes: unknown, no: unknown) => ({ 'Fn::If': [condition, yes, no] });
 const isEqual = (first: unknown, second: unknown) => ({ 'Fn::Equals': [first, second] });
 const isGiven = (value: unknown) => ({ 'Fn::Not': [isEqual(value, '')] });
 
-const NO_VALUE = ref('AWS::NoValue');
+const NO_VALUE = refTo('AWS::NoValue');
 
 /**
  * Returns a CloudFormation template, as YAML, that delivers the events of an account and Region to the queue of the central
@@ -56,7 +56,7 @@ export function renderChangeEventTemplate(names: ChangeEventNames): string {
       Queue: {
         Condition: 'IsCentral',
         Description: 'The value of --changes',
-        Value: arnOf('Queue'),
+        Value: arnAttribute('Queue'),
       },
     },
   };
@@ -86,7 +86,7 @@ const PARAMETERS = {
     AllowedPattern: '^(o-[a-z0-9]{10,32})?$',
     Description: 'Organization whose accounts may send events to the central account; empty for none',
   },
-  QueueName: { Type: 'String', Default: NAME, Description: 'Name of the queue' },
+  QueueName: { Type: 'String', Default: DEFAULT_NAME, Description: 'Name of the queue' },
   QueueKeyArn: {
     Type: 'String',
     Default: '',
@@ -98,33 +98,39 @@ const PARAMETERS = {
 const CONDITIONS = {
   IsCentral: {
     'Fn::And': [
-      isEqual(ref('AWS::AccountId'), ref('CentralAccount')),
-      isEqual(ref('AWS::Region'), ref('CentralRegion')),
+      isEqual(refTo('AWS::AccountId'), refTo('CentralAccount')),
+      isEqual(refTo('AWS::Region'), refTo('CentralRegion')),
     ],
   },
   IsForwarding: { 'Fn::Not': [{ Condition: 'IsCentral' }] },
-  HasQueueKey: isGiven(ref('QueueKeyArn')),
+  HasQueueKey: isGiven(refTo('QueueKeyArn')),
   AllowsMembers: {
-    'Fn::And': [{ Condition: 'IsCentral' }, isGiven({ 'Fn::Join': ['', ref('MemberAccounts')] })],
+    'Fn::And': [{ Condition: 'IsCentral' }, isGiven({ 'Fn::Join': ['', refTo('MemberAccounts')] })],
   },
   AllowsOrganization: {
-    'Fn::And': [{ Condition: 'IsCentral' }, isGiven(ref('OrganizationId'))],
+    'Fn::And': [{ Condition: 'IsCentral' }, isGiven(refTo('OrganizationId'))],
   },
 };
 
 function resources(names: ChangeEventNames): Record<string, object> {
   const EventPattern = changeEventPattern(names);
-  const busArn = sub(`arn:\${AWS::Partition}:events:\${CentralRegion}:\${CentralAccount}:event-bus/${NAME}`);
-  const queueTarget = { Id: 'queue', Arn: arnOf('Queue') };
+  const busArn = sub(
+    `arn:\${AWS::Partition}:events:\${CentralRegion}:\${CentralAccount}:event-bus/${DEFAULT_NAME}`,
+  );
+  const queueTarget = { Id: 'queue', Arn: arnAttribute('Queue') };
   return {
     ChangeRule: {
       Type: 'AWS::Events::Rule',
       Properties: {
-        Name: NAME,
+        Name: DEFAULT_NAME,
         Description: 'Changes of S3 replication, for replikey',
         EventPattern,
         Targets: [
-          choose('IsCentral', queueTarget, { Id: 'bus', Arn: busArn, RoleArn: arnOf('ForwardingRole') }),
+          choose('IsCentral', queueTarget, {
+            Id: 'bus',
+            Arn: busArn,
+            RoleArn: arnAttribute('ForwardingRole'),
+          }),
         ],
       },
     },
@@ -133,28 +139,28 @@ function resources(names: ChangeEventNames): Record<string, object> {
       Type: 'AWS::IAM::Role',
       Condition: 'IsForwarding',
       Properties: {
-        AssumeRolePolicyDocument: policyOf({
+        AssumeRolePolicyDocument: policyDocument({
           Effect: 'Allow',
           Principal: { Service: 'events.amazonaws.com' },
           Action: 'sts:AssumeRole',
-          Condition: { StringEquals: { 'aws:SourceAccount': ref('AWS::AccountId') } },
+          Condition: { StringEquals: { 'aws:SourceAccount': refTo('AWS::AccountId') } },
         }),
         Policies: [
           {
             PolicyName: 'forward',
-            PolicyDocument: policyOf({ Effect: 'Allow', Action: 'events:PutEvents', Resource: busArn }),
+            PolicyDocument: policyDocument({ Effect: 'Allow', Action: 'events:PutEvents', Resource: busArn }),
           },
         ],
       },
     },
-    CentralBus: { Type: 'AWS::Events::EventBus', Condition: 'IsCentral', Properties: { Name: NAME } },
+    CentralBus: { Type: 'AWS::Events::EventBus', Condition: 'IsCentral', Properties: { Name: DEFAULT_NAME } },
     CentralRule: {
       Type: 'AWS::Events::Rule',
       Condition: 'IsCentral',
       Properties: {
-        Name: `${NAME}-forwarded`,
+        Name: `${DEFAULT_NAME}-forwarded`,
         Description: 'Changes of S3 replication in other accounts and Regions, for replikey',
-        EventBusName: ref('CentralBus'),
+        EventBusName: refTo('CentralBus'),
         EventPattern,
         Targets: [queueTarget],
       },
@@ -166,12 +172,12 @@ function resources(names: ChangeEventNames): Record<string, object> {
       UpdateReplacePolicy: 'Delete',
       DeletionPolicy: 'Delete',
       Properties: {
-        QueueName: ref('QueueName'),
+        QueueName: refTo('QueueName'),
         MessageRetentionPeriod: RETENTION_SECONDS,
         VisibilityTimeout: 60,
         ...QUEUE_ENCRYPTION,
         RedrivePolicy: {
-          deadLetterTargetArn: arnOf('DeadLetterQueue'),
+          deadLetterTargetArn: arnAttribute('DeadLetterQueue'),
           maxReceiveCount: MAX_RECEIVE_COUNT,
         },
       },
@@ -191,13 +197,15 @@ function resources(names: ChangeEventNames): Record<string, object> {
       Type: 'AWS::SQS::QueuePolicy',
       Condition: 'IsCentral',
       Properties: {
-        Queues: [ref('Queue')],
-        PolicyDocument: policyOf({
+        Queues: [refTo('Queue')],
+        PolicyDocument: policyDocument({
           Effect: 'Allow',
           Principal: { Service: 'events.amazonaws.com' },
           Action: 'sqs:SendMessage',
-          Resource: arnOf('Queue'),
-          Condition: { ArnEquals: { 'aws:SourceArn': [arnOf('ChangeRule'), arnOf('CentralRule')] } },
+          Resource: arnAttribute('Queue'),
+          Condition: {
+            ArnEquals: { 'aws:SourceArn': [arnAttribute('ChangeRule'), arnAttribute('CentralRule')] },
+          },
         }),
       },
     },
@@ -205,11 +213,11 @@ function resources(names: ChangeEventNames): Record<string, object> {
 }
 
 const QUEUE_ENCRYPTION = {
-  KmsMasterKeyId: choose('HasQueueKey', ref('QueueKeyArn'), NO_VALUE),
+  KmsMasterKeyId: choose('HasQueueKey', refTo('QueueKeyArn'), NO_VALUE),
   SqsManagedSseEnabled: choose('HasQueueKey', NO_VALUE, true),
 };
 
-const policyOf = (statement: object) => ({ Version: '2012-10-17', Statement: [statement] });
+const policyDocument = (statement: object) => ({ Version: '2012-10-17', Statement: [statement] });
 
 /** Returns the statements of the central event bus, for the accounts that may send to it. */
 function busAccess(): Record<string, object> {
@@ -217,21 +225,21 @@ function busAccess(): Record<string, object> {
     Type: 'AWS::Events::EventBusPolicy',
     Condition,
     Properties: {
-      EventBusName: ref('CentralBus'),
+      EventBusName: refTo('CentralBus'),
       StatementId,
       Statement: {
         Effect: 'Allow',
         ...statement,
         Action: 'events:PutEvents',
-        Resource: arnOf('CentralBus'),
+        Resource: arnAttribute('CentralBus'),
       },
     },
   });
   return {
-    MemberAccess: access('AllowsMembers', 'ReplikeyMembers', { Principal: { AWS: ref('MemberAccounts') } }),
+    MemberAccess: access('AllowsMembers', 'ReplikeyMembers', { Principal: { AWS: refTo('MemberAccounts') } }),
     OrganizationAccess: access('AllowsOrganization', 'ReplikeyOrganization', {
       Principal: '*',
-      Condition: { StringEquals: { 'aws:PrincipalOrgID': ref('OrganizationId') } },
+      Condition: { StringEquals: { 'aws:PrincipalOrgID': refTo('OrganizationId') } },
     }),
   };
 }

@@ -231,7 +231,7 @@ describe('change events', () => {
     expect(running.lookups()).toBe(0);
   });
 
-  test('events of others, failed calls and duplicates: no additional pass', async () => {
+  test('events about other resources, failed calls and duplicates: no additional pass', async () => {
     await using running = await feedController();
     const { env, results } = running;
     const { iam, s3 } = await clientsOfJane(env);

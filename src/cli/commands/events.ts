@@ -8,8 +8,8 @@ export const eventsCommand: CommandDefinition = {
   description:
     'print the event pattern of the EventBridge rule whose events reconcile --changes receives, or a CloudFormation template with rules, event bus and queue',
   examples: [
-    ['reconcile events --cloudformation > changes.yaml', 'write a template for all accounts and Regions'],
-    ['reconcile events', 'print only the event pattern, for another tool'],
+    ['reconcile events --cloudformation > changes.yaml', 'write the template'],
+    ['reconcile events', 'print only the event pattern'],
   ],
   configure: (command) =>
     command.option('--cloudformation', 'print a CloudFormation template with rules, event bus and queue'),
