@@ -42,7 +42,7 @@ export interface PassInfo {
   command(plan: Plan): string;
 }
 
-export type OutputFormat = 'text' | 'json' | 'ndjson' | 'markdown';
+export type OutputFormat = 'text' | 'json' | 'ndjson' | 'markdown' | 'script';
 
 /** Creates the reporter of an output format. In every format, it also logs each wait. */
 export function createReporter(format: OutputFormat, pass: PassInfo, io: OutputIo, log: Log): Reporter {
@@ -67,7 +67,7 @@ type OutputIo = Pick<Io, 'stdout' | 'env'>;
 export function reportEmptyPlan(
   plan: Plan,
   proof: readonly RuleProofSummary[],
-  format: Exclude<OutputFormat, 'markdown'>,
+  format: Exclude<OutputFormat, 'markdown' | 'script'>,
   io: OutputIo,
 ): void {
   if (format === 'text') {
@@ -85,8 +85,10 @@ type PartialReporter = Pick<Reporter, 'end'> & Partial<Reporter>;
 type JsonInfo = Pick<PassInfo, 'about' | 'calls' | 'dryRun'>;
 
 const REPORTERS: Record<'json' | 'ndjson', (pass: JsonInfo, io: OutputIo) => PartialReporter> &
-  Record<'text' | 'markdown', (pass: PassInfo, io: OutputIo) => PartialReporter> = {
+  Record<'text' | 'markdown' | 'script', (pass: PassInfo, io: OutputIo) => PartialReporter> = {
   text: textReporter,
+  // The script needs the state that the plan was made from.
+  script: () => ({ end: () => undefined }),
   json: ({ dryRun, about, calls }, io) => ({
     end(outcome) {
       const value = dryRun

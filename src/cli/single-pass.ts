@@ -4,7 +4,7 @@ import type { Thresholds } from '../core/guard.ts';
 import type { Endpoint, Id, Plan } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
-import type { Outcome, PassOptions } from '../reconcile/pass.ts';
+import type { Outcome, PassOptions, PlannedState } from '../reconcile/pass.ts';
 import { createPropagation } from '../reconcile/propagation.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
 import { type PlanMetadata, planJson } from '../report/json.ts';
@@ -26,7 +26,7 @@ import {
   sandboxFlags,
   specArgumentsOf,
 } from './options.ts';
-import { createReporter, sarifText } from './output.ts';
+import { createReporter, type OutputFormat, sarifText } from './output.ts';
 import { showProgress } from './progress.ts';
 import { confirm, isInteractive } from './prompt.ts';
 import { type SavedPlan, toSavedPlan } from './saved-plan.ts';
@@ -40,7 +40,7 @@ export interface ReconcileOptions
     GuardOptions,
     Partial<LockOptions>,
     Omit<GlobalOptions, 'output'> {
-  output: 'text' | 'json' | 'ndjson' | 'markdown';
+  output: OutputFormat;
   once?: true;
   dryRun?: true;
   /** Apply without a question on the terminal. */
@@ -135,6 +135,7 @@ async function runPassIn(
   const checksum = savedPlan?.plan.digest ?? options.plan;
   const appliedIds: Id[] = [];
   let isPlanShown = false;
+  let state: PlannedState = { resources: [], actual: new Map() };
   try {
     const passOptions: PassOptions = {
       kinds,
@@ -156,9 +157,10 @@ async function runPassIn(
       }),
       canaryFirst: options.canaryFirst ?? false,
       signal,
-      onPlan(plan, proof) {
+      onPlan(plan, proof, plannedState) {
         if (!isPlanShown) reporter.plan(plan, proof);
         isPlanShown = true;
+        state = plannedState;
         progress.plan(plan);
       },
       onEvent(event) {
@@ -179,7 +181,10 @@ async function runPassIn(
     const outcome = isAsking
       ? await reconcileConfirmed(specs, passOptions, confirmPlan)
       : await reconcile(specs, passOptions);
-    reporter.end(outcome);
+    if (options.output === 'script') {
+      const { writeScript } = await import('./plan-script.ts');
+      await writeScript({ outcome, state, specs, session, options, io });
+    } else reporter.end(outcome);
     if (options.out !== undefined) {
       const document = planJson(outcome.plan, outcome.proof, { ...metadata, refused: outcome.refusals });
       const saved = toSavedPlan(document, specs, outcome.plan, options.prune ?? false);
@@ -252,6 +257,11 @@ function rejectContradictions({
     throw new UserError(EXIT.usage, message);
   };
   if (output === 'markdown' && !dryRun) reject('-o markdown shows a plan: add --dry-run');
+  if (output === 'script' && !dryRun) reject('-o script prints a plan as a script: add --dry-run');
+  if (output === 'script' && prune)
+    reject('-o script cannot remove what removed specs left behind: use it without --prune');
+  if (output === 'script' && observed !== undefined)
+    reject('-o script needs the present settings of AWS, not a snapshot: remove --observed');
   if (observed !== undefined && !dryRun) reject('--observed cannot apply changes: add --dry-run');
   if (out !== undefined && !dryRun) reject('--out saves a plan: add --dry-run');
   if (sarif !== undefined && !dryRun) reject('--sarif saves the findings of a plan: add --dry-run');

@@ -157,11 +157,11 @@ export const s3ObjectLock: Kind<S3ObjectLock, ObjectLockDoc, ForeignLockParts> =
     },
   ],
 
-  async send(aws, { resource, doc }) {
+  async send(aws, { resource, doc, desired }) {
     const command = new PutObjectLockConfigurationCommand({
       Bucket: resource.name,
       ExpectedBucketOwner: await aws.accountId(resource.location.account),
-      ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' },
+      ObjectLockConfiguration: toConfiguration(desired),
     });
     await aws.send(resource.location, withRequestBody(command, toLockXml(doc ?? {})));
   },

@@ -2,7 +2,7 @@ import type { AwsClient } from '../aws/client.ts';
 import type { Facts } from '../core/facts.ts';
 import type { ApprovedPlan, Refusal, Thresholds } from '../core/guard.ts';
 import type { Kind } from '../core/kind.ts';
-import type { Plan } from '../core/resource.ts';
+import type { ActualState, Plan, Resource } from '../core/resource.ts';
 import type { RuleProof, RuleProofSummary } from '../proof/types.ts';
 import type { ApplyEvent, StepResult } from './apply.ts';
 import type { Propagation } from './propagation.ts';
@@ -37,7 +37,7 @@ export interface PassOptions {
   canaryTimeoutMs?: number;
   signal?: AbortSignal;
   /** Called once, before anything is applied. */
-  onPlan?: (plan: Plan, proof: readonly RuleProofSummary[]) => void;
+  onPlan?: (plan: Plan, proof: readonly RuleProofSummary[], state: PlannedState) => void;
   /**
    * Called with each proof, including the result of every request. The pass does not keep these results, because they
    * are too many.
@@ -46,6 +46,13 @@ export interface PassOptions {
    */
   onProof?: (proof: RuleProof, currentFacts: () => Facts) => void;
   onEvent?: (event: ApplyEvent) => void;
+}
+
+/** What a plan was made from. */
+export interface PlannedState {
+  resources: readonly Resource[];
+  /** The state of the resources in batches with changes. */
+  actual: ActualState;
 }
 
 /** The result of a pass: the plan, the results of its steps, and the remaining changes. */

@@ -22,7 +22,7 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   const { proof, prune, actual } = draft;
   const resources = prune.withAllOrphans;
   const refusals = refusalsOf(plan, draft, options);
-  options.onPlan?.(plan, proof);
+  options.onPlan?.(plan, proof, { resources, actual });
   if (options.dryRun || refusals.length > 0 || isWithoutWrites(plan))
     return { plan, proof, refusals, results: [] };
 
