@@ -56,10 +56,14 @@ export async function writeScript({
     target: target(),
     madeAt: new Date(nowMs),
     validUntil: new Date(nowMs + VALIDITY_MS),
-    proof: proof.map(
-      ({ bucket, rule, verdict, requests }) =>
-        `Proof: ${bucket} ${rule} is ${verdict} after the plan (${requests} requests).`,
-    ),
+    remarks: [
+      ...proof.map(
+        ({ bucket, rule, verdict, requests }) =>
+          `Proof: ${bucket} ${rule} is ${verdict} after the plan (${requests} requests).`,
+      ),
+      ...plan.notes.map(({ id, message }) => `Note: ${id}: ${message}`),
+      ...plan.handover.map(({ account, what }) => `By hand in account ${account}: ${what}.`),
+    ],
     propagationWaitSeconds: propagationWaitMs(options, plan.target.endpoint) / 1000,
   });
   io.stdout.write(script);

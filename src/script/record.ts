@@ -101,6 +101,8 @@ export async function recordPlan(inputs: RecordInputs): Promise<Recording> {
   );
   const changingPairs = pairsWithChangingRules(plan.waves.flat(), kinds);
   const resolveActual = createRefResolver(actual);
+  /** Values of the documents that the script writes, for the references of later steps. */
+  const writtenAttrs = new Map<Id, Current['attrs']>();
   const newKeys: NewKey[] = [];
   const recording: Recording = { steps: [], narrowing: [], newKeys, omitted: [] };
   const skipped = new Set<Id>(plan.blocked.map(({ id }) => id));
@@ -113,8 +115,9 @@ export async function recordPlan(inputs: RecordInputs): Promise<Recording> {
 
   function resolve(reference: Ref): string | undefined {
     const target = resourcesById.get(reference.$ref);
-    const known = resolveActual(reference);
-    if (known !== undefined || !target) return known;
+    const known =
+      resolveActual(reference) ?? (writtenAttrs.get(reference.$ref)?.[reference.attr] || undefined);
+    if (known !== undefined || !target || reference.attr !== ref(target.id).attr) return known;
     const { scope } = requireKind(kinds, target);
     return scope.type === 'key'
       ? newKeyOf(target).placeholder
@@ -144,6 +147,7 @@ export async function recordPlan(inputs: RecordInputs): Promise<Recording> {
       omit(step.id, 'it deletes a document, which a script never does');
       return;
     }
+    writtenAttrs.set(step.id, kind.parse(change.doc, change.resource).attrs);
     const calls = await recordSend(resource, kind, change);
     const unsupported = calls.find(({ operation }) => !isSupported(operation));
     if (unsupported) {
@@ -195,7 +199,7 @@ export async function recordPlan(inputs: RecordInputs): Promise<Recording> {
     if (!isNew || !kind.response.initialContent) return undefined;
     const owner = resourcesById.get(kind.scope.ownerId(resource.id));
     const arn = (owner && resolve(ref(owner.id))) ?? '';
-    return { spec: resolveSpec(resource.spec), attrs: { arn }, foreign: [] };
+    return { spec: resolveSpec(resource.spec), attrs: { arn } };
   }
 
   const resolveSpec = (spec: unknown): unknown =>

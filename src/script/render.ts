@@ -15,8 +15,8 @@ export interface ScriptHeader {
   madeAt: Date;
   /** The script refuses to start after it: until then, permissions that it replaces stay for objects in flight. */
   validUntil: Date;
-  /** Lines about the proof of the rules. */
-  proof: readonly string[];
+  /** Lines about the proof of the rules, and the notes of the plan. */
+  remarks: readonly string[];
   /** Seconds between changed permissions and the rules that depend on them. */
   propagationWaitSeconds: number;
 }
@@ -39,14 +39,14 @@ export function renderScript(recording: Recording, header: ScriptHeader): string
 }
 
 function headerText({ steps, narrowing, omitted }: Recording, header: ScriptHeader): string {
-  const { digest, target, madeAt, validUntil, proof } = header;
+  const { digest, target, madeAt, validUntil, remarks } = header;
   const calls = steps.flatMap((step) => step.calls).length;
   return [
     '#!/bin/sh',
     comment(
       `Applies plan ${digest.slice(0, 16)} of replikey to ${target}: ${steps.length} steps, ${calls} calls that write.`,
       `Made at ${isoSeconds(madeAt)}, and valid until ${isoSeconds(validUntil)}.`,
-      ...proof,
+      ...remarks,
       '',
       'It needs a POSIX shell, the AWS CLI version 2 and jq. A second run changes nothing. It stops at a setting that has',
       'changed since the plan was made, and changes nothing there.',
