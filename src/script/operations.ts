@@ -29,8 +29,8 @@ export interface GuardedOperation {
   isPartial?: true;
 }
 
-const BUCKET = '{Bucket, ExpectedBucketOwner}';
-const ROLE = '{RoleName}';
+const BUCKET_KEY = '{Bucket, ExpectedBucketOwner}';
+const ROLE_KEY = '{RoleName}';
 
 /** Settings of a bucket: written and read by operations whose names differ only in their verbs. */
 const bucketSetting = (
@@ -42,7 +42,7 @@ const bucketSetting = (
     write: `s3api ${toCliName(`Put${name}`)}`,
     read: toCliName(`Get${name}`),
     readOperation: `Get${name}`,
-    key: BUCKET,
+    key: BUCKET_KEY,
     comparison: 'equal',
     ...setting,
   },
@@ -58,7 +58,7 @@ const roleSetting = (
     write: `iam ${toCliName(name)}`,
     read: 'get-role',
     readOperation: 'GetRole',
-    key: ROLE,
+    key: ROLE_KEY,
     comparison: 'equal',
     ...setting,
   },

@@ -313,11 +313,11 @@ const isSupported = (operation: string): boolean =>
 /** Returns an input or response with its policies as documents. IAM returns them percent-encoded. */
 function withDocuments(value: Record<string, unknown>): Record<string, unknown> {
   return JSON.parse(
-    JSON.stringify(value, (name, member) => (POLICY_MEMBERS.has(name) ? parseDocument(member) : member)),
+    JSON.stringify(value, (name, member) => (POLICY_MEMBERS.has(name) ? toDocument(member) : member)),
   );
 }
 
-function parseDocument(text: unknown): unknown {
+function toDocument(text: unknown): unknown {
   if (typeof text !== 'string') return text;
   const decoded = text.startsWith('%7B') ? decodeURIComponent(text) : text;
   return decoded.startsWith('{') ? JSON.parse(decoded) : decoded;
