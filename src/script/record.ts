@@ -56,7 +56,7 @@ export interface OmittedStep {
   reason: string;
 }
 
-/** A key that the script creates. Its ARN stands for a variable of the shell. */
+/** A key that the script creates. Its ARN is a placeholder of a variable. */
 export interface NewKey {
   id: Id;
   alias: string;
@@ -115,9 +115,9 @@ export async function recordPlan(inputs: RecordInputs): Promise<Recording> {
 
   function resolve(reference: Ref): string | undefined {
     const target = resourcesById.get(reference.$ref);
-    const known =
+    const value =
       resolveActual(reference) ?? (writtenAttrs.get(reference.$ref)?.[reference.attr] || undefined);
-    if (known !== undefined || !target || reference.attr !== ref(target.id).attr) return known;
+    if (value !== undefined || !target || reference.attr !== ref(target.id).attr) return value;
     const { scope } = requireKind(kinds, target);
     return scope.type === 'key'
       ? newKeyOf(target).placeholder
