@@ -65,6 +65,7 @@ export const LAYERS = [
         io: 'AWS client',
         ioFiles: ['fleet/journal.ts'],
       },
+      script: { holds: 'a plan as a shell script of guarded AWS CLI calls', io: 'AWS client' },
       reconcile: {
         holds: 'pipeline of a pass: observe, plan, prove, guard, apply; deletion of orphans',
         io: 'AWS client',

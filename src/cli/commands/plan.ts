@@ -16,7 +16,7 @@ export const planCommand: CommandDefinition = {
     ['reconcile plan specs/ -o markdown', 'format for a pull request'],
     ['reconcile plan specs/ --only tax --explain', 'plan one spec, with API calls'],
     ['reconcile plan specs/ --out plan.json', 'save the plan for `apply`'],
-    ['reconcile plan specs/ -o script > change.sh', 'write the plan as a shell script of AWS CLI calls'],
+    ['reconcile plan specs/ -o script > change.sh', 'print AWS CLI calls'],
     ['reconcile plan specs/ --observed observed.json', 'plan from a snapshot'],
   ],
   configure: (command) =>
