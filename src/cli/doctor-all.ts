@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { DEFAULT_FAILED_SINCE_MS } from '../doctor/object-status.ts';
 import { EXIT, systemErrorReason, UserError } from '../errors.ts';
+import { organizationReaderOf } from '../facts/organization.ts';
 import { openSurveyJournal, type SurveyJournal } from '../fleet/journal.ts';
 import { listMemberAccounts, type MemberAccount } from '../fleet/organization.ts';
 import { assembleReport } from '../fleet/report.ts';
@@ -33,8 +34,6 @@ export interface FleetOptions {
   /** A file with Account documents, or with account ids. */
   accounts?: string;
   organization?: true;
-  /** Name of the Account document whose credentials read the organization; default: the ambient credentials. */
-  organizationAccount?: string;
   roleName?: string;
   regions?: string[];
   save?: string;
@@ -257,6 +256,7 @@ async function surveyAndReport(
     sampleSize,
     samplePages: options.samplePages,
     failedSinceMs,
+    organizationAccount: options.organizationAccount ?? '',
   });
   const partialFile = options.save === undefined ? undefined : `${options.save}.partial`;
   const journal =
@@ -281,6 +281,7 @@ async function surveyAndReport(
       samplePages: options.samplePages,
       failedSinceMs,
       specsByBucket,
+      organization: organizationReaderOf(aws.readOnly(), specs, options.organizationAccount),
       done: journal?.done ?? new Map(),
       signal,
       onEvent,

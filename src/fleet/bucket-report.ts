@@ -76,7 +76,7 @@ export function reportBucket(readings: BucketReadings): NewBucket {
   );
   const rules = proofs
     .filter(({ destination }) => destination !== '')
-    .map(({ rule, destination, verdict }): FleetRule => {
+    .map(({ rule, destination, verdict, basis }): FleetRule => {
       const hasError = findings.some((finding) => finding.severity === 'error' && finding.rule === rule);
       const owner = destinations.get(destination);
       return omitUndefined({
@@ -84,6 +84,10 @@ export function reportBucket(readings: BucketReadings): NewBucket {
         destination,
         destinationAccount: owner?.status === 'owned' ? owner.account : undefined,
         verdict: hasError ? 'broken' : (verdict as FleetRule['verdict']),
+        controlPolicies: basis && {
+          requests: basis.controlPolicies.requests,
+          dependent: basis.controlPolicies.dependent,
+        },
       });
     });
   return omitUndefined({

@@ -87,8 +87,17 @@ function totalsOf(accounts: readonly FleetAccount[], buckets: readonly FleetBuck
     byVerdict,
     byCategory,
     unknownReasons,
+    controlPolicies: {
+      requests: sumOfRules(buckets, 'requests'),
+      dependent: sumOfRules(buckets, 'dependent'),
+    },
   };
 }
+
+const sumOfRules = (buckets: readonly FleetBucket[], count: 'requests' | 'dependent'): number =>
+  buckets
+    .flatMap(({ rules }) => rules)
+    .reduce((sum, { controlPolicies }) => sum + (controlPolicies?.[count] ?? 0), 0);
 
 /** Returns the error code of AWS in a reason: `AccessDenied`; for a reason without one, its first part. */
 const reasonOf = (message: string): string =>

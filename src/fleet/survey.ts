@@ -12,6 +12,7 @@ import { type Diagnosis, diagnose, diagnoseMetrics } from '../doctor/diagnose.ts
 import type { RuleMetricsReport } from '../doctor/rule-metrics.ts';
 import { EXIT, UserError } from '../errors.ts';
 import type { Locations } from '../facts/locations.ts';
+import type { OrganizationReader } from '../facts/organization.ts';
 import { readFact } from '../facts/read.ts';
 import { fetchBucketRegion, fetchBucketTags } from '../kinds/s3-bucket.ts';
 import { s3Replication } from '../kinds/s3-replication.ts';
@@ -57,6 +58,8 @@ export interface SurveyOptions {
   sampleSize: number;
   samplePages: number;
   failedSinceMs: number;
+  /** Reads the control policies of accounts; absent: they are not read. */
+  organization?: OrganizationReader | undefined;
   /** Names of specs by source bucket. */
   specsByBucket: ReadonlyMap<string, readonly string[]>;
   /** Results of an interrupted run, by account id and bucket name. They are not read again. */
@@ -359,6 +362,7 @@ async function surveyBucket(
   const [diagnosis, manager] = await Promise.all([
     diagnose(aws, [name], {
       locations: bucketLocations,
+      organization: options.organization,
       sampleSize: options.sampleSize,
       samplePages: options.samplePages,
       failedSinceMs: options.failedSinceMs,

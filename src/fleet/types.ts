@@ -75,6 +75,15 @@ export interface FleetRule {
   /** Owner of the destination (12 digits), as far as it is known. */
   destinationAccount?: string;
   verdict: FleetBucket['verdict'];
+  /** Requests of S3, also those that depend on unread control policies; absent: the rule was not proven. */
+  controlPolicies?: ControlPolicyTotals;
+}
+
+/** Numbers of requests that S3 makes. */
+export interface ControlPolicyTotals {
+  requests: number;
+  /** Requests whose result depends on control policies that were not read. */
+  dependent: number;
 }
 
 export interface FleetFinding {
@@ -112,6 +121,7 @@ export interface FleetTotals extends BucketTotals {
   byCategory: Record<FleetCategory, number>;
   /** Numbers of unreadable buckets and accounts, by reason: `AccessDenied`. */
   unknownReasons: Record<string, number>;
+  controlPolicies?: ControlPolicyTotals;
 }
 
 /** A finding of one of two runs, with its bucket. */

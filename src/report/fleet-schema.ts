@@ -19,6 +19,15 @@ const bucketTotals = {
   unknown: countField('Number of buckets that could not be read.'),
 };
 
+const controlPoliciesField = namedObject(
+  'ControlPolicyTotals',
+  'Requests of S3, and those that depend on control policies.',
+  {
+    requests: countField('Number of requests that S3 makes.'),
+    dependent: countField('Number of these whose result depends on control policies that were not read.'),
+  },
+);
+
 const findingFields = {
   category: categoryField,
   severity: z.enum(['error', 'warning', 'unknown', 'info']).describe('The severity, as in `Finding`.'),
@@ -57,6 +66,9 @@ const fleetBucketSchema = namedObject(
         destination: stringField('Name of the destination bucket.'),
         destinationAccount: stringField('Account id of its owner; absent: not known.').optional(),
         verdict: ruleVerdictField,
+        controlPolicies: controlPoliciesField
+          .describe('The requests of the rule; absent: the rule was not proven.')
+          .optional(),
       }),
       'The rules; empty: the configuration could not be read.',
     ),
@@ -98,6 +110,7 @@ export const fleetReportSchema = namedObject('FleetReport', 'The survey of all b
     unknownReasons: z
       .record(z.string(), z.int())
       .describe('Number of unreadable buckets and accounts by reason, for example `AccessDenied`.'),
+    controlPolicies: controlPoliciesField.describe('The requests of all rules.').optional(),
   }).describe('The totals.'),
   diff: namedObject('FleetDiff', 'The comparison with the last complete run.', {
     since: instantField('The start of that run.'),

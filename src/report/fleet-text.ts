@@ -139,6 +139,7 @@ function totalLines({ totals, regions }: FleetReport, paint: Paint): string[] {
   const reasons = Object.entries(totals.unknownReasons).map(
     ([reason, count]) => `${number(count)} × ${reason}`,
   );
+  const { requests = 0, dependent = 0 } = totals.controlPolicies ?? {};
   const inRegions = regions ? ` in ${regions.join(', ')}` : '';
   return [
     paint.bold(
@@ -150,6 +151,11 @@ function totalLines({ totals, regions }: FleetReport, paint: Paint): string[] {
           paint.yellow(
             `${countText(totals.unreadableAccounts, 'account')} could not be read completely, so the numbers do not include all of their buckets`,
           ),
+        ]
+      : []),
+    ...(dependent > 0
+      ? [
+          `${number(dependent)} of ${countText(requests, 'request')} of S3 depend on control policies that were not read (--organization-account)`,
         ]
       : []),
     ...(reasons.length > 0 ? [`unknown because of: ${escapeUnprintable(reasons.join(', '))}`] : []),
