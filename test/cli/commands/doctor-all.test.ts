@@ -176,6 +176,49 @@ describe('doctor --all', () => {
     ]);
   });
 
+  // bench/fleet.ts measures 10,000 buckets: at most 173 MB.
+  test('20 accounts with 500 buckets: less than 300 MB', async () => {
+    await using other = await testEnv();
+    await other.reconcile();
+    const ids = Array.from({ length: 20 }, (_, index) => String(111_122_223_333 + index));
+    const create = (account: string, index: number) =>
+      callS3(other.sandbox.endpoint, 'PUT', `/b-${account}-${index}`, { account });
+    for (const id of ids) await Promise.all(Array.from({ length: 25 }, (_, index) => create(id, index)));
+    const profiles = ids.map(
+      (id) =>
+        `[profile p${id}]\naws_access_key_id = ${id}\naws_secret_access_key = ${TEST_SECRET}\nregion = us-east-1\n`,
+    );
+    const documents = ids.map(
+      (id) =>
+        `apiVersion: replikey.dev/v1\nkind: Account\nmetadata: { name: a${id} }\nspec: { id: "${id}", profile: p${id} }\n`,
+    );
+    await writeFile(path.join(folder, 'config'), profiles.join('\n'));
+    await writeFile(path.join(folder, 'accounts.yaml'), documents.join('---\n'));
+    // On Linux, maxRSS includes the memory of the process that started this one; VmHWM does not.
+    const hook = `process.on('exit', () => {
+      const { readFileSync, writeFileSync, existsSync } = require('node:fs');
+      const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : '';
+      const kilobytes = Number(/VmHWM:\\s+(\\d+)/.exec(status)?.[1] ?? process.resourceUsage().maxRSS);
+      writeFileSync('memory.json', JSON.stringify({ kilobytes }));
+    });`;
+    await writeFile(path.join(folder, 'hook.cjs'), hook);
+    const { code, stdout } = await runCli(['doctor', '--all', '--accounts', 'accounts.yaml'], {
+      endpoint: other.sandbox.endpoint,
+      cwd: folder,
+      env: {
+        AWS_CONFIG_FILE: path.join(folder, 'config'),
+        NODE_OPTIONS: `--require ${path.join(folder, 'hook.cjs')}`,
+      },
+    });
+    expect(code).toBe(0);
+    expect(stdout).toContain('\n502 buckets of 20 accounts: 1 with replication, 501 without, 0 unknown\n');
+    const { kilobytes } = JSON.parse(await readFile(path.join(folder, 'memory.json'), 'utf8')) as {
+      kilobytes: number;
+    };
+    expect(kilobytes).toBeGreaterThan(0);
+    expect(kilobytes / 1_000).toBeLessThan(300);
+  });
+
   const REJECTIONS: [args: string[], message: string][] = [
     [['--save', 'x.json'], '--save requires --all: add it, or remove the option'],
     [
