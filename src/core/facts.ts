@@ -42,6 +42,11 @@ export type Fact<T> = T | null | UnreadFact;
 /** A document that replikey could not read, with the reason. */
 export interface UnreadFact {
   unread: string;
+  /**
+   * A policy that allows at least what the unread one allows: what it denies, the unread one does not allow. Absent: the
+   * unread policy may allow everything.
+   */
+  atMost?: object;
 }
 
 export interface BucketFacts {
@@ -100,6 +105,10 @@ export interface KeyFacts {
 /** Returns the value of a fact, if there is one. */
 export const factValue = <T>(fact: Fact<T> | undefined): T | undefined =>
   fact === null || fact === undefined || isUnread(fact) ? undefined : fact;
+
+/** Returns a known policy, or the one that allows at least what the unread one allows; undefined if nothing is known. */
+export const upperBoundOf = <T extends object>(fact: Fact<T> | undefined): T | undefined =>
+  isUnread(fact) ? (fact.atMost as T | undefined) : factValue(fact);
 
 /** A part of the reason of a document that replikey reads only after the plan is applied. */
 export const READ_AFTER_APPLY = 'only after the role has it';

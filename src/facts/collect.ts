@@ -1,16 +1,10 @@
 import { emptyFacts, type Facts, factValue, isUnread, mergeFacts } from '../core/facts.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import { accountOfArn } from '../iam/context.ts';
-import { defaultEncryptionOf, isKmsAlgorithm, keyArnsInPolicies } from '../proof/object-cases.ts';
+import { keyArnsOfRule } from '../proof/object-cases.ts';
 import { keyFactOf } from '../proof/policies.ts';
 import { keysDecidedByGrants } from '../proof/prove.ts';
-import {
-  destinationBucketOf,
-  type RuleContext,
-  replicaKeyArns,
-  ruleBucketOf,
-  ruleContextOf,
-} from '../proof/rule-context.ts';
+import { destinationBucketOf, ruleBucketOf, ruleContextOf } from '../proof/rule-context.ts';
 import type { RuleProof } from '../proof/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { Locations } from './locations.ts';
@@ -80,7 +74,7 @@ export async function collectReplicationFacts(
       const source = ruleBucketOf(facts, name, accountOfArn(Role));
       if (!source) return;
       const contexts = Rules.map((rule) => ruleContextOf(facts, source, configuration, rule));
-      await Promise.all(contexts.flatMap(keyArnsOf).map(collector.key));
+      await Promise.all(contexts.flatMap(keyArnsOfRule).map(collector.key));
     }),
   );
   return facts;
@@ -123,7 +117,7 @@ export async function collectMissingFacts(
       const contexts = Rules.map((rule) => ruleContextOf(merged, source, configuration, rule));
       await Promise.all(
         contexts
-          .flatMap(keyArnsOf)
+          .flatMap(keyArnsOfRule)
           .filter((arn) => !(arn in known.keys))
           .map(collector.key),
       );
@@ -131,13 +125,6 @@ export async function collectMissingFacts(
   );
   return collector.facts;
 }
-
-/** Returns the keys that S3 may use for the objects of a rule. */
-const keyArnsOf = (context: RuleContext): string[] => {
-  const { algorithm, keyArn } = defaultEncryptionOf(context);
-  const objectKeys = [...(isKmsAlgorithm(algorithm) ? [keyArn] : []), ...keyArnsInPolicies(context)];
-  return [...objectKeys, ...replicaKeyArns(context, objectKeys)];
-};
 
 /** The buckets, roles and keys from which the proof of a plan starts. */
 export interface FactTargets {

@@ -203,6 +203,8 @@ export interface Finding {
   fixes: Fix[];
   /** The position in the YAML, for a rule that a spec declares. */
   at?: Position;
+  /** Addresses of the resources in a plan or template that cause it, most specific first. */
+  resources?: string[];
   /** The request that is denied or undecided. */
   request?: { action: string; resource: string; context: Record<string, string | string[]> };
 }

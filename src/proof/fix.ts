@@ -1,4 +1,4 @@
-import { type Facts, factValue } from '../core/facts.ts';
+import { type Facts, factValue, upperBoundOf } from '../core/facts.ts';
 import { ROLE_POLICY_NAME } from '../core/ids.ts';
 import type { Decision, Policy, Statement } from '../iam/types.ts';
 import { prefixToPattern } from '../policy/required-statements.ts';
@@ -23,7 +23,7 @@ export function proposeFixes(
 ): Fix[] {
   const fix = proposeFix(context, check, decision, policyRefs);
   if (!fix) return [];
-  const statements = [factValue(policyFactOf(context.facts, fix.policy))?.Statement ?? []].flat();
+  const statements = [upperBoundOf(policyFactOf(context.facts, fix.policy))?.Statement ?? []].flat();
   const stale = statements.filter((statement) => deletedPrincipalIn(statement) !== undefined);
   // Without its last NotPrincipal, a statement would have another meaning: only a person can decide.
   if (stale.some(({ NotPrincipal }) => NotPrincipal !== undefined)) return [];
@@ -47,7 +47,7 @@ function proposeFix(
     const policy = policyRefs.get(denial.policy);
     if (!policy) return undefined;
     const label = policyLabel(policy);
-    const statement = [factValue(policyFactOf(context.facts, policy))?.Statement ?? []].flat()[denial.index];
+    const statement = [upperBoundOf(policyFactOf(context.facts, policy))?.Statement ?? []].flat()[denial.index];
     if (!statement) return undefined;
     if (policy.kind === 'trust')
       return { what: `remove the Deny from the ${label}`, policy, remove: statement };
@@ -70,7 +70,7 @@ function proposeFix(
  */
 export function applyFix(facts: Facts, fix: Fix): Facts {
   if ('call' in fix) return facts;
-  const currentPolicy = factValue(policyFactOf(facts, fix.policy)) ?? {
+  const currentPolicy = upperBoundOf(policyFactOf(facts, fix.policy)) ?? {
     Version: '2012-10-17',
     Statement: [],
   };
@@ -112,7 +112,7 @@ function policyToExtend(
   if (missingAllow !== 'identity') return undefined;
   // Extends an inline policy: the nearest miss, else the first, else a new policy. Attached policies have ARNs as
   // names.
-  const inlinePolicies = Object.keys(factValue(factValue(facts.roles[role])?.policies) ?? {}).filter(
+  const inlinePolicies = Object.keys(upperBoundOf(factValue(facts.roles[role])?.policies) ?? {}).filter(
     (name) => !name.startsWith('arn:'),
   );
   const nearestPolicy = inlinePolicies.find(

@@ -5,6 +5,7 @@ import { exclusionOfS3Rule, isUnderAny } from '../spec/rule-fields.ts';
 import { regionOfArn } from '../util/arn.ts';
 import {
   type RuleContext,
+  replicaKeyArns,
   replicatesDeleteMarkers,
   resolveKeyArn,
   rulePrefixOf,
@@ -108,6 +109,13 @@ export function keyArnsInPolicies({ facts, role, source }: RuleContext): string[
     .filter((text) => /^arn:[^:]+:kms:[^:*?]+:[^:*?]+:key\/[^*?]+$/.test(text));
   return [...new Set(keyArns)].filter((arn) => regionOfArn(arn) === source.region);
 }
+
+/** Returns the keys that S3 may use for the objects of a rule. */
+export const keyArnsOfRule = (context: RuleContext): string[] => {
+  const { algorithm, keyArn } = defaultEncryptionOf(context);
+  const objectKeys = [...(isKmsAlgorithm(algorithm) ? [keyArn] : []), ...keyArnsInPolicies(context)];
+  return [...objectKeys, ...replicaKeyArns(context, objectKeys)];
+};
 
 const MAX_OBJECT_KEYS = 20;
 

@@ -1,4 +1,12 @@
-import { type Fact, type Facts, factValue, type KeyFacts, unreadReasonOf } from '../core/facts.ts';
+import {
+  type Fact,
+  type Facts,
+  factValue,
+  isUnread,
+  type KeyFacts,
+  unreadReasonOf,
+  upperBoundOf,
+} from '../core/facts.ts';
 import type { NamedPolicy, Policies, Policy, Statement } from '../iam/types.ts';
 import { cutOffTimeOf, hasUntilSid, parseRetained } from '../policy/transitions.ts';
 import type { PolicyRef } from './findings.ts';
@@ -48,7 +56,8 @@ export function policiesFor(
   // An absent policy also needs a label, because a denial for a missing Allow refers to it.
   const resource = namePolicy(
     resourcePolicy,
-    resourceUnread === undefined ? (factValue(resourceFact) ?? POLICY_WITHOUT_STATEMENTS) : assumedAllow,
+    upperBoundOf(resourceFact) ??
+      (resourceUnread === undefined ? POLICY_WITHOUT_STATEMENTS : assumedAllow),
   );
   const unreadResource =
     resourceUnread === undefined ? [] : [`${policyLabel(resourcePolicy)}: ${resourceUnread}`];
@@ -61,7 +70,7 @@ export function policiesFor(
     unreadReasonOf(roleFacts?.boundary) ??
     (roleFacts ? undefined : unreadReasonOf(facts.roles[role]));
   const identity = Object.entries(
-    factValue(roleFacts?.policies) ?? { '': { Statement: ALLOW_ALL } as Policy },
+    upperBoundOf(roleFacts?.policies) ?? { '': { Statement: ALLOW_ALL } as Policy },
   ).map(([policy, document]) => namePolicy({ kind: 'role', of: role, policy }, document));
   const boundary = factValue(roleFacts?.boundary);
   return {
@@ -119,7 +128,7 @@ export function policyFactOf(facts: Facts, { kind, of, policy }: PolicyRef): Fac
   const role = factValue(facts.roles[of]);
   if (kind === 'trust') return role?.trust ?? policyPartOf(facts.roles[of], 'trust');
   if (kind === 'boundary') return role?.boundary;
-  return factValue(role?.policies)?.[policy ?? ''] ?? null;
+  return upperBoundOf(role?.policies)?.[policy ?? ''] ?? null;
 }
 
 /** Returns the facts of a key by its ARN. The facts may be stored under the ARN of an alias. */
@@ -137,9 +146,11 @@ function policyPartOf(fact: Fact<object> | undefined, part: string): Fact<Policy
   return fact as null | undefined | { unread: string };
 }
 
-/** Returns the facts with one policy replaced. */
-export function withPolicy(facts: Facts, policyRef: PolicyRef, policy: Policy): Facts {
+/** Returns the facts with one policy replaced. An unread policy stays unread, and allows at most what replaces it. */
+export function withPolicy(facts: Facts, policyRef: PolicyRef, newPolicy: Policy): Facts {
   const { kind, of } = policyRef;
+  const current = policyFactOf(facts, policyRef);
+  const policy = isUnread(current) ? { ...current, atMost: newPolicy } : newPolicy;
   if (kind === 'bucket')
     return { ...facts, buckets: { ...facts.buckets, [of]: { ...requireFact(facts.buckets[of]), policy } } };
   if (kind === 'key')
@@ -150,8 +161,17 @@ export function withPolicy(facts: Facts, policyRef: PolicyRef, policy: Policy): 
       ? { ...role, trust: policy }
       : kind === 'boundary'
         ? { ...role, boundary: policy }
-        : { ...role, policies: { ...factValue(role.policies), [policyRef.policy ?? '']: policy } };
+        : { ...role, policies: withRolePolicy(role.policies, policyRef.policy ?? '', newPolicy) };
   return { ...facts, roles: { ...facts.roles, [of]: updatedRole } };
+}
+
+function withRolePolicy(
+  policies: Fact<Record<string, Policy>> | undefined,
+  name: string,
+  policy: Policy,
+): Fact<Record<string, Policy>> {
+  const updated = { ...upperBoundOf(policies), [name]: policy };
+  return isUnread(policies) ? { ...policies, atMost: updated } : updated;
 }
 
 function requireFact<T>(fact: Fact<T> | undefined): T {

@@ -41,6 +41,8 @@ export interface RuleVerdict {
   destination: string;
   /** The spec that declares the rule, if any. */
   spec?: string;
+  /** Address of the resource in a plan or template that contains the rule. */
+  address?: string;
   verdict: Verdict;
   findings: Finding[];
   /** What the verdict is based on; absent if there is no rule to prove. */

@@ -1,0 +1,231 @@
+import { type Facts, factValue, unreadReasonOf } from '../core/facts.ts';
+import { accountOfArn } from '../iam/context.ts';
+import { createFinding, FINDING_CODES, type Finding, summarizeFindings } from '../proof/findings.ts';
+import { keyArnsOfRule } from '../proof/object-cases.ts';
+import { proveRules } from '../proof/prove.ts';
+import { destinationBucketOf, replicaKeyArn, ruleBucketOf, ruleContextOf } from '../proof/rule-context.ts';
+import type { RuleProof } from '../proof/types.ts';
+import { type DocumentPart, documentKey, keyOfPolicy, rolePolicyKey, type Stack, type StackSource } from './stack.ts';
+
+/** The proof of all rules of a plan, a state or a template. */
+export interface StackProof {
+  rules: RuleProof[];
+  /** Values that decide, and that the input does not contain, sorted. */
+  unknownValues: string[];
+}
+
+/**
+ * Proves the rules of a stack. A request that depends on a value that is not known is undecided. A request that depends
+ * on an account that is not known is decided if the decision is the same for every account. Pure.
+ *
+ * @param nowMs the time of AWS, for a state; absent for a plan
+ */
+export function proveStack(stack: Stack, nowMs?: number): StackProof {
+  const rules = stack.sources.flatMap((source) => proveSource(withOutsideFacts(stack, source), source, nowMs));
+  const otherProofs = assignmentsOf(stack).map((assignment) => {
+    const assigned = withAccounts(stack, assignment);
+    return assigned.sources.flatMap((source) => proveSource(withOutsideFacts(assigned, source), source, nowMs));
+  });
+  const merged = rules.map((rule, index) =>
+    mergeProofs(
+      rule,
+      otherProofs.flatMap((proofs) => proofs[index] ?? []),
+      stack,
+    ),
+  );
+  const labelled = replaceInTexts(merged, stack.unknownAccounts);
+  const unknownValues = new Set([
+    ...stack.unknownValues,
+    ...labelled.flatMap(({ findings }) =>
+      findings.filter(({ severity }) => severity === 'unknown').map(({ message }) => message),
+    ),
+  ]);
+  return { rules: labelled, unknownValues: [...unknownValues].sort() };
+}
+
+/** Proves the rules of one source bucket, and adds the addresses of the resources that cause the findings. */
+function proveSource(stack: Stack, source: StackSource, nowMs: number | undefined): RuleProof[] {
+  return proveRules(stack.facts, source.bucket, [], nowMs).map((proof, index) => {
+    const unknowns = source.unknownOfRules[index] ?? [];
+    const bucket = factValue(stack.facts.buckets[source.bucket]);
+    // The encryption of the objects decides which requests S3 makes.
+    const encryption = bucket && unreadReasonOf(bucket.encryption);
+    const additional = [
+      ...unknowns.map((reason) => createFinding('RK1901', `the rule cannot be read: ${reason}`)),
+      ...(encryption === undefined
+        ? []
+        : [
+            createFinding(
+              'RK1901',
+              `the default encryption of ${source.bucket} cannot be read: ${encryption}`,
+            ),
+          ]),
+    ];
+    // Without the destination, the rule names no bucket that could exist.
+    const known = unknowns.length === 0 ? proof.findings : proof.findings.filter(({ code }) => code !== 'RK1103');
+    const findings = [...known, ...additional].map((finding) => ({
+      ...finding,
+      resources: resourcesOf(finding, proof, stack, source),
+    }));
+    const summary = proof.verdict === 'off' ? { verdict: proof.verdict, findings } : summarizeFindings(findings);
+    return { ...proof, ...summary, address: source.address };
+  });
+}
+
+/** The document that each precondition concerns. */
+const PART_OF_CODE: Partial<Record<Finding['code'], DocumentPart>> = {
+  RK1102: 'versioning',
+  RK1104: 'versioning',
+  RK1106: 'objectLock',
+  RK1107: 'policy',
+  RK1108: 'ownership',
+};
+
+/** Returns the addresses of the resources to change: those of the policies to fix, or those that contain the setting. */
+function resourcesOf(finding: Finding, proof: RuleProof, stack: Stack, source: StackSource): string[] {
+  const { addresses, facts } = stack;
+  const role = factValue(factValue(facts.buckets[source.bucket])?.replication)?.Role ?? '';
+  const addressOf = (...keys: string[]) => {
+    const key = keys.find((candidate) => addresses.has(candidate));
+    return key === undefined ? [] : [addresses.get(key) as string];
+  };
+  const ofRolePolicies = () =>
+    [...addresses].filter(([key]) => key.startsWith(rolePolicyKey(role, ''))).map(([, address]) => address);
+  const ofFixes = finding.fixes.flatMap((fix) => {
+    if (!('policy' in fix)) return [];
+    const [address] = addressOf(keyOfPolicy(fix.policy));
+    if (address !== undefined) return [address];
+    // The fix adds a policy: the role has others, or none.
+    if (fix.policy.kind === 'role')
+      return ofRolePolicies().length > 0 ? ofRolePolicies() : addressOf(documentKey('role', role, 'self'));
+    const kind = fix.policy.kind === 'bucket' || fix.policy.kind === 'key' ? fix.policy.kind : 'role';
+    return addressOf(documentKey(kind, fix.policy.of, 'self'));
+  });
+  if (ofFixes.length > 0) return [...new Set(ofFixes)];
+  // The message of an undecided request names the attribute that is not known.
+  const named = [...new Set(addresses.values())].filter((address) => names(finding.message, address));
+  if (finding.severity === 'unknown' && named.length > 0) return longestFirst(named);
+  const part = PART_OF_CODE[finding.code] ?? 'self';
+  const { specField } = FINDING_CODES[finding.code];
+  if (specField === 'rule' || specField === 'backfill') return [source.address];
+  if (specField === 'role') {
+    const policies = finding.code === 'RK1301' || finding.code === 'RK1302' ? [] : ofRolePolicies();
+    return policies.length > 0 ? policies : [...addressOf(documentKey('role', role, 'self')), source.address].slice(0, 1);
+  }
+  const bucket = specField.startsWith('source') ? proof.bucket : proof.destination;
+  if (specField.endsWith('.bucket'))
+    return [
+      ...addressOf(documentKey('bucket', bucket, part), documentKey('bucket', bucket, 'self')),
+      source.address,
+    ].slice(0, 1);
+  const keys = Object.keys(facts.keys).filter((arn) => names(finding.message, arn));
+  return [
+    ...longestFirst(keys.flatMap((arn) => addressOf(documentKey('key', arn, 'self')))),
+    source.address,
+  ].slice(0, 1);
+}
+
+const longestFirst = (texts: readonly string[]): string[] => [...texts].sort((a, b) => b.length - a.length);
+
+/** Returns whether a message contains a name as a whole: `aws_kms_key.a` is not in `aws_kms_key.ab`. */
+function names(message: string, name: string): boolean {
+  const position = message.indexOf(name);
+  if (position < 0) return false;
+  const [before, after] = [message[position - 1] ?? ' ', message[position + name.length] ?? ' '];
+  return !/[\w.]/.test(before) && !/[\w[-]/.test(after);
+}
+
+const OUTSIDE = { unread: 'it is not in the file' };
+
+/** Adds the resources that the rules of a bucket use and that the file does not contain, as unread. */
+function withOutsideFacts(stack: Stack, { bucket }: StackSource): Stack {
+  const configuration = factValue(factValue(stack.facts.buckets[bucket])?.replication);
+  if (!configuration) return stack;
+  const facts: Facts = {
+    buckets: { ...stack.facts.buckets },
+    roles: { ...stack.facts.roles },
+    keys: { ...stack.facts.keys },
+  };
+  facts.roles[configuration.Role] ??= OUTSIDE;
+  for (const rule of configuration.Rules) facts.buckets[destinationBucketOf(rule)] ??= OUTSIDE;
+  const source = ruleBucketOf(facts, bucket, accountOfArn(configuration.Role));
+  if (!source) return stack;
+  for (const rule of configuration.Rules) {
+    const context = ruleContextOf(facts, source, configuration, rule);
+    const replicaKey = replicaKeyArn(context);
+    for (const arn of [...keyArnsOfRule(context), ...(replicaKey === undefined ? [] : [replicaKey])])
+      facts.keys[arn] ??= OUTSIDE;
+  }
+  return { ...stack, facts };
+}
+
+/** Maximum number of combinations of accounts to try. */
+const MAX_ASSIGNMENTS = 64;
+
+/**
+ * Returns the accounts that the unknown accounts may be: those that the documents name, and each other. Without any of
+ * them, an unknown account is one that no document names.
+ */
+function assignmentsOf({ facts, unknownAccounts }: Stack): Map<string, string>[] {
+  const unknown = [...unknownAccounts.keys()];
+  if (unknown.length === 0) return [];
+  const text = JSON.stringify(facts);
+  const named = [...new Set(text.match(/\b\d{12}\b/g))].filter((account) => !unknownAccounts.has(account));
+  let assignments: Map<string, string>[] = [new Map()];
+  for (const [index, account] of unknown.entries()) {
+    const candidates = [...named, ...unknown.slice(0, index)];
+    assignments = assignments.flatMap((assignment) => [
+      assignment,
+      ...candidates.map((candidate) => new Map([...assignment, [account, candidate]])),
+    ]);
+    if (assignments.length > MAX_ASSIGNMENTS) break;
+  }
+  return assignments.slice(1);
+}
+
+/** Returns the stack with accounts in place of unknown ones. */
+const withAccounts = (stack: Stack, assignment: ReadonlyMap<string, string>): Stack => ({
+  ...stack,
+  facts: replaceInTexts(stack.facts, assignment),
+  addresses: new Map([...stack.addresses].map(([key, address]) => [replaceAll(key, assignment), address])),
+});
+
+const replaceAll = (text: string, replacements: ReadonlyMap<string, string>): string =>
+  [...replacements].reduce((result, [from, to]) => result.replaceAll(from, to), text);
+
+/** Returns plain data with texts replaced, in keys as well. */
+function replaceInTexts<T>(value: T, replacements: ReadonlyMap<string, string>): T {
+  if (replacements.size === 0) return value;
+  const replace = (part: unknown): unknown => {
+    if (typeof part === 'string') return replaceAll(part, replacements);
+    if (Array.isArray(part)) return part.map(replace);
+    if (typeof part !== 'object' || part === null) return part;
+    return Object.fromEntries(
+      Object.entries(part).map(([key, entry]) => [replaceAll(key, replacements), replace(entry)]),
+    );
+  };
+  return replace(value) as T;
+}
+
+/** Returns a proof whose findings hold for every assignment of accounts; all others become undecided. */
+function mergeProofs(proof: RuleProof, others: readonly RuleProof[], stack: Stack): RuleProof {
+  if (others.length === 0 || others.every(({ verdict }) => verdict === proof.verdict && verdict !== 'broken'))
+    return proof;
+  const id = ({ code, request }: Finding) => `${code} ${request?.action ?? ''}`;
+  const isInAll = (finding: Finding) =>
+    [proof, ...others].every(({ findings }) =>
+      findings.some((other) => id(other) === id(finding) && other.severity === finding.severity),
+    );
+  const labels = [...stack.unknownAccounts.values()].join(', ');
+  const all = [proof, ...others].flatMap(({ findings }) => findings);
+  const byId = new Map([...all].reverse().map((finding) => [id(finding), finding]));
+  const findings = [...byId.values()].reverse().map((finding): Finding => {
+    if (finding.severity !== 'error' || isInAll(finding)) return finding;
+    const undecided = createFinding(
+      'RK1901',
+      `cannot decide, because an account is not known (${labels}). If the accounts differ: ${finding.message}`,
+    );
+    return { ...undecided, ...(finding.resources && { resources: finding.resources }) };
+  });
+  return { ...proof, ...summarizeFindings(findings) };
+}

@@ -1,0 +1,235 @@
+import { type Fact, isUnread, type RoleFacts, upperBoundOf } from '../core/facts.ts';
+import type { Policy } from '../iam/types.ts';
+import { nameInArn } from '../util/arn.ts';
+import { arnOf, documentKey, placeholderOf, rolePolicyKey } from './stack.ts';
+import { readText, type TerraformContext } from './terraform-context.ts';
+import { type AttributePath, readValue, type TerraformResource } from './terraform-document.ts';
+import { policyAt, toPolicyFact } from './terraform-policies.ts';
+import { isRecord, isUnknown, listOf, textOf, Unknown } from './unknown.ts';
+
+const ROLE_REFERENCE_TYPES = ['aws_iam_role', 'data.aws_iam_role'];
+
+/** Returns the ARN of a role or a customer managed policy, which follows from account, path and name. */
+function iamArnOf(
+  context: TerraformContext,
+  resource: TerraformResource,
+  kind: 'role' | 'policy',
+): string | Unknown {
+  const arn = readText(resource, 'arn');
+  if (arn !== undefined) return arn;
+  const location = context.locationOf(resource);
+  if (isUnknown(location)) return location;
+  const value = readValue(resource, ['name']);
+  // The provider appends a random suffix to a prefix, or to its own prefix if neither is set.
+  const name =
+    textOf(value) ?? `${readText(resource, 'name_prefix') ?? ''}${placeholderOf(resource.address)}`;
+  return arnOf('iam', location, `${kind}${readText(resource, 'path') ?? '/'}${name}`);
+}
+
+/** Returns the ARN of the role at an attribute that contains an ARN; `Unknown` if it is not known. */
+export function roleArnAt(
+  context: TerraformContext,
+  resource: TerraformResource,
+  path: AttributePath,
+): string | Unknown {
+  const value = readValue(resource, path);
+  if (!isUnknown(value)) return textOf(value) ?? new Unknown(`${resource.address} names no role`);
+  const target = context.referenceAt(resource, path, ROLE_REFERENCE_TYPES);
+  return isUnknown(target) ? target : iamArnOf(context, target.resource, 'role');
+}
+
+/** Adds every role of a document, with its policies, to the facts of its stack. */
+export function addRoles(context: TerraformContext): void {
+  const { stack } = context;
+  for (const resource of context.data('aws_iam_role')) {
+    const arn = readText(resource, 'arn');
+    if (arn === undefined) continue;
+    stack.facts.roles[arn] = {
+      trust: toPolicyFact(readValue(resource, ['assume_role_policy']), `${resource.address}.assume_role_policy`),
+      policies: { unread: `${resource.address} does not contain the policies of the role` },
+    };
+    addRoleAddresses(context, resource, arn);
+  }
+  const policies = indexPolicies(context);
+  for (const resource of context.managed('aws_iam_role')) {
+    const arn = iamArnOf(context, resource, 'role');
+    if (isUnknown(arn)) {
+      stack.unknownValues.add(arn.reason);
+      continue;
+    }
+    addRoleAddresses(context, resource, arn);
+    stack.facts.roles[arn] = roleFactsOf(context, resource, arn, policies);
+  }
+}
+
+function addRoleAddresses({ stack }: TerraformContext, { address }: TerraformResource, arn: string): void {
+  for (const part of ['self', 'trust', 'boundary'] as const)
+    stack.addresses.set(documentKey('role', arn, part), address);
+}
+
+/** Customer managed policies, and policies that a data source reads, by ARN. */
+type PoliciesByArn = Map<string, TerraformResource>;
+
+function indexPolicies(context: TerraformContext): PoliciesByArn {
+  const resources = [...context.data('aws_iam_policy'), ...context.managed('aws_iam_policy')];
+  return new Map(
+    resources.flatMap((resource) => {
+      const arn = iamArnOf(context, resource, 'policy');
+      return isUnknown(arn) ? [] : [[arn, resource] as const];
+    }),
+  );
+}
+
+/** A policy of a role, before it is known whether all of them can be read. */
+interface RolePolicy {
+  fact: Fact<Policy>;
+  address: string;
+}
+
+function roleFactsOf(
+  context: TerraformContext,
+  resource: TerraformResource,
+  arn: string,
+  policiesByArn: PoliciesByArn,
+): RoleFacts {
+  const { stack } = context;
+  const policies = new Map([
+    ...inlinePoliciesOf(context, resource),
+    ...attachedPoliciesOf(context, resource, policiesByArn),
+  ]);
+  const known: Record<string, Policy> = {};
+  const unread: string[] = [];
+  for (const [name, { fact, address }] of policies) {
+    stack.addresses.set(rolePolicyKey(arn, name), address);
+    if (fact === null) continue;
+    if (isUnread(fact)) unread.push(fact.unread);
+    known[name] = upperBoundOf(fact) ?? ALLOW_ALL;
+  }
+  const id = readText(resource, 'unique_id');
+  const tags = readValue(resource, ['tags_all']);
+  const boundary = boundaryOf(context, resource, policiesByArn);
+  return {
+    ...(id !== undefined && { id }),
+    ...(isRecord(tags) && { tags: Object.fromEntries(Object.entries(tags).map(([key, tag]) => [key, String(tag)])) }),
+    trust: policyAt(context, resource, ['assume_role_policy']),
+    policies: unread.length === 0 ? known : { unread: unread.join(', '), atMost: known },
+    ...boundary,
+  };
+}
+
+/** Stands for a policy that is not known at all. */
+const ALLOW_ALL: Policy = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] };
+
+/** Returns whether an attribute of a resource names a role, by its name or by a reference. */
+function belongsToRole(
+  context: TerraformContext,
+  resource: TerraformResource,
+  path: AttributePath,
+  role: TerraformResource,
+): boolean {
+  const value = readValue(resource, path);
+  const roleName = readText(role, 'name');
+  if (typeof value === 'string')
+    return value === roleName && sameProvider(context, resource, role);
+  const targets = context.references.of(resource, path);
+  return targets.some((target) => target.resource.address === role.address);
+}
+
+/** Two accounts may have roles of one name. */
+function sameProvider(context: TerraformContext, a: TerraformResource, b: TerraformResource): boolean {
+  if ([a, b].some((resource) => context.references.providerOf(resource) === undefined)) return true;
+  const [first, second] = [context.locationOf(a), context.locationOf(b)];
+  return isUnknown(first) || isUnknown(second) || first.account === second.account;
+}
+
+/** Returns the inline policies of a role by name: those that the provider read, changed by resources of the plan. */
+function inlinePoliciesOf(context: TerraformContext, role: TerraformResource): Map<string, RolePolicy> {
+  const policies = new Map<string, RolePolicy>();
+  const blocks = readValue(role, ['inline_policy']);
+  listOf(blocks).forEach((block, index) => {
+    const name = isRecord(block) ? textOf(block.name) : undefined;
+    // One block without a name and a policy means that the role has no inline policies.
+    if (name === undefined && !isUnknown(readValue(role, ['inline_policy', index, 'policy']))) return;
+    policies.set(name ?? placeholderOf(`${role.address}.inline_policy[${index}]`), {
+      fact: policyAt(context, role, ['inline_policy', index, 'policy']),
+      address: role.address,
+    });
+  });
+  const roleName = readText(role, 'name');
+  for (const { values } of context.previous('aws_iam_role_policy'))
+    if (values.role === roleName && typeof values.name === 'string') policies.delete(values.name);
+  for (const resource of context.managed('aws_iam_role_policy')) {
+    if (!belongsToRole(context, resource, ['role'], role)) continue;
+    const name = readText(resource, 'name') ?? placeholderOf(resource.address);
+    policies.set(name, { fact: policyAt(context, resource, ['policy']), address: resource.address });
+  }
+  return policies;
+}
+
+/** Returns the managed policies of a role by ARN. */
+function attachedPoliciesOf(
+  context: TerraformContext,
+  role: TerraformResource,
+  policiesByArn: PoliciesByArn,
+): Map<string, RolePolicy> {
+  const policies = new Map<string, RolePolicy>();
+  const attach = (arn: string | Unknown, address: string) => {
+    if (isUnknown(arn)) policies.set(placeholderOf(address), { fact: { unread: arn.reason }, address });
+    else policies.set(arn, managedPolicyOf(context, arn, address, policiesByArn));
+  };
+  listOf(readValue(role, ['managed_policy_arns'])).forEach((_, index) => {
+    attach(policyArnAt(context, role, ['managed_policy_arns', index]), role.address);
+  });
+  const roleName = readText(role, 'name');
+  for (const { values } of context.previous('aws_iam_role_policy_attachment'))
+    if (values.role === roleName) policies.delete(String(values.policy_arn));
+  for (const { values } of context.previous('aws_iam_policy_attachment'))
+    if (listOf(values.roles).includes(roleName)) policies.delete(String(values.policy_arn));
+  for (const resource of context.managed('aws_iam_role_policy_attachment'))
+    if (belongsToRole(context, resource, ['role'], role))
+      attach(policyArnAt(context, resource, ['policy_arn']), resource.address);
+  for (const resource of context.managed('aws_iam_policy_attachment')) {
+    const roles = readValue(resource, ['roles']);
+    const isAttached = listOf(roles).some((name) => name === roleName && roleName !== undefined);
+    if (isAttached || belongsToRole(context, resource, ['roles'], role))
+      attach(policyArnAt(context, resource, ['policy_arn']), resource.address);
+  }
+  return policies;
+}
+
+function policyArnAt(
+  context: TerraformContext,
+  resource: TerraformResource,
+  path: AttributePath,
+): string | Unknown {
+  const value = readValue(resource, path);
+  if (!isUnknown(value)) return textOf(value) ?? new Unknown(`${resource.address} names no policy`);
+  const target = context.referenceAt(resource, path, ['aws_iam_policy', 'data.aws_iam_policy']);
+  return isUnknown(target) ? target : iamArnOf(context, target.resource, 'policy');
+}
+
+/** Returns a managed policy. `address`: the resource that attaches it. */
+function managedPolicyOf(
+  context: TerraformContext,
+  arn: string,
+  address: string,
+  policiesByArn: PoliciesByArn,
+): RolePolicy {
+  const resource = policiesByArn.get(arn);
+  if (!resource) return { fact: { unread: `the policy ${arn} (attached by ${address}) is not in the file` }, address };
+  return { fact: policyAt(context, resource, ['policy']), address: resource.address };
+}
+
+function boundaryOf(
+  context: TerraformContext,
+  role: TerraformResource,
+  policiesByArn: PoliciesByArn,
+): Pick<RoleFacts, 'boundary' | 'boundaryArn'> {
+  const value = readValue(role, ['permissions_boundary']);
+  if (!isUnknown(value) && textOf(value) === undefined) return { boundary: null };
+  const arn = policyArnAt(context, role, ['permissions_boundary']);
+  if (isUnknown(arn)) return { boundary: { unread: arn.reason } };
+  const { fact, address } = managedPolicyOf(context, arn, role.address, policiesByArn);
+  context.stack.addresses.set(documentKey('role', String(iamArnOf(context, role, 'role')), 'boundary'), address);
+  return { boundary: fact ?? { unread: `${nameInArn(arn)} is empty` }, boundaryArn: arn };
+}
