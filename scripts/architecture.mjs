@@ -82,6 +82,10 @@ export const LAYERS = [
         io: 'AWS client',
       },
       canary: { holds: 'canaries: test objects written to observe replication', io: 'AWS client' },
+      iac: {
+        holds: 'plans, states and templates of other tools, mapped to facts and proven',
+        io: 'none',
+      },
       facts: {
         holds: 'facts for the proof, read from AWS or taken from files',
         io: 'AWS client',

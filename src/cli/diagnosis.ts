@@ -31,7 +31,7 @@ import { safeJson } from '../util/escape.ts';
 import { readJson } from '../util/files.ts';
 import type { Io } from './command-model.ts';
 import type { GlobalOptions, OrganizationOptions, SpecOptions } from './options.ts';
-import { sarifText } from './output.ts';
+import { doctorExitCode, sarifText } from './output.ts';
 import { loadSelectedSpecs, openSession } from './session.ts';
 
 export interface DoctorOptions
@@ -278,11 +278,3 @@ const commandsFor = (rules: readonly RuleVerdict[], facts: Facts, allFindings: b
     ),
     facts,
   );
-
-function doctorExitCode(rules: readonly RuleVerdict[], { allowUnproven }: DoctorOptions): number {
-  const isHealthy = rules.every(
-    ({ verdict }) =>
-      verdict === 'proven' || verdict === 'off' || (verdict === 'unknown' && allowUnproven === true),
-  );
-  return isHealthy ? EXIT.ok : EXIT.failed;
-}

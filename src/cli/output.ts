@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import manifest from '../../package.json' with { type: 'json' };
 import type { CallCounts } from '../aws/client.ts';
 import type { Plan } from '../core/resource.ts';
+import { EXIT } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { RuleProofSummary, RuleVerdict } from '../proof/types.ts';
 import type { ApplyEvent } from '../reconcile/apply.ts';
@@ -142,10 +143,23 @@ function textReporter(
 /** Returns the width of the terminal within readable limits; without a terminal, 80 columns. */
 const outputWidth = ({ columns = 80 }: { columns?: number }): number => Math.min(Math.max(columns, 60), 120);
 
-/** Renders findings as SARIF, with paths relative to the root of the checkout, from any folder in it. */
-export function sarifText(proofs: readonly RuleVerdict[], pairs: readonly BucketReplication[]): string {
+/**
+ * Renders findings as SARIF, with paths relative to the root of the checkout, from any folder in it.
+ *
+ * @param file the plan or template that contains the rules, if no spec does
+ */
+export function sarifText(
+  proofs: readonly RuleVerdict[],
+  pairs: readonly BucketReplication[],
+  file?: string,
+): string {
   const root = findCheckoutRoot(process.cwd()) ?? process.cwd();
-  const context = { version: manifest.version, pairs, toUri: (file: string) => toSpecUri(file, root) };
+  const context = {
+    version: manifest.version,
+    pairs,
+    toUri: (specFile: string) => toSpecUri(specFile, root),
+    ...(file !== undefined && { file: file === '-' ? 'stdin' : file }),
+  };
   return safeJson(toSarif(proofs, context), 2);
 }
 
@@ -161,4 +175,16 @@ function toSpecUri(file: string, root: string): string {
   const relative = path.relative(root, absolute);
   const isInside = !path.isAbsolute(relative) && relative.split(path.sep)[0] !== '..';
   return isInside ? relative.split(path.sep).map(encodeURIComponent).join('/') : pathToFileURL(absolute).href;
+}
+
+/** Returns the exit code of verdicts: failed unless each rule is proven, disabled, or accepted as unknown. */
+export function doctorExitCode(
+  rules: readonly RuleVerdict[],
+  { allowUnproven }: { allowUnproven?: true },
+): number {
+  const isHealthy = rules.every(
+    ({ verdict }) =>
+      verdict === 'proven' || verdict === 'off' || (verdict === 'unknown' && allowUnproven === true),
+  );
+  return isHealthy ? EXIT.ok : EXIT.failed;
 }

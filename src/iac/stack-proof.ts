@@ -1,11 +1,18 @@
-import { type Facts, factValue, unreadReasonOf } from '../core/facts.ts';
+import { type Facts, factValue, isUnread, type UnreadFact, unreadReasonOf } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
 import { createFinding, FINDING_CODES, type Finding, summarizeFindings } from '../proof/findings.ts';
 import { keyArnsOfRule } from '../proof/object-cases.ts';
 import { proveRules } from '../proof/prove.ts';
 import { destinationBucketOf, replicaKeyArn, ruleBucketOf, ruleContextOf } from '../proof/rule-context.ts';
 import type { RuleProof } from '../proof/types.ts';
-import { type DocumentPart, documentKey, keyOfPolicy, rolePolicyKey, type Stack, type StackSource } from './stack.ts';
+import {
+  type DocumentPart,
+  documentKey,
+  keyOfPolicy,
+  rolePolicyKey,
+  type Stack,
+  type StackSource,
+} from './stack.ts';
 
 /** The proof of all rules of a plan, a state or a template. */
 export interface StackProof {
@@ -21,10 +28,14 @@ export interface StackProof {
  * @param nowMs the time of AWS, for a state; absent for a plan
  */
 export function proveStack(stack: Stack, nowMs?: number): StackProof {
-  const rules = stack.sources.flatMap((source) => proveSource(withOutsideFacts(stack, source), source, nowMs));
+  const rules = stack.sources.flatMap((source) =>
+    proveSource(withOutsideFacts(stack, source), source, nowMs),
+  );
   const otherProofs = assignmentsOf(stack).map((assignment) => {
     const assigned = withAccounts(stack, assignment);
-    return assigned.sources.flatMap((source) => proveSource(withOutsideFacts(assigned, source), source, nowMs));
+    return assigned.sources.flatMap((source) =>
+      proveSource(withOutsideFacts(assigned, source), source, nowMs),
+    );
   });
   const merged = rules.map((rule, index) =>
     mergeProofs(
@@ -34,14 +45,47 @@ export function proveStack(stack: Stack, nowMs?: number): StackProof {
     ),
   );
   const labelled = replaceInTexts(merged, stack.unknownAccounts);
-  const unknownValues = new Set([
-    ...stack.unknownValues,
-    ...labelled.flatMap(({ findings }) =>
-      findings.filter(({ severity }) => severity === 'unknown').map(({ message }) => message),
-    ),
-  ]);
-  return { rules: labelled, unknownValues: [...unknownValues].sort() };
+  return { rules: labelled, unknownValues: unknownValuesOf(stack, labelled) };
 }
+
+/** Returns the reasons of unread facts that the undecided findings name. */
+function unknownValuesOf(stack: Stack, rules: readonly RuleProof[]): string[] {
+  const messages = rules.flatMap(({ findings }) =>
+    findings.flatMap(({ severity, message }) => (severity === 'unknown' ? message : [])),
+  );
+  const reasons = new Set<string>();
+  const collect = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    if (isUnread(value)) for (const reason of splitReasons(value.unread)) reasons.add(reason);
+    for (const part of Object.values(value)) collect(part);
+  };
+  collect(stack.facts);
+  for (const { unknownOfRules } of stack.sources)
+    for (const reason of unknownOfRules.flat()) reasons.add(reason);
+  const named = replaceInTexts([...reasons], stack.unknownAccounts).filter((reason) =>
+    messages.some((message) => message.includes(reason)),
+  );
+  // Resources outside the file are named by themselves.
+  const outside = messages.flatMap(
+    (message) =>
+      /^the (?:key|bucket|role) \S+ cannot be read: it is not in the file$/.exec(message)?.[0] ?? [],
+  );
+  return [
+    ...new Set([
+      ...named,
+      ...outside.map((message) => message.replace('cannot be read: it is', 'is')),
+      ...[...stack.unknownAccounts.values()].flatMap((label) =>
+        messages.some((message) => message.includes(`account is not known`) && message.includes(label))
+          ? [`the ${label.slice(1, -1)}`]
+          : [],
+      ),
+    ]),
+  ].sort();
+}
+
+/** Splits the reasons of several unread policies of a role. */
+const splitReasons = (text: string): string[] =>
+  text.split(/(?<=known after apply|does not read it|in the file), /);
 
 /** Proves the rules of one source bucket, and adds the addresses of the resources that cause the findings. */
 function proveSource(stack: Stack, source: StackSource, nowMs: number | undefined): RuleProof[] {
@@ -62,12 +106,14 @@ function proveSource(stack: Stack, source: StackSource, nowMs: number | undefine
           ]),
     ];
     // Without the destination, the rule names no bucket that could exist.
-    const known = unknowns.length === 0 ? proof.findings : proof.findings.filter(({ code }) => code !== 'RK1103');
-    const findings = [...known, ...additional].map((finding) => ({
+    const decided =
+      unknowns.length === 0 ? proof.findings : proof.findings.filter(({ code }) => code !== 'RK1103');
+    const findings = [...decided, ...additional].map((finding) => ({
       ...finding,
       resources: resourcesOf(finding, proof, stack, source),
     }));
-    const summary = proof.verdict === 'off' ? { verdict: proof.verdict, findings } : summarizeFindings(findings);
+    const summary =
+      proof.verdict === 'off' ? { verdict: proof.verdict, findings } : summarizeFindings(findings);
     return { ...proof, ...summary, address: source.address };
   });
 }
@@ -110,7 +156,9 @@ function resourcesOf(finding: Finding, proof: RuleProof, stack: Stack, source: S
   if (specField === 'rule' || specField === 'backfill') return [source.address];
   if (specField === 'role') {
     const policies = finding.code === 'RK1301' || finding.code === 'RK1302' ? [] : ofRolePolicies();
-    return policies.length > 0 ? policies : [...addressOf(documentKey('role', role, 'self')), source.address].slice(0, 1);
+    return policies.length > 0
+      ? policies
+      : [...addressOf(documentKey('role', role, 'self')), source.address].slice(0, 1);
   }
   const bucket = specField.startsWith('source') ? proof.bucket : proof.destination;
   if (specField.endsWith('.bucket'))
@@ -135,7 +183,7 @@ function names(message: string, name: string): boolean {
   return !/[\w.]/.test(before) && !/[\w[-]/.test(after);
 }
 
-const OUTSIDE = { unread: 'it is not in the file' };
+const OUTSIDE: UnreadFact = { unread: 'it is not in the file' };
 
 /** Adds the resources that the rules of a bucket use and that the file does not contain, as unread. */
 function withOutsideFacts(stack: Stack, { bucket }: StackSource): Stack {

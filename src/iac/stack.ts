@@ -13,8 +13,6 @@ export interface Stack {
   sources: StackSource[];
   /** Accounts that are not known, by the 12 digits that stand for them, with their label in messages. */
   unknownAccounts: Map<string, string>;
-  /** Values that the proof needs and that are not known, as messages name them. */
-  unknownValues: Set<string>;
 }
 
 export interface StackSource {
@@ -30,7 +28,6 @@ export const emptyStack = (): Stack => ({
   addresses: new Map(),
   sources: [],
   unknownAccounts: new Map(),
-  unknownValues: new Set(),
 });
 
 /** Parts of a bucket, role or key that a resource can contain. */
@@ -75,7 +72,7 @@ export interface StackLocation {
   account: string;
 }
 
-export const arnOf = (
+export const stackArn = (
   service: string,
   { partition, region, account }: StackLocation,
   resource: string,

@@ -1,8 +1,8 @@
 import type { BucketFacts, EncryptionRule, Fact } from '../core/facts.ts';
 import { factValue, isUnread } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
-import { arnOf, type DocumentPart, documentKey, placeholderOf, type StackSource } from './stack.ts';
-import { readText, type TerraformContext } from './terraform-context.ts';
+import { type DocumentPart, documentKey, placeholderOf, type StackSource, stackArn } from './stack.ts';
+import { knownText, type TerraformContext } from './terraform-context.ts';
 import {
   type AttributePath,
   attributeOf,
@@ -14,7 +14,7 @@ import { keyNameAt } from './terraform-keys.ts';
 import { policyAt } from './terraform-policies.ts';
 import { roleArnAt } from './terraform-roles.ts';
 import { type RuleReader, ruleOfBlock, ruleOfResource } from './terraform-rules.ts';
-import { isUnknown, listOf, textOf, toFact, Unknown } from './unknown.ts';
+import { isUnknown, textOf, toFact, Unknown } from './unknown.ts';
 
 type BucketPart = keyof BucketFacts & DocumentPart;
 
@@ -55,7 +55,7 @@ const PART_READERS: PartReader[] = [
   {
     type: 'aws_s3_bucket_ownership_controls',
     part: 'ownership',
-    fact: (_, resource) => ownershipOf(readValue(resource, ['rule', 0, 'object_ownership'])),
+    fact: (_, resource) => ownershipFact(readValue(resource, ['rule', 0, 'object_ownership'])),
     afterDelete: null,
   },
   {
@@ -78,7 +78,7 @@ const PART_READERS: PartReader[] = [
 const mapFact = <T>(value: unknown, map: (known: unknown) => T): Fact<T> =>
   isUnknown(value) ? { unread: value.reason } : map(value);
 
-const ownershipOf = (value: unknown): Fact<{ Rules: { ObjectOwnership: string }[] }> =>
+const ownershipFact = (value: unknown): Fact<{ Rules: { ObjectOwnership: string }[] }> =>
   mapFact(value, (ownership) => ({ Rules: [{ ObjectOwnership: textOf(ownership) ?? 'ObjectWriter' }] }));
 
 /** Returns the default encryption in the blocks at a path. */
@@ -122,7 +122,7 @@ export function addBuckets(context: TerraformContext): void {
   const { stack } = context;
   const buckets = new Map<string, BucketEntry>();
   for (const resource of [...context.data('aws_s3_bucket'), ...context.managed('aws_s3_bucket')]) {
-    const name = bucketNameOf(resource);
+    const name = nameOfBucket(resource);
     buckets.set(name, { resource, location: resource, parts: buckets.get(name)?.parts ?? new Map() });
   }
   const unlinked = new Map<BucketPart, string[]>();
@@ -134,7 +134,11 @@ export function addBuckets(context: TerraformContext): void {
     for (const resource of context.managed(type)) {
       const name = bucketAt(context, resource);
       if (isUnknown(name)) unlinked.set(part, [...(unlinked.get(part) ?? []), name.reason]);
-      else entryOf(buckets, name, resource).parts.set(part, { fact: fact(context, resource), address: resource.address });
+      else
+        entryOf(buckets, name, resource).parts.set(part, {
+          fact: fact(context, resource),
+          address: resource.address,
+        });
     }
   }
   const sources = replicationsOf(context, buckets);
@@ -156,37 +160,44 @@ export function addBuckets(context: TerraformContext): void {
       parts[part] = fact;
       stack.addresses.set(documentKey('bucket', name, part), partAddress);
     }
-    stack.facts.buckets[name] = { region: location.region, account: location.account, ...parts } as BucketFacts;
+    stack.facts.buckets[name] = {
+      region: location.region,
+      account: location.account,
+      ...parts,
+    } as BucketFacts;
   }
   for (const source of sources) addReplication(context, source);
   // A bucket whose name is not known may have any name, also one that a wildcard in a policy matches.
   for (const [name, { resource }] of buckets) {
     const bucketName = resource && readValue(resource, ['bucket']);
-    if (resource && isUnknown(bucketName) && readText(resource, 'bucket_prefix') === undefined && resource.mode === 'managed')
-      if (context.references.isSet(resource, 'bucket')) stack.facts.buckets[name] = { unread: bucketName.reason };
+    if (
+      resource &&
+      isUnknown(bucketName) &&
+      knownText(resource, 'bucket_prefix') === undefined &&
+      resource.mode === 'managed'
+    )
+      if (context.references.isSet(resource, 'bucket'))
+        stack.facts.buckets[name] = { unread: bucketName.reason };
   }
 }
 
-function entryOf(
-  buckets: Map<string, BucketEntry>,
-  name: string,
-  location: TerraformResource,
-): BucketEntry {
+function entryOf(buckets: Map<string, BucketEntry>, name: string, location: TerraformResource): BucketEntry {
   const entry = buckets.get(name) ?? { location, parts: new Map() };
   buckets.set(name, entry);
   return entry;
 }
 
 /** Returns the name of a bucket, with a placeholder for the part that is generated. */
-const bucketNameOf = (resource: TerraformResource): string =>
-  readText(resource, 'bucket') ?? `${readText(resource, 'bucket_prefix') ?? ''}${placeholderOf(resource.address)}`;
+const nameOfBucket = (resource: TerraformResource): string =>
+  knownText(resource, 'bucket') ??
+  `${knownText(resource, 'bucket_prefix') ?? ''}${placeholderOf(resource.address)}`;
 
 /** Returns the name of the bucket that a resource configures. */
 function bucketAt(context: TerraformContext, resource: TerraformResource): string | Unknown {
   const value = readValue(resource, ['bucket']);
   if (!isUnknown(value)) return textOf(value) ?? new Unknown(`${resource.address} names no bucket`);
   const target = context.referenceAt(resource, ['bucket'], BUCKET_REFERENCE_TYPES);
-  return isUnknown(target) ? target : bucketNameOf(target.resource);
+  return isUnknown(target) ? target : nameOfBucket(target.resource);
 }
 
 /** Returns the settings that a bucket resource contains itself, or that S3 gives a new bucket. */
@@ -197,7 +208,9 @@ function partsOfBucket(
 ): Partial<Record<BucketPart, Fact<unknown>>> {
   const parts: Partial<Record<BucketPart, Fact<unknown>>> = {};
   if (!resource || resource.mode === 'data') {
-    const owner = resource ? `${resource.address} does not contain it` : `${location.address} does not contain it`;
+    const owner = resource
+      ? `${resource.address} does not contain it`
+      : `${location.address} does not contain it`;
     for (const part of ['versioning', 'encryption', 'policy'] as const) parts[part] = { unread: owner };
     return parts;
   }
@@ -211,7 +224,10 @@ function partsOfBucket(
   );
   parts.policy = inlinePart(context, resource, 'policy', null, () => policyAt(context, resource, ['policy']));
   const hasLock = readValue(resource, ['object_lock_enabled']) === true;
-  parts.objectLock = hasLock || blockCount(resource, ['object_lock_configuration']) > 0 ? { ObjectLockEnabled: 'Enabled' } : null;
+  parts.objectLock =
+    hasLock || blockCount(resource, ['object_lock_configuration']) > 0
+      ? { ObjectLockEnabled: 'Enabled' }
+      : null;
   if (resource.isNew) {
     // The settings of new buckets since April 2023 (S3 User Guide, "Default settings for new S3 buckets FAQ").
     parts.ownership = { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] };
@@ -282,7 +298,8 @@ function accountHints(context: TerraformContext, replications: readonly Replicat
     if (!isUnknown(role) && accountOfArn(role) !== '') hints.set(bucket, accountOfArn(role));
     for (let index = 0; index < blockCount(resource, rules); index++) {
       const destination = [...rules, index, 'destination', 0];
-      const account = readText(resource, ...destination, 'account') ?? readText(resource, ...destination, 'account_id');
+      const account =
+        knownText(resource, ...destination, 'account') ?? knownText(resource, ...destination, 'account_id');
       const arn = destinationAt(context, resource, [...destination, 'bucket']);
       if (account !== undefined && !isUnknown(arn)) hints.set(arn.split(':::')[1] ?? '', account);
     }
@@ -297,11 +314,12 @@ function destinationAt(
   path: AttributePath,
 ): string | Unknown {
   const value = readValue(resource, path);
-  if (!isUnknown(value)) return textOf(value) ?? new Unknown(`${attributeOf(resource.address, path)} is not set`);
+  if (!isUnknown(value))
+    return textOf(value) ?? new Unknown(`${attributeOf(resource.address, path)} is not set`);
   const targets = context.references
     .of(resource, path)
     .filter(({ attribute, resource: { type } }) => type === 'aws_s3_bucket' && attribute === 'arn');
-  const names = [...new Set(targets.map((target) => bucketNameOf(target.resource)))];
+  const names = [...new Set(targets.map((target) => nameOfBucket(target.resource)))];
   const location = context.locationOf(resource);
   if (names.length !== 1 || isUnknown(location)) return value;
   return `arn:${location.partition}:s3:::${names[0]}`;
@@ -317,7 +335,13 @@ function addReplication(context: TerraformContext, { bucket, resource, role, rul
     const base = [...rules, index];
     const reader: RuleReader = {
       read: (path) => readValue(resource, [...base, ...path]),
-      destination: (path) => destinationAt(context, resource, [...base, ...path]),
+      destination: (path) => {
+        const arn = destinationAt(context, resource, [...base, ...path]);
+        if (!isUnknown(arn)) return arn;
+        const name = placeholderOf(`${attributeOf(resource.address, base)}.destination`);
+        stack.facts.buckets[name] = { unread: arn.reason };
+        return `arn:aws:s3:::${name}`;
+      },
       key: (path) => keyNameAt(context, resource, [...base, ...path]),
       onUnknown: (reason) => unknowns.add(reason),
     };
@@ -332,7 +356,11 @@ function addReplication(context: TerraformContext, { bucket, resource, role, rul
   const bucketFacts = factValue(fact);
   if (!bucketFacts || isUnread(fact)) return;
   const roleArn = isUnknown(role)
-    ? arnOf('iam', { partition: 'aws', region: '', account: bucketFacts.account ?? '' }, `role/${placeholderOf(resource.address)}`)
+    ? stackArn(
+        'iam',
+        { partition: 'aws', region: '', account: bucketFacts.account ?? '' },
+        `role/${placeholderOf(resource.address)}`,
+      )
     : role;
   if (isUnknown(role)) stack.facts.roles[roleArn] = toFact(role) as { unread: string };
   bucketFacts.replication = { Role: roleArn, Rules: mapped };

@@ -29,7 +29,11 @@ export interface TerraformContext {
    * Returns the only resource of some types to which an attribute refers; `Unknown` if there is none, or if there are
    * several.
    */
-  referenceAt(resource: TerraformResource, path: AttributePath, types: readonly string[]): Reference | Unknown;
+  referenceAt(
+    resource: TerraformResource,
+    path: AttributePath,
+    types: readonly string[],
+  ): Reference | Unknown;
   /** Returns all resources of some types to which an attribute refers. */
   referencesAt(resource: TerraformResource, path: AttributePath, types: readonly string[]): Reference[];
 }
@@ -41,11 +45,11 @@ export interface LocationHints {
 
 interface ProviderFacts {
   /** Providers with the same credentials have one account. */
-  credentials: Credentials;
+  credentials: ProviderCredentials;
   region?: string | undefined;
 }
 
-interface Credentials {
+interface ProviderCredentials {
   account?: string | undefined;
   /** The first provider configuration that has them, for messages. */
   provider: string;
@@ -56,7 +60,7 @@ export function createTerraformContext(document: TerraformDocument, stack: Stack
   const byType = groupBy(document.resources, ({ mode, type }) => `${mode} ${type}`);
   const previousByType = groupBy(document.previous, ({ type }) => type);
   const providers = new Map<string, ProviderFacts>();
-  const credentialsByArguments = new Map<string, Credentials>();
+  const credentialsByArguments = new Map<string, ProviderCredentials>();
   const providerFacts = (key: string): ProviderFacts => {
     const existing = providers.get(key);
     if (existing) return existing;
@@ -118,7 +122,9 @@ export function createTerraformContext(document: TerraformDocument, stack: Stack
       const key = references.providerOf(resource);
       const provider = key === undefined ? undefined : providerFacts(key);
       const region =
-        ownRegionOf(resource) ?? provider?.region ?? (resource.type.startsWith('aws_iam_') ? 'us-east-1' : undefined);
+        ownRegionOf(resource) ??
+        provider?.region ??
+        (resource.type.startsWith('aws_iam_') ? 'us-east-1' : undefined);
       if (region === undefined)
         return new Unknown(
           key === undefined
@@ -146,7 +152,9 @@ export function createTerraformContext(document: TerraformDocument, stack: Stack
       const [target] = targets;
       if (target && addresses.length === 1) return target;
       const value = readValue(resource, path);
-      return isUnknown(value) ? value : new Unknown(`${attributeOf(resource.address, path)} is not in the file`);
+      return isUnknown(value)
+        ? value
+        : new Unknown(`${attributeOf(resource.address, path)} is not in the file`);
     },
   };
 }
@@ -190,18 +198,23 @@ const CALLER_TYPES = new Set(['data.aws_caller_identity', 'data.aws_iam_role', '
 
 /** Returns the account in the attributes of a resource. */
 function ownAccountOf(resource: TerraformResource): string | undefined {
-  if (resource.mode === 'data' && !CALLER_TYPES.has(typeName(resource)) && !resource.type.startsWith('aws_kms_'))
+  if (
+    resource.mode === 'data' &&
+    !CALLER_TYPES.has(typeName(resource)) &&
+    !resource.type.startsWith('aws_kms_')
+  )
     return undefined;
-  if (typeName(resource) === 'data.aws_caller_identity') return textOf(readText(resource, 'account_id'));
-  const account = accountOfArn(readText(resource, 'arn') ?? '');
+  if (typeName(resource) === 'data.aws_caller_identity') return textOf(knownText(resource, 'account_id'));
+  const account = accountOfArn(knownText(resource, 'arn') ?? '');
   return /^\d{12}$/.test(account) ? account : undefined;
 }
 
 function ownRegionOf(resource: TerraformResource): string | undefined {
-  const region = readText(resource, 'region') ?? '';
+  const region = knownText(resource, 'region') ?? '';
   if (region !== '') return region;
-  if (typeName(resource) === 'data.aws_region') return readText(resource, 'name') ?? readText(resource, 'id');
-  return textOf(regionOfArn(readText(resource, 'arn') ?? ''));
+  if (typeName(resource) === 'data.aws_region')
+    return knownText(resource, 'name') ?? knownText(resource, 'id');
+  return textOf(regionOfArn(knownText(resource, 'arn') ?? ''));
 }
 
 /** Returns the canonical user id of the owner of a bucket: the only user with full control in its ACL. */
@@ -217,6 +230,6 @@ function canonicalOwnerOf(resource: TerraformResource): string | undefined {
 }
 
 /** Returns a text attribute; undefined if it is not known, or empty. */
-export function readText(resource: TerraformResource, ...path: (string | number)[]): string | undefined {
+export function knownText(resource: TerraformResource, ...path: (string | number)[]): string | undefined {
   return textOf(readValue(resource, path));
 }

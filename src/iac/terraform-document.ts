@@ -55,7 +55,9 @@ export function toTerraformDocument(value: unknown, file: string): TerraformDocu
   const { format_version: version } = value;
   if (typeof version !== 'string') return fail(reasonWithoutVersion(value));
   if (!SUPPORTED_VERSIONS.test(version))
-    return fail(`format version ${JSON.stringify(version)} is not supported; use a newer version of replikey`);
+    return fail(
+      `format version ${JSON.stringify(version)} is not supported; use a newer version of replikey`,
+    );
   const terraformVersion = typeof value.terraform_version === 'string' ? value.terraform_version : '';
   if (isRecord(value.planned_values)) {
     if (value.errored === true)
@@ -101,13 +103,14 @@ function readPlan(plan: Record<string, unknown>): Omit<TerraformDocument, 'terra
       previous.push(...readResource({ ...change, values: before }, String(change.module_address ?? '')));
   }
   const planned = readModules(isRecord(plan.planned_values) ? plan.planned_values.root_module : undefined);
-  const known = new Set(planned.map(({ address }) => address));
-  const prior = isRecord(plan.prior_state) && isRecord(plan.prior_state.values) ? plan.prior_state.values : {};
+  const plannedAddresses = new Set(planned.map(({ address }) => address));
+  const prior =
+    isRecord(plan.prior_state) && isRecord(plan.prior_state.values) ? plan.prior_state.values : {};
   // The planned values have no data sources that were read before, and no resources that leave the state but not AWS.
-  const others = readModules(prior.root_module).filter(
-    ({ address, mode }) => !known.has(address) && (mode === 'data' || forgotten.has(address)),
+  const additional = readModules(prior.root_module).filter(
+    ({ address, mode }) => !plannedAddresses.has(address) && (mode === 'data' || forgotten.has(address)),
   );
-  const resources = [...planned, ...others].map((resource) => {
+  const resources = [...planned, ...additional].map((resource) => {
     const change = changes.get(resource.address);
     if (!change) return resource;
     return {
@@ -157,7 +160,7 @@ function readModules(root: unknown): TerraformResource[] {
   return resources;
 }
 
-/** Returns a resource of a provider for AWS; nothing for the resources of others. */
+/** Returns a resource of a provider for AWS; nothing for resources of another provider. */
 function readResource(value: unknown, module: string): TerraformResource[] {
   if (!isRecord(value)) return [];
   // Terraform omits the values of a resource of which none is known.

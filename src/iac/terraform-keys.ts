@@ -1,47 +1,52 @@
 import type { Fact, KeyFacts } from '../core/facts.ts';
 import type { Grant } from '../iam/grants.ts';
 import type { Policy } from '../iam/types.ts';
-import { arnOf, documentKey, placeholderOf, type StackLocation } from './stack.ts';
-import { readText, type TerraformContext } from './terraform-context.ts';
+import { documentKey, placeholderOf, stackArn } from './stack.ts';
+import { knownText, type TerraformContext } from './terraform-context.ts';
 import { type AttributePath, readValue, type TerraformResource } from './terraform-document.ts';
 import { policyAt } from './terraform-policies.ts';
 import { isUnknown, listOf, textOf, type Unknown } from './unknown.ts';
 
-const KEY_TYPES = ['aws_kms_key', 'aws_kms_replica_key', 'aws_kms_external_key', 'aws_kms_replica_external_key'];
+const KEY_TYPES = [
+  'aws_kms_key',
+  'aws_kms_replica_key',
+  'aws_kms_external_key',
+  'aws_kms_replica_external_key',
+];
 
 /** Types of resources that an attribute for a key can refer to. */
 const KEY_REFERENCE_TYPES = [...KEY_TYPES, 'aws_kms_alias', 'data.aws_kms_key', 'data.aws_kms_alias'];
 
 /** Returns the ARN of a key, with a placeholder for the id of a key that the plan creates. */
-function keyArnOf(context: TerraformContext, resource: TerraformResource): string | Unknown {
-  const arn = readText(resource, 'arn') ?? readText(resource, 'target_key_arn');
+function arnOfKey(context: TerraformContext, resource: TerraformResource): string | Unknown {
+  const arn = knownText(resource, 'arn') ?? knownText(resource, 'target_key_arn');
   if (arn !== undefined && !arn.includes(':alias/')) return arn;
   const location = context.locationOf(resource);
   if (isUnknown(location)) return location;
   // An id that KMS generates is in no document that exists before the key.
-  const id = readText(resource, 'key_id') ?? placeholderOf(resource.address);
+  const id = knownText(resource, 'key_id') ?? placeholderOf(resource.address);
   const isMultiRegion = resource.type.includes('replica') || readValue(resource, ['multi_region']) === true;
-  return arnOf('kms', location, `key/${isMultiRegion && !id.startsWith('mrk-') ? 'mrk-' : ''}${id}`);
+  return stackArn('kms', location, `key/${isMultiRegion && !id.startsWith('mrk-') ? 'mrk-' : ''}${id}`);
 }
 
 /** Returns the ARN of the key to which an alias points. */
 function targetOfAlias(context: TerraformContext, alias: TerraformResource): string | Unknown {
-  const arn = readText(alias, 'target_key_arn');
+  const arn = knownText(alias, 'target_key_arn');
   if (arn !== undefined) return arn;
-  const id = readText(alias, 'target_key_id');
+  const id = knownText(alias, 'target_key_id');
   const location = context.locationOf(alias);
   if (id !== undefined)
-    return id.startsWith('arn:') || isUnknown(location) ? id : arnOf('kms', location, `key/${id}`);
+    return id.startsWith('arn:') || isUnknown(location) ? id : stackArn('kms', location, `key/${id}`);
   const target = context.referenceAt(alias, ['target_key_id'], KEY_REFERENCE_TYPES);
-  return isUnknown(target) ? target : keyArnOf(context, target.resource);
+  return isUnknown(target) ? target : arnOfKey(context, target.resource);
 }
 
 /** Returns the ARN of an alias; undefined if its name is not known. */
-function aliasArnOf(context: TerraformContext, alias: TerraformResource): string | undefined {
-  const arn = readText(alias, 'arn');
-  const name = readText(alias, 'name');
+function arnOfAlias(context: TerraformContext, alias: TerraformResource): string | undefined {
+  const arn = knownText(alias, 'arn');
+  const name = knownText(alias, 'name');
   const location = context.locationOf(alias);
-  return arn ?? (name === undefined || isUnknown(location) ? undefined : arnOf('kms', location, name));
+  return arn ?? (name === undefined || isUnknown(location) ? undefined : stackArn('kms', location, name));
 }
 
 /** Returns the name of a key at an attribute: an ARN, an id or an alias; undefined if it names none. */
@@ -57,12 +62,12 @@ export function keyNameAt(
   if (!target) return value;
   if (targets.length === 1 && target.resource.type.endsWith('alias')) {
     if (target.attribute.startsWith('target_key')) return targetOfAlias(context, target.resource);
-    const name = target.attribute === 'name' ? readText(target.resource, 'name') : undefined;
-    return name ?? aliasArnOf(context, target.resource) ?? value;
+    const name = target.attribute === 'name' ? knownText(target.resource, 'name') : undefined;
+    return name ?? arnOfAlias(context, target.resource) ?? value;
   }
   // A conditional expression may refer to a key and to its alias.
   const arns = targets.map(({ resource: key }) =>
-    key.type.endsWith('alias') ? targetOfAlias(context, key) : keyArnOf(context, key),
+    key.type.endsWith('alias') ? targetOfAlias(context, key) : arnOfKey(context, key),
   );
   const [arn] = arns;
   return arn !== undefined && !isUnknown(arn) && arns.every((other) => other === arn) ? arn : value;
@@ -77,18 +82,15 @@ export function addKeys(context: TerraformContext): void {
     if (!isUnknown(arn)) policies.set(arn, resource);
   }
   for (const resource of [...context.data('aws_kms_key'), ...context.managed(...KEY_TYPES)]) {
-    const arn = keyArnOf(context, resource);
-    if (isUnknown(arn)) {
-      stack.unknownValues.add(arn.reason);
-      continue;
-    }
+    const arn = arnOfKey(context, resource);
+    if (isUnknown(arn)) continue;
     const policyResource = policies.get(arn) ?? resource;
     stack.facts.keys[arn] = keyFactsOf(context, resource, arn, policyResource);
     stack.addresses.set(documentKey('key', arn, 'self'), resource.address);
     stack.addresses.set(documentKey('key', arn, 'policy'), policyResource.address);
   }
   for (const alias of [...context.data('aws_kms_alias'), ...context.managed('aws_kms_alias')]) {
-    const [arn, target] = [aliasArnOf(context, alias), targetOfAlias(context, alias)];
+    const [arn, target] = [arnOfAlias(context, alias), targetOfAlias(context, alias)];
     if (arn === undefined) continue;
     stack.facts.keys[arn] = isUnknown(target)
       ? { unread: target.reason }
@@ -102,13 +104,13 @@ function keyOf(context: TerraformContext, resource: TerraformResource): string |
   const name = readValue(resource, ['key_id']);
   if (typeof name === 'string' && name.startsWith('arn:')) return name;
   if (typeof name === 'string') {
-    const key = context.managed(...KEY_TYPES).find((candidate) => readText(candidate, 'key_id') === name);
+    const key = context.managed(...KEY_TYPES).find((candidate) => knownText(candidate, 'key_id') === name);
     const location = context.locationOf(resource);
-    if (key) return keyArnOf(context, key);
-    return isUnknown(location) ? location : arnOf('kms', location, `key/${name}`);
+    if (key) return arnOfKey(context, key);
+    return isUnknown(location) ? location : stackArn('kms', location, `key/${name}`);
   }
   const target = context.referenceAt(resource, ['key_id'], KEY_REFERENCE_TYPES);
-  return isUnknown(target) ? target : keyArnOf(context, target.resource);
+  return isUnknown(target) ? target : arnOfKey(context, target.resource);
 }
 
 function keyFactsOf(
@@ -118,12 +120,14 @@ function keyFactsOf(
   policyResource: TerraformResource,
 ): KeyFacts {
   const isData = resource.mode === 'data';
-  const isEnabled = readValue(resource, [isData || resource.type !== 'aws_kms_key' ? 'enabled' : 'is_enabled']);
-  const state = readText(resource, 'key_state') ?? (isEnabled === false ? 'Disabled' : 'Enabled');
-  const usage = readText(resource, 'key_usage');
-  const keySpec = readText(resource, 'customer_master_key_spec') ?? readText(resource, 'key_spec');
-  const manager = readText(resource, 'key_manager');
-  const grants = grantsOf(context, arn);
+  const isEnabled = readValue(resource, [
+    isData || resource.type !== 'aws_kms_key' ? 'enabled' : 'is_enabled',
+  ]);
+  const state = knownText(resource, 'key_state') ?? (isEnabled === false ? 'Disabled' : 'Enabled');
+  const usage = knownText(resource, 'key_usage');
+  const keySpec = knownText(resource, 'customer_master_key_spec') ?? knownText(resource, 'key_spec');
+  const manager = knownText(resource, 'key_manager');
+  const grants = grantsOfKey(context, arn);
   return {
     arn,
     state,
@@ -132,24 +136,26 @@ function keyFactsOf(
     ...(manager !== undefined && { manager }),
     policy: isData
       ? { unread: `${resource.address} does not contain the policy of the key` }
-      : keyPolicyOf(context, policyResource, arn),
+      : policyOfKey(context, policyResource, arn),
     ...(grants.length > 0 && { grants }),
   };
 }
 
-function keyPolicyOf(context: TerraformContext, resource: TerraformResource, arn: string): Fact<Policy> {
+function policyOfKey(context: TerraformContext, resource: TerraformResource, arn: string): Fact<Policy> {
   const isKey = resource.type !== 'aws_kms_key_policy';
   const value = readValue(resource, ['policy']);
   const isDefault =
     isKey &&
-    (isUnknown(value) ? resource.isNew && !context.references.isSet(resource, 'policy') : textOf(value) === undefined);
+    (isUnknown(value)
+      ? resource.isNew && !context.references.isSet(resource, 'policy')
+      : textOf(value) === undefined);
   if (!isDefault) return policyAt(context, resource, ['policy']);
   const [, partition, , , account] = arn.split(':');
-  return defaultKeyPolicy(`arn:${partition}:iam::${account}:root`);
+  return initialKeyPolicy(`arn:${partition}:iam::${account}:root`);
 }
 
 /** The policy of a key that is created without one (KMS Developer Guide, "Default key policy"). */
-export const defaultKeyPolicy = (rootArn: string): Policy => ({
+export const initialKeyPolicy = (rootArn: string): Policy => ({
   Version: '2012-10-17',
   Statement: [
     {
@@ -163,16 +169,16 @@ export const defaultKeyPolicy = (rootArn: string): Policy => ({
 });
 
 /** Returns the grants of a key, as KMS lists them. */
-function grantsOf(context: TerraformContext, keyArn: string): Grant[] {
+function grantsOfKey(context: TerraformContext, keyArn: string): Grant[] {
   return context.managed('aws_kms_grant').flatMap((resource) => {
     if (keyOf(context, resource) !== keyArn) return [];
-    const grantee = readText(resource, 'grantee_principal');
+    const grantee = knownText(resource, 'grantee_principal');
     const operations = readValue(resource, ['operations']);
     // A grant with unknown parts or constraints is not assumed to allow anything.
     if (grantee === undefined || listOf(readValue(resource, ['constraints'])).length > 0) return [];
     return [
       {
-        GrantId: readText(resource, 'grant_id') ?? resource.address,
+        GrantId: knownText(resource, 'grant_id') ?? resource.address,
         GranteePrincipal: grantee,
         Operations: listOf(operations).filter((operation) => typeof operation === 'string'),
       },

@@ -3,7 +3,13 @@ import { PolicyError } from '../iam/parse.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import { parsePolicyDocument } from '../kinds/policy-document.ts';
 import type { TerraformContext } from './terraform-context.ts';
-import { type AttributePath, attributeOf, blockCount, readValue, type TerraformResource } from './terraform-document.ts';
+import {
+  type AttributePath,
+  attributeOf,
+  blockCount,
+  readValue,
+  type TerraformResource,
+} from './terraform-document.ts';
 import { isUnknown, listOf, textOf } from './unknown.ts';
 
 /**
@@ -51,7 +57,12 @@ function upperBoundAt(
   if (references.length !== 1 || reference?.attribute !== 'json') return undefined;
   const document = reference.resource;
   if (document.mode !== 'data' || document.type !== 'aws_iam_policy_document') return undefined;
-  for (const attribute of ['source_policy_documents', 'override_policy_documents', 'source_json', 'override_json']) {
+  for (const attribute of [
+    'source_policy_documents',
+    'override_policy_documents',
+    'source_json',
+    'override_json',
+  ]) {
     const value = readValue(document, [attribute]);
     if (isUnknown(value) || listOf(value).length > 0 || textOf(value) !== undefined) return undefined;
   }
@@ -87,9 +98,13 @@ function upperBoundOfStatement(document: TerraformResource, path: AttributePath)
   const effect = read('effect');
   const condition: NonNullable<Statement['Condition']> = {};
   for (let index = 0; index < blockCount(document, [...path, 'condition']); index++) {
-    const [test, variable] = [textOf(read('condition', index, 'test')), textOf(read('condition', index, 'variable'))];
+    const [test, variable] = [
+      textOf(read('condition', index, 'test')),
+      textOf(read('condition', index, 'variable')),
+    ];
     const values = readTexts('condition', index, 'values');
-    if (test === undefined || variable === undefined || values === 'unknown' || values === undefined) continue;
+    if (test === undefined || variable === undefined || values === 'unknown' || values === undefined)
+      continue;
     condition[test] = { ...condition[test], [variable]: values };
   }
   const elements = (name: string, element: string, whenUnknown: string): Partial<Statement> => {
@@ -103,14 +118,14 @@ function upperBoundOfStatement(document: TerraformResource, path: AttributePath)
     Effect: effect === 'Deny' ? 'Deny' : 'Allow',
     ...elements('actions', 'Action', '*'),
     ...elements('resources', 'Resource', '*'),
-    ...principalsOf(document, path, unknownParts),
+    ...principalsOfStatement(document, path, unknownParts),
     ...(Object.keys(condition).length > 0 && { Condition: condition }),
   };
   if (statement.Effect === 'Deny' && (unknownParts.length > 0 || hasNull(document, path))) return [];
   return [statement];
 }
 
-function principalsOf(
+function principalsOfStatement(
   document: TerraformResource,
   path: AttributePath,
   unknownParts: string[],
@@ -124,7 +139,11 @@ function principalsOf(
     const type = readValue(document, [...path, 'principals', index, 'type']);
     const identifiers = readValue(document, [...path, 'principals', index, 'identifiers']);
     const texts = listOf(identifiers);
-    if (typeof type !== 'string' || isUnknown(identifiers) || !texts.every((text) => typeof text === 'string')) {
+    if (
+      typeof type !== 'string' ||
+      isUnknown(identifiers) ||
+      !texts.every((text) => typeof text === 'string')
+    ) {
       unknownParts.push('principals');
       return { Principal: '*' };
     }

@@ -29,13 +29,13 @@ export interface References {
 type JsonRecord = Record<string, unknown>;
 
 /** The calling module: its address, its configuration, and the arguments of the call. */
-interface Scope {
+interface ModuleScope {
   module: JsonRecord;
   /** Address with the keys of instances. */
   address: string;
   /** Key of the instance of the module. */
   index?: string | number | undefined;
-  parent?: { scope: Scope; call: JsonRecord };
+  parent?: { scope: ModuleScope; call: JsonRecord };
 }
 
 /** Maximum number of variables and outputs in a row. Terraform allows no cycles; a file that was edited may have some. */
@@ -45,10 +45,10 @@ export function referencesOf({ configuration, resources, variables }: TerraformD
   const root = asRecord(configuration?.root_module);
   const providers = asRecord(configuration?.provider_config);
   const byName = groupResources(resources);
-  const rootScope: Scope = { module: root, address: '' };
+  const rootScope: ModuleScope = { module: root, address: '' };
 
-  const scopeOf = memoize((address: string): Scope | undefined => {
-    let scope: Scope = rootScope;
+  const scopeOf = cacheByKey((address: string): ModuleScope | undefined => {
+    let scope: ModuleScope = rootScope;
     for (const { name, text, index } of moduleSteps(address)) {
       const call = asRecord(asRecord(scope.module.module_calls)[name]);
       if (!isRecord(call.module)) return undefined;
@@ -58,24 +58,26 @@ export function referencesOf({ configuration, resources, variables }: TerraformD
   });
 
   /** The configurations of the resources of a module, by mode, type and name. */
-  const configurationsIn = memoize((module: JsonRecord) => {
+  const configurationsIn = cacheByKey((module: JsonRecord) => {
     const entries = listOf(module.resources).filter(isRecord);
     return new Map(entries.map((entry) => [`${entry.mode} ${entry.type}.${entry.name}`, entry]));
   });
 
-  const configurationOf = (resource: TerraformResource): { scope: Scope; config: JsonRecord } | undefined => {
+  const configurationOf = (
+    resource: TerraformResource,
+  ): { scope: ModuleScope; config: JsonRecord } | undefined => {
     const scope = scopeOf(resource.module);
     const { mode, type, name } = resource;
     const config = scope && configurationsIn(scope.module).get(`${mode} ${type}.${name}`);
     return scope && config && { scope, config };
   };
 
-  const instancesOf = memoize((module: string) => moduleInstances(resources, module));
+  const instancesOf = cacheByKey((module: string) => moduleInstances(resources, module));
 
   /** Resolves references in a scope. `index`: the key of the instance that has the expression. */
   const resolve = (
     references: readonly string[],
-    scope: Scope,
+    scope: ModuleScope,
     from: { index?: string | number | undefined; forEach?: unknown },
     depth: number,
   ): Reference[] => {
@@ -94,7 +96,7 @@ export function referencesOf({ configuration, resources, variables }: TerraformD
     });
   };
 
-  const resolveVariable = (name: string, { index, parent }: Scope, depth: number): Reference[] =>
+  const resolveVariable = (name: string, { index, parent }: ModuleScope, depth: number): Reference[] =>
     parent === undefined
       ? []
       : resolve(
@@ -106,7 +108,7 @@ export function referencesOf({ configuration, resources, variables }: TerraformD
 
   const resolveOutput = (
     text: string,
-    scope: Scope,
+    scope: ModuleScope,
     index: string | number | undefined,
     depth: number,
   ): Reference[] => {
@@ -125,18 +127,15 @@ export function referencesOf({ configuration, resources, variables }: TerraformD
     });
   };
 
-  const resolveResource = (
-    text: string,
-    module: string,
-    index: string | number | undefined,
-  ): Reference[] => {
+  const resolveResource = (text: string, module: string, index: string | number | undefined): Reference[] => {
     const match = /^((?:data\.)?[^.[]+\.[^.[]+)(\[(?:"(?:[^"\\]|\\.)*"|[^\]]*)\])?(?:\.([^.[]+))?/.exec(text);
     if (!match) return [];
     const [, name = '', key, attribute = ''] = match;
     const instances = byName.get(`${module} ${name}`) ?? [];
     const wanted = key ?? (index === undefined ? undefined : keyText(index));
     const selected = instances.filter(
-      (instance) => wanted === undefined || (instance.index !== undefined && keyText(instance.index) === wanted),
+      (instance) =>
+        wanted === undefined || (instance.index !== undefined && keyText(instance.index) === wanted),
     );
     return (selected.length > 0 ? selected : instances).map((resource) => ({ resource, attribute }));
   };
@@ -168,7 +167,10 @@ export function referencesOf({ configuration, resources, variables }: TerraformD
       return constantOf(expressionAt(asRecord(config.expressions), path), scope, variables);
     },
     providerArgumentOrReferences(provider, argument) {
-      return this.providerArgument(provider, [argument]) ?? asRecord(asRecord(providers[provider]).expressions)[argument];
+      return (
+        this.providerArgument(provider, [argument]) ??
+        asRecord(asRecord(providers[provider]).expressions)[argument]
+      );
     },
   };
 }
@@ -190,7 +192,7 @@ function moduleSteps(address: string): { name: string; text: string; index?: str
   }));
 }
 
-const memoize = <K, V>(compute: (key: K) => V): ((key: K) => V) => {
+const cacheByKey = <K, V>(compute: (key: K) => V): ((key: K) => V) => {
   const values = new Map<K, V>();
   return (key) => {
     if (!values.has(key)) values.set(key, compute(key));
@@ -222,8 +224,7 @@ function moduleInstances(resources: readonly TerraformResource[], module: string
 /** Returns the expression of an attribute; undefined if the configuration does not show it. */
 function expressionAt(expressions: JsonRecord, path: AttributePath): unknown {
   let value: unknown = expressions;
-  for (const step of path)
-    value = typeof step === 'number' ? listOf(value)[step] : asRecord(value)[step];
+  for (const step of path) value = typeof step === 'number' ? listOf(value)[step] : asRecord(value)[step];
   return value;
 }
 
@@ -240,11 +241,13 @@ function expressionReferences(expression: unknown): string[] {
 const mostSpecific = (references: readonly string[]): string[] =>
   [...new Set(references)].filter(
     (text) =>
-      !references.some((other) => other !== text && (other.startsWith(`${text}.`) || other.startsWith(`${text}[`))),
+      !references.some(
+        (other) => other !== text && (other.startsWith(`${text}.`) || other.startsWith(`${text}[`)),
+      ),
   );
 
 /** Returns the value of an expression that is a constant or a variable. */
-function constantOf(expression: unknown, scope: Scope | undefined, variables: JsonRecord): unknown {
+function constantOf(expression: unknown, scope: ModuleScope | undefined, variables: JsonRecord): unknown {
   const { constant_value: constant } = asRecord(expression);
   if (constant !== undefined) return constant;
   const references = mostSpecific(expressionReferences(expression));

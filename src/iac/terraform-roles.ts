@@ -1,8 +1,8 @@
 import { type Fact, isUnread, type RoleFacts, upperBoundOf } from '../core/facts.ts';
 import type { Policy } from '../iam/types.ts';
 import { nameInArn } from '../util/arn.ts';
-import { arnOf, documentKey, placeholderOf, rolePolicyKey } from './stack.ts';
-import { readText, type TerraformContext } from './terraform-context.ts';
+import { documentKey, placeholderOf, rolePolicyKey, stackArn } from './stack.ts';
+import { knownText, type TerraformContext } from './terraform-context.ts';
 import { type AttributePath, readValue, type TerraformResource } from './terraform-document.ts';
 import { policyAt, toPolicyFact } from './terraform-policies.ts';
 import { isRecord, isUnknown, listOf, textOf, Unknown } from './unknown.ts';
@@ -10,20 +10,20 @@ import { isRecord, isUnknown, listOf, textOf, Unknown } from './unknown.ts';
 const ROLE_REFERENCE_TYPES = ['aws_iam_role', 'data.aws_iam_role'];
 
 /** Returns the ARN of a role or a customer managed policy, which follows from account, path and name. */
-function iamArnOf(
+function arnOfRoleOrPolicy(
   context: TerraformContext,
   resource: TerraformResource,
   kind: 'role' | 'policy',
 ): string | Unknown {
-  const arn = readText(resource, 'arn');
+  const arn = knownText(resource, 'arn');
   if (arn !== undefined) return arn;
   const location = context.locationOf(resource);
   if (isUnknown(location)) return location;
   const value = readValue(resource, ['name']);
   // The provider appends a random suffix to a prefix, or to its own prefix if neither is set.
   const name =
-    textOf(value) ?? `${readText(resource, 'name_prefix') ?? ''}${placeholderOf(resource.address)}`;
-  return arnOf('iam', location, `${kind}${readText(resource, 'path') ?? '/'}${name}`);
+    textOf(value) ?? `${knownText(resource, 'name_prefix') ?? ''}${placeholderOf(resource.address)}`;
+  return stackArn('iam', location, `${kind}${knownText(resource, 'path') ?? '/'}${name}`);
 }
 
 /** Returns the ARN of the role at an attribute that contains an ARN; `Unknown` if it is not known. */
@@ -35,28 +35,28 @@ export function roleArnAt(
   const value = readValue(resource, path);
   if (!isUnknown(value)) return textOf(value) ?? new Unknown(`${resource.address} names no role`);
   const target = context.referenceAt(resource, path, ROLE_REFERENCE_TYPES);
-  return isUnknown(target) ? target : iamArnOf(context, target.resource, 'role');
+  return isUnknown(target) ? target : arnOfRoleOrPolicy(context, target.resource, 'role');
 }
 
 /** Adds every role of a document, with its policies, to the facts of its stack. */
 export function addRoles(context: TerraformContext): void {
   const { stack } = context;
   for (const resource of context.data('aws_iam_role')) {
-    const arn = readText(resource, 'arn');
+    const arn = knownText(resource, 'arn');
     if (arn === undefined) continue;
     stack.facts.roles[arn] = {
-      trust: toPolicyFact(readValue(resource, ['assume_role_policy']), `${resource.address}.assume_role_policy`),
+      trust: toPolicyFact(
+        readValue(resource, ['assume_role_policy']),
+        `${resource.address}.assume_role_policy`,
+      ),
       policies: { unread: `${resource.address} does not contain the policies of the role` },
     };
     addRoleAddresses(context, resource, arn);
   }
   const policies = indexPolicies(context);
   for (const resource of context.managed('aws_iam_role')) {
-    const arn = iamArnOf(context, resource, 'role');
-    if (isUnknown(arn)) {
-      stack.unknownValues.add(arn.reason);
-      continue;
-    }
+    const arn = arnOfRoleOrPolicy(context, resource, 'role');
+    if (isUnknown(arn)) continue;
     addRoleAddresses(context, resource, arn);
     stack.facts.roles[arn] = roleFactsOf(context, resource, arn, policies);
   }
@@ -74,7 +74,7 @@ function indexPolicies(context: TerraformContext): PoliciesByArn {
   const resources = [...context.data('aws_iam_policy'), ...context.managed('aws_iam_policy')];
   return new Map(
     resources.flatMap((resource) => {
-      const arn = iamArnOf(context, resource, 'policy');
+      const arn = arnOfRoleOrPolicy(context, resource, 'policy');
       return isUnknown(arn) ? [] : [[arn, resource] as const];
     }),
   );
@@ -97,28 +97,33 @@ function roleFactsOf(
     ...inlinePoliciesOf(context, resource),
     ...attachedPoliciesOf(context, resource, policiesByArn),
   ]);
-  const known: Record<string, Policy> = {};
+  const upperBounds: Record<string, Policy> = {};
   const unread: string[] = [];
   for (const [name, { fact, address }] of policies) {
     stack.addresses.set(rolePolicyKey(arn, name), address);
     if (fact === null) continue;
     if (isUnread(fact)) unread.push(fact.unread);
-    known[name] = upperBoundOf(fact) ?? ALLOW_ALL;
+    upperBounds[name] = upperBoundOf(fact) ?? UNBOUNDED_POLICY;
   }
-  const id = readText(resource, 'unique_id');
+  const id = knownText(resource, 'unique_id');
   const tags = readValue(resource, ['tags_all']);
-  const boundary = boundaryOf(context, resource, policiesByArn);
+  const boundary = boundaryOfRole(context, resource, policiesByArn);
   return {
     ...(id !== undefined && { id }),
-    ...(isRecord(tags) && { tags: Object.fromEntries(Object.entries(tags).map(([key, tag]) => [key, String(tag)])) }),
+    ...(isRecord(tags) && {
+      tags: Object.fromEntries(Object.entries(tags).map(([key, tag]) => [key, String(tag)])),
+    }),
     trust: policyAt(context, resource, ['assume_role_policy']),
-    policies: unread.length === 0 ? known : { unread: unread.join(', '), atMost: known },
+    policies: unread.length === 0 ? upperBounds : { unread: unread.join(', '), atMost: upperBounds },
     ...boundary,
   };
 }
 
-/** Stands for a policy that is not known at all. */
-const ALLOW_ALL: Policy = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] };
+/** Replaces a policy that is not known at all. */
+const UNBOUNDED_POLICY: Policy = {
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }],
+};
 
 /** Returns whether an attribute of a resource names a role, by its name or by a reference. */
 function belongsToRole(
@@ -128,9 +133,8 @@ function belongsToRole(
   role: TerraformResource,
 ): boolean {
   const value = readValue(resource, path);
-  const roleName = readText(role, 'name');
-  if (typeof value === 'string')
-    return value === roleName && sameProvider(context, resource, role);
+  const roleName = knownText(role, 'name');
+  if (typeof value === 'string') return value === roleName && sameProvider(context, resource, role);
   const targets = context.references.of(resource, path);
   return targets.some((target) => target.resource.address === role.address);
 }
@@ -155,12 +159,12 @@ function inlinePoliciesOf(context: TerraformContext, role: TerraformResource): M
       address: role.address,
     });
   });
-  const roleName = readText(role, 'name');
+  const roleName = knownText(role, 'name');
   for (const { values } of context.previous('aws_iam_role_policy'))
     if (values.role === roleName && typeof values.name === 'string') policies.delete(values.name);
   for (const resource of context.managed('aws_iam_role_policy')) {
     if (!belongsToRole(context, resource, ['role'], role)) continue;
-    const name = readText(resource, 'name') ?? placeholderOf(resource.address);
+    const name = knownText(resource, 'name') ?? placeholderOf(resource.address);
     policies.set(name, { fact: policyAt(context, resource, ['policy']), address: resource.address });
   }
   return policies;
@@ -180,7 +184,7 @@ function attachedPoliciesOf(
   listOf(readValue(role, ['managed_policy_arns'])).forEach((_, index) => {
     attach(policyArnAt(context, role, ['managed_policy_arns', index]), role.address);
   });
-  const roleName = readText(role, 'name');
+  const roleName = knownText(role, 'name');
   for (const { values } of context.previous('aws_iam_role_policy_attachment'))
     if (values.role === roleName) policies.delete(String(values.policy_arn));
   for (const { values } of context.previous('aws_iam_policy_attachment'))
@@ -205,7 +209,7 @@ function policyArnAt(
   const value = readValue(resource, path);
   if (!isUnknown(value)) return textOf(value) ?? new Unknown(`${resource.address} names no policy`);
   const target = context.referenceAt(resource, path, ['aws_iam_policy', 'data.aws_iam_policy']);
-  return isUnknown(target) ? target : iamArnOf(context, target.resource, 'policy');
+  return isUnknown(target) ? target : arnOfRoleOrPolicy(context, target.resource, 'policy');
 }
 
 /** Returns a managed policy. `address`: the resource that attaches it. */
@@ -216,11 +220,12 @@ function managedPolicyOf(
   policiesByArn: PoliciesByArn,
 ): RolePolicy {
   const resource = policiesByArn.get(arn);
-  if (!resource) return { fact: { unread: `the policy ${arn} (attached by ${address}) is not in the file` }, address };
+  if (!resource)
+    return { fact: { unread: `the policy ${arn} (attached by ${address}) is not in the file` }, address };
   return { fact: policyAt(context, resource, ['policy']), address: resource.address };
 }
 
-function boundaryOf(
+function boundaryOfRole(
   context: TerraformContext,
   role: TerraformResource,
   policiesByArn: PoliciesByArn,
@@ -230,6 +235,9 @@ function boundaryOf(
   const arn = policyArnAt(context, role, ['permissions_boundary']);
   if (isUnknown(arn)) return { boundary: { unread: arn.reason } };
   const { fact, address } = managedPolicyOf(context, arn, role.address, policiesByArn);
-  context.stack.addresses.set(documentKey('role', String(iamArnOf(context, role, 'role')), 'boundary'), address);
+  context.stack.addresses.set(
+    documentKey('role', String(arnOfRoleOrPolicy(context, role, 'role')), 'boundary'),
+    address,
+  );
   return { boundary: fact ?? { unread: `${nameInArn(arn)} is empty` }, boundaryArn: arn };
 }

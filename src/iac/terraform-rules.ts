@@ -7,8 +7,8 @@ import { isRecord, isUnknown, listOf, textOf, type Unknown } from './unknown.ts'
 export interface RuleReader {
   /** Returns a value; `Unknown` if it is not known. */
   read(path: AttributePath): unknown;
-  /** ARN of the destination; `Unknown` if it cannot be resolved. */
-  destination(path: AttributePath): string | Unknown;
+  /** ARN of the destination, with a placeholder for a name that is not known. */
+  destination(path: AttributePath): string;
   /** ARN, id or alias of the replica key. */
   key(path: AttributePath): string | Unknown | undefined;
   /** Receives the reasons of the values that are not known. */
@@ -48,25 +48,32 @@ type Readers = ReturnType<typeof createReaders>;
 /** Returns a rule of `aws_s3_bucket_replication_configuration` as S3 has it. `fallbackId`: for an id that is not known. */
 export function ruleOfResource(reader: RuleReader, fallbackId: string): ReplicationRule {
   const readers = createReaders(reader);
-  const { text, hasBlock, status, number } = readers;
+  const { text, hasBlock, number } = readers;
   const destination = ['destination', 0] as const;
   const id = reader.read(['id']);
   return omitUndefined({
     ID: (isUnknown(id) ? undefined : textOf(id)) ?? fallbackId,
     Priority: number('priority'),
-    Status: text('status'),
-    ...(hasBlock('filter') ? { Filter: filterOf(readers) } : { Prefix: text('prefix') ?? '' }),
+    Status: ruleStatus(readers),
+    ...(hasBlock('filter') ? { Filter: filterOfRule(readers) } : { Prefix: text('prefix') ?? '' }),
     SourceSelectionCriteria: selectionOf(readers),
     DeleteMarkerReplication: hasBlock('delete_marker_replication')
       ? { Status: text('delete_marker_replication', 0, 'status') }
       : undefined,
     Destination: omitUndefined({
-      Bucket: destinationArn(reader, [...destination, 'bucket']),
+      Bucket: reader.destination([...destination, 'bucket']),
       Account: text(...destination, 'account'),
       StorageClass: text(...destination, 'storage_class'),
       AccessControlTranslation: translationOf(readers, [...destination, 'access_control_translation']),
       EncryptionConfiguration: hasBlock(...destination, 'encryption_configuration')
-        ? { ReplicaKmsKeyID: keyName(reader, [...destination, 'encryption_configuration', 0, 'replica_kms_key_id']) }
+        ? {
+            ReplicaKmsKeyID: keyName(reader, [
+              ...destination,
+              'encryption_configuration',
+              0,
+              'replica_kms_key_id',
+            ]),
+          }
         : undefined,
       ...metricsOf(readers, destination),
     }),
@@ -86,7 +93,7 @@ export function ruleOfBlock(reader: RuleReader, fallbackId: string): Replication
   return omitUndefined({
     ID: (isUnknown(id) ? undefined : textOf(id)) ?? fallbackId,
     Priority: hasBlock('filter') ? number('priority') : undefined,
-    Status: text('status'),
+    Status: ruleStatus(readers),
     ...(hasBlock('filter')
       ? {
           Filter:
@@ -98,7 +105,7 @@ export function ruleOfBlock(reader: RuleReader, fallbackId: string): Replication
       : { Prefix: text('prefix') ?? '' }),
     SourceSelectionCriteria: selectionOf(readers),
     Destination: omitUndefined({
-      Bucket: destinationArn(reader, [...destination, 'bucket']),
+      Bucket: reader.destination([...destination, 'bucket']),
       Account: text(...destination, 'account_id'),
       StorageClass: text(...destination, 'storage_class'),
       AccessControlTranslation: translationOf(readers, [...destination, 'access_control_translation']),
@@ -108,14 +115,23 @@ export function ruleOfBlock(reader: RuleReader, fallbackId: string): Replication
   }) as ReplicationRule;
 }
 
-function filterOf({ text, hasBlock, tags }: Readers) {
+/** A rule whose status is not known may be enabled. */
+const ruleStatus = ({ text }: Readers) => text('status') ?? 'Enabled';
+
+function filterOfRule({ text, hasBlock, tags }: Readers) {
   if (hasBlock('filter', 0, 'and'))
     return {
-      And: omitUndefined({ Prefix: text('filter', 0, 'and', 0, 'prefix'), Tags: tags('filter', 0, 'and', 0, 'tags') }),
+      And: omitUndefined({
+        Prefix: text('filter', 0, 'and', 0, 'prefix'),
+        Tags: tags('filter', 0, 'and', 0, 'tags'),
+      }),
     };
   if (hasBlock('filter', 0, 'tag'))
     return {
-      Tag: { Key: text('filter', 0, 'tag', 0, 'key') ?? '', Value: text('filter', 0, 'tag', 0, 'value') ?? '' },
+      Tag: {
+        Key: text('filter', 0, 'tag', 0, 'key') ?? '',
+        Value: text('filter', 0, 'tag', 0, 'value') ?? '',
+      },
     };
   return { Prefix: text('filter', 0, 'prefix') ?? '' };
 }
@@ -137,18 +153,13 @@ const translationOf = ({ text, hasBlock }: Readers, path: AttributePath) =>
   hasBlock(...path) ? { Owner: text(...path, 0, 'owner') } : undefined;
 
 const metricsOf = ({ text, hasBlock }: Readers, destination: AttributePath) => ({
-  Metrics: hasBlock(...destination, 'metrics') ? { Status: text(...destination, 'metrics', 0, 'status') } : undefined,
+  Metrics: hasBlock(...destination, 'metrics')
+    ? { Status: text(...destination, 'metrics', 0, 'status') }
+    : undefined,
   ReplicationTime: hasBlock(...destination, 'replication_time')
     ? { Status: text(...destination, 'replication_time', 0, 'status') }
     : undefined,
 });
-
-function destinationArn(reader: RuleReader, path: AttributePath): string | undefined {
-  const arn = reader.destination(path);
-  if (!isUnknown(arn)) return arn;
-  reader.onUnknown(arn.reason);
-  return undefined;
-}
 
 function keyName(reader: RuleReader, path: AttributePath): string | undefined {
   const key = reader.key(path);

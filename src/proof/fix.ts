@@ -47,7 +47,9 @@ function proposeFix(
     const policy = policyRefs.get(denial.policy);
     if (!policy) return undefined;
     const label = policyLabel(policy);
-    const statement = [upperBoundOf(policyFactOf(context.facts, policy))?.Statement ?? []].flat()[denial.index];
+    const statement = [upperBoundOf(policyFactOf(context.facts, policy))?.Statement ?? []].flat()[
+      denial.index
+    ];
     if (!statement) return undefined;
     if (policy.kind === 'trust')
       return { what: `remove the Deny from the ${label}`, policy, remove: statement };

@@ -56,8 +56,7 @@ export function policiesFor(
   // An absent policy also needs a label, because a denial for a missing Allow refers to it.
   const resource = namePolicy(
     resourcePolicy,
-    upperBoundOf(resourceFact) ??
-      (resourceUnread === undefined ? POLICY_WITHOUT_STATEMENTS : assumedAllow),
+    upperBoundOf(resourceFact) ?? (resourceUnread === undefined ? POLICY_WITHOUT_STATEMENTS : assumedAllow),
   );
   const unreadResource =
     resourceUnread === undefined ? [] : [`${policyLabel(resourcePolicy)}: ${resourceUnread}`];

@@ -322,6 +322,10 @@ export const findingSchema = namedObject(
     failureReason: stringField('The failure reason in S3 events of failed replication.').optional(),
     fixes: listField(fixSchema, 'The fixes in order; each fix is required.'),
     at: positionSchema.describe('The position in the YAML, for a rule that a spec declares.').optional(),
+    resources: listField(
+      z.string(),
+      'Addresses of the resources in a plan or template to change, the most specific first.',
+    ).optional(),
     request: namedObject('Request', 'A request that S3 makes as the role.', {
       action: stringField('The action: `kms:Decrypt`.'),
       resource: stringField('ARN of the resource.'),
@@ -355,6 +359,7 @@ const ruleFields = {
   ),
   destination: stringField('The destination bucket.'),
   spec: stringField('The spec that declares the rule, if any.').optional(),
+  address: stringField('Address of the resource in a plan or template that contains the rule.').optional(),
   verdict: z
     .enum(['proven', 'broken', 'unknown', 'off', 'blocked'])
     .describe(

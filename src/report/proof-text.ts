@@ -9,7 +9,7 @@ import { escapeUnprintable } from '../util/escape.ts';
 import { type Paint, wrapText } from './style.ts';
 
 /** Returns one line for a proven rule; otherwise the verdict and the first cause, or everything with `verbose`. */
-function proofText(
+export function proofText(
   proof: RuleVerdict & Partial<RuleProof>,
   verbose: boolean,
   paint: Paint,
@@ -33,6 +33,9 @@ function proofText(
       : [];
   return [
     verdicts[verdict],
+    ...(proof.address === undefined || (verdict === 'proven' && relevantFindings.length === 0)
+      ? []
+      : [paint.dim(`    ${escapeUnprintable(proof.address)}`)]),
     ...(first ? findingLines(first, verbose || first.severity === 'error', paint, width) : []),
     ...(verbose ? more.flatMap((finding) => findingLines(finding, true, paint)) : moreLine),
     ...(verbose ? answers.map((answer) => `    ${paint.dim(requestLine(answer))}`) : []),
@@ -90,7 +93,7 @@ function findingLines(
   paint: Paint,
   width = Number.POSITIVE_INFINITY,
 ): string[] {
-  const { code, title, severity, message, failureReason, at, fixes } = finding;
+  const { code, title, severity, message, failureReason, at, fixes, resources = [] } = finding;
   const colour = { error: paint.red, unknown: paint.yellow, warning: paint.yellow, info: paint.dim }[
     severity
   ];
@@ -98,6 +101,7 @@ function findingLines(
   return [
     ...wrapText(`    ${colour(`${severity} ${code}`)} `, `${title}${reason}`, width),
     ...wrapText('      ', escapeUnprintable(message), width),
+    ...resources.map((address) => `      ${paint.dim('in')} ${escapeUnprintable(address)}`),
     ...(at && at.file !== ''
       ? [`      ${paint.dim(`${escapeUnprintable(at.file)}:${at.line}:${at.column}`)}`]
       : []),

@@ -10,6 +10,8 @@ interface SarifContext {
   pairs: readonly BucketReplication[];
   /** Returns the path of a spec as a code host names it: relative to the root of the repository. */
   toUri(file: string): string;
+  /** File of the results that have no position: a plan or template. */
+  file?: string;
 }
 
 const SARIF_LEVELS = { error: 'error', warning: 'warning', unknown: 'warning', info: 'note' } as const;
@@ -50,14 +52,24 @@ function sarifRuleOf(code: FindingCode) {
   };
 }
 
-function sarifResultOf(proof: RuleVerdict, { code, severity, message, at }: Finding, context: SarifContext) {
-  const { bucket, rule, destination } = proof;
+function sarifResultOf(
+  proof: RuleVerdict,
+  { code, severity, message, at, resources = [] }: Finding,
+  context: SarifContext,
+) {
+  const { bucket, rule, destination, address } = proof;
   const subject = rule === '' ? bucket : `${rule} (${bucket} → ${destination})`;
-  const sourcePosition = at && at.file !== '' ? at : bucketPosition(bucket, context.pairs);
+  const sourcePosition =
+    at && at.file !== ''
+      ? at
+      : (bucketPosition(bucket, context.pairs) ??
+        (context.file === undefined ? undefined : { file: context.file, line: 1, column: 1 }));
+  // The resource to change first, then the one that contains the rule.
+  const addresses = [...new Set([...resources, ...(address === undefined ? [] : [address])])];
   return {
     ruleId: code,
     level: SARIF_LEVELS[severity],
-    message: { text: `${subject}: ${message}` },
+    message: { text: `${subject}: ${message}${addressText(resources)}` },
     ...(sourcePosition && {
       locations: [
         {
@@ -65,12 +77,19 @@ function sarifResultOf(proof: RuleVerdict, { code, severity, message, at }: Find
             artifactLocation: { uri: context.toUri(sourcePosition.file) },
             region: { startLine: sourcePosition.line, startColumn: sourcePosition.column },
           },
+          ...(addresses.length > 0 && {
+            logicalLocations: addresses.map((name) => ({ fullyQualifiedName: name, kind: 'resource' })),
+          }),
         },
       ],
     }),
-    partialFingerprints: { replikey: `${code} ${bucket} ${rule}` },
+    partialFingerprints: { replikey: [code, bucket, rule, ...addresses].join(' ') },
   };
 }
+
+/** Code hosts show the message, and not every one shows logical locations. */
+const addressText = (addresses: readonly string[]): string =>
+  addresses.length === 0 ? '' : ` (in ${addresses.join(', ')})`;
 
 /**
  * Returns the position of the spec's source bucket, for a finding about a foreign rule. GitHub rejects a file with a

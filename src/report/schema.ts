@@ -121,6 +121,16 @@ const diagnosisSchema = namedObject('Diagnosis', 'The findings of the doctor on 
     .describe('The declared changes; present only if specs are given.')
     .optional(),
   commands: commandsField,
+  input: namedObject('StackInput', 'The file of another tool that contains the rules.', {
+    type: z.enum(['terraform-plan', 'terraform-state']).describe('What the file contains.'),
+    file: stringField('Path of the file; `-` for standard input.'),
+    version: stringField('Version of the tool that wrote the file.').optional(),
+  })
+    .describe('The file of `--terraform`.')
+    .optional(),
+  unknownValues: stringListField(
+    'With `--terraform`: the values that undecided requests depend on, and that the file does not contain.',
+  ).optional(),
 });
 
 const encryptionSchema = z

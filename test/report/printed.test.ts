@@ -17,6 +17,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRoutes, type RoutesOptions } from '../../src/controller/routes.ts';
 import { startControllerServer } from '../../src/controller/server.ts';
 import { outputSchema } from '../../src/report/schema.ts';
+import { RECORDED } from '../iac/recorded.ts';
 import { changeRolePolicy, EAST, keyOf, REPLICA, ROLE, WEST } from '../sandbox/support.ts';
 import { runCli } from '../support/cli.ts';
 import { controllerStatus, pairStatus } from '../support/controller-status.ts';
@@ -379,6 +380,11 @@ const RUNS: Record<string, Run> = {
       await addDenials(env);
       await replicateBack(env);
     },
+  },
+  'a diagnosis of a plan of Terraform': {
+    as: 'Diagnosis',
+    code: 1,
+    args: ['doctor', '--terraform', `${RECORDED}/same-account-new-no-kms-statement.json`],
   },
   'a diagnosis of one object': {
     as: 'ExplainedObject',

@@ -3,6 +3,7 @@ import { EXIT, UserError } from '../../errors.ts';
 import type { CommandDefinition } from '../command-model.ts';
 import type { DoctorOptions } from '../diagnosis.ts';
 import type { FleetOptions } from '../doctor-all.ts';
+import type { StackOptions } from '../doctor-stack.ts';
 import {
   addAwsOptions,
   addOrganizationOption,
@@ -28,6 +29,7 @@ export const doctorCommand: CommandDefinition = {
     ['reconcile doctor --bucket acme-tax', 'diagnose any bucket, even without specs'],
     ['reconcile doctor --bucket acme-tax --object Tax/2026.pdf', 'explain why this object has no replica'],
     ['reconcile doctor --observed exported/', 'diagnose exported policies, without AWS'],
+    ['reconcile doctor --terraform plan.json', 'prove the rules in a plan of Terraform, without AWS'],
     ['reconcile doctor --all accounts.yaml', 'survey all buckets of all accounts'],
   ],
   configure: (command) =>
@@ -81,13 +83,21 @@ export const doctorCommand: CommandDefinition = {
         '--save <file>',
         'save the report, compare it with the last one in the file, and continue an interrupted run',
       )
+      .option(
+        '--terraform <file>',
+        'prove the rules in a plan or state from `terraform show -json`, without AWS; -: standard input',
+      )
       .option('-v, --verbose', 'show all findings and all requests'),
-  async run({ io, signal }, paths: string[], options: DoctorOptions & FleetOptions) {
+  async run({ io, signal }, paths: string[], options: DoctorOptions & FleetOptions & StackOptions) {
     if (options.all) {
       const { runDoctorAll } = await import('../doctor-all.ts');
       return runDoctorAll(paths, options, io, signal);
     }
     rejectFleetOptions(options);
+    if (options.terraform !== undefined) {
+      const { runDoctorStack } = await import('../doctor-stack.ts');
+      return runDoctorStack(paths, options, io);
+    }
     const { runDoctor } = await import('../diagnosis.ts');
     return runDoctor(paths, options, io, signal);
   },

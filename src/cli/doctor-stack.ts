@@ -1,0 +1,111 @@
+import { readFile } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
+import { EXIT, systemErrorReason, UserError } from '../errors.ts';
+import type { Stack } from '../iac/stack.ts';
+import { proveStack } from '../iac/stack-proof.ts';
+import { toTerraformDocument } from '../iac/terraform-document.ts';
+import { terraformStack } from '../iac/terraform-stack.ts';
+import { type StackInput, stackText } from '../report/stack-text.ts';
+import { createPaint } from '../report/style.ts';
+import { safeJson } from '../util/escape.ts';
+import { parseJson } from '../util/files.ts';
+import type { Io } from './command-model.ts';
+import type { DoctorOptions } from './diagnosis.ts';
+import { doctorExitCode, sarifText } from './output.ts';
+
+/** Options of `doctor --terraform`. */
+export interface StackOptions {
+  /** A plan or a state from `terraform show -json`; `-`: standard input. */
+  terraform?: string;
+}
+
+type DoctorStackOptions = DoctorOptions & StackOptions;
+
+/** `reconcile doctor --terraform FILE`: proves the rules in a plan or a state, without AWS. */
+export async function runDoctorStack(
+  paths: readonly string[],
+  options: DoctorStackOptions,
+  io: Io,
+): Promise<number> {
+  rejectOtherInputs(paths, options);
+  const { output } = options;
+  if (output === 'csv' || output === 'html')
+    throw new UserError(EXIT.usage, `-o ${output} requires --all: use text, json or sarif`);
+  const { input, stack } = await loadTerraform(options.terraform ?? '-', io);
+  const { rules, unknownValues } = proveStack(
+    stack,
+    input.type === 'terraform-state' ? Date.now() : undefined,
+  );
+  const selected = rules.filter(
+    ({ bucket }) => options.bucket.length === 0 || options.bucket.includes(bucket),
+  );
+  const renderers = {
+    text: () =>
+      stackText(
+        { input, rules: selected, unknownValues },
+        { verbose: options.verbose ?? false, allowUnproven: options.allowUnproven ?? false },
+        createPaint(io.stdout, io.env),
+      ),
+    json: () =>
+      safeJson(
+        { format: 1, input, rules: selected, objects: [], metrics: [], unknownValues, commands: [] },
+        2,
+      ),
+    sarif: () => sarifText(selected, [], input.file),
+  };
+  io.stdout.write(`${renderers[output]()}\n`);
+  return doctorExitCode(selected, options);
+}
+
+/** @throws UserError for an option that has no effect on a file of another tool. */
+function rejectOtherInputs(paths: readonly string[], options: DoctorStackOptions): void {
+  const otherInputs = [
+    ...(paths.length > 0 ? ['specs'] : []),
+    ...(options.observed === undefined ? [] : ['--observed']),
+    ...(options.object === undefined ? [] : ['--object']),
+    ...(options.sandbox ? ['--sandbox'] : []),
+  ];
+  if (otherInputs.length > 0)
+    throw new UserError(
+      EXIT.usage,
+      `--terraform proves its file alone: use it without ${otherInputs.join(' and ')}`,
+    );
+}
+
+async function loadTerraform(file: string, io: Io): Promise<{ input: StackInput; stack: Stack }> {
+  const name = file === '-' ? 'standard input' : file;
+  const document = toTerraformDocument(parseJson(await readInputText(file, name, io), name), name);
+  const { type, terraformVersion: version } = document;
+  return {
+    input: { type: `terraform-${type}`, file, ...(version !== '' && { version }) },
+    stack: terraformStack(document),
+  };
+}
+
+/** Reads a text file in UTF-8, or in UTF-16 as PowerShell writes the output of a program. */
+async function readInputText(file: string, name: string, io: Io): Promise<string> {
+  let bytes: Buffer;
+  try {
+    bytes = file === '-' ? await buffer(io.stdin) : await readFile(file);
+  } catch (error) {
+    throw new UserError(EXIT.usage, `cannot read ${name}: ${systemErrorReason(error as Error)}`, {
+      cause: error,
+    });
+  }
+  if (bytes.length === 0)
+    throw new UserError(EXIT.usage, `${name} is empty: check the command that writes it`);
+  // A saved plan is a ZIP archive.
+  if (bytes.subarray(0, 2).toString('latin1') === 'PK')
+    throw new UserError(
+      EXIT.usage,
+      `cannot use ${name}: it is a saved plan, whose form is internal to Terraform; write it as JSON with \`terraform show -json ${file === '-' ? 'plan.bin' : file} > plan.json\``,
+    );
+  try {
+    const isUtf16 = bytes[0] === 0xff && bytes[1] === 0xfe;
+    return bytes.toString(isUtf16 ? 'utf16le' : 'utf8').replace(/^\uFEFF/, '');
+  } catch (error) {
+    throw new UserError(EXIT.usage, `cannot use ${name}: it is larger than Node.js can read as text`, {
+      cause: error,
+    });
+  }
+}
