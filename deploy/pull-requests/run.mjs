@@ -5,6 +5,7 @@
 //   REPLIKEY_SPECS       paths of specs, separated by white space
 //   REPLIKEY_ARGUMENTS   additional command-line arguments
 //   REPLIKEY_OBSERVED    plan: snapshot file to read; observe: snapshot file to write
+//   REPLIKEY_TERRAFORM   doctor: plan or state of Terraform to prove, in place of specs
 //   REPLIKEY_PLAN        apply: checksum of the plan
 //   REPLIKEY_RESULTS     folder for plan.md, plan.json, plan.sarif, apply.md and doctor.sarif; default: a new folder
 import { spawn } from 'node:child_process';
@@ -32,7 +33,8 @@ const EXIT_CODE_MEANINGS = {
 
 const { env } = process;
 const splitWords = (text = '') => text.split(/\s+/).filter((word) => word !== '');
-const specs = splitWords(env.REPLIKEY_SPECS || 'specs/');
+const isTerraform = env.REPLIKEY_COMMAND === 'doctor' && Boolean(env.REPLIKEY_TERRAFORM);
+const specs = isTerraform ? [] : splitWords(env.REPLIKEY_SPECS || 'specs/');
 const additionalArgs = splitWords(env.REPLIKEY_ARGUMENTS);
 
 /** By command: the arguments, and a function that stores the results. */
@@ -69,7 +71,11 @@ const COMMANDS = {
     },
   },
   doctor: {
-    args: () => ['doctor', '--output=sarif'],
+    args: () => [
+      'doctor',
+      '--output=sarif',
+      ...(isTerraform ? [`--terraform=${env.REPLIKEY_TERRAFORM}`] : []),
+    ],
     async store({ stdout }, { results }) {
       if (stdout === '') return {};
       const file = path.join(results, 'doctor.sarif');

@@ -140,7 +140,20 @@ const OPTION_GROUPS: HeadingGroups = [
   ],
   ['All accounts:', ['--accounts', '--organization', '--role-name', '--regions', '--save']],
   ['Locks, leader election and shards:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],
-  ['Target:', ['--account', '--organization-account', '--sandbox', '--server', '--observed', '--region']],
+  [
+    'Target:',
+    [
+      '--account',
+      '--organization-account',
+      '--sandbox',
+      '--server',
+      '--observed',
+      '--region',
+      '--terraform',
+      '--cloudformation',
+      '--stack',
+    ],
+  ],
   ['Timeouts:', ['--wait', '--timeout']],
   ['Output:', ['--output', '--watch', '--verbose', '--log-level', '--debug', '--version', '--help']],
 ];

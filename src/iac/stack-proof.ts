@@ -1,6 +1,12 @@
 import { type Facts, factValue, isUnread, type UnreadFact, unreadReasonOf } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
-import { createFinding, FINDING_CODES, type Finding, summarizeFindings } from '../proof/findings.ts';
+import {
+  createFinding,
+  FINDING_CODES,
+  type Finding,
+  type Fix,
+  summarizeFindings,
+} from '../proof/findings.ts';
 import { keyArnsOfRule } from '../proof/object-cases.ts';
 import { proveRules } from '../proof/prove.ts';
 import { destinationBucketOf, replicaKeyArn, ruleBucketOf, ruleContextOf } from '../proof/rule-context.ts';
@@ -108,15 +114,21 @@ function proveSource(stack: Stack, source: StackSource, nowMs: number | undefine
     // Without the destination, the rule names no bucket that could exist.
     const decided =
       unknowns.length === 0 ? proof.findings : proof.findings.filter(({ code }) => code !== 'RK1103');
-    const findings = [...decided, ...additional].map((finding) => ({
-      ...finding,
-      resources: resourcesOf(finding, proof, stack, source),
-    }));
+    const findings = [...decided, ...additional].map((finding) => {
+      const resources = resourcesOf(finding, proof, stack, source);
+      return { ...finding, resources, fixes: finding.fixes.map((fix) => withAddress(fix, resources)) };
+    });
     const summary =
       proof.verdict === 'off' ? { verdict: proof.verdict, findings } : summarizeFindings(findings);
     return { ...proof, ...summary, address: source.address };
   });
 }
+
+/** Names the resource to change in a fix. In AWS, the statement could also be in a policy of its own. */
+const withAddress = (fix: Fix, [address]: readonly string[]): Fix =>
+  'add' in fix && address !== undefined
+    ? { ...fix, what: `add this statement to the policy in ${address}` }
+    : fix;
 
 /** The document that each precondition concerns. */
 const PART_OF_CODE: Partial<Record<Finding['code'], DocumentPart>> = {

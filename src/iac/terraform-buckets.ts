@@ -29,6 +29,9 @@ interface PartReader {
   afterDelete: Fact<unknown>;
 }
 
+/** The status after the provider deletes a versioning resource. replikey itself never suspends versioning. */
+const SUSPENDED = 'Suspended';
+
 const PART_READERS: PartReader[] = [
   {
     type: 'aws_s3_bucket_versioning',
@@ -38,7 +41,7 @@ const PART_READERS: PartReader[] = [
         Status: textOf(status) === 'Disabled' ? undefined : textOf(status),
       })),
     // The provider suspends versioning, because S3 cannot disable it.
-    afterDelete: { Status: 'Suspended' },
+    afterDelete: { Status: SUSPENDED },
   },
   {
     type: 'aws_s3_bucket_server_side_encryption_configuration',

@@ -359,7 +359,6 @@ const ruleFields = {
   ),
   destination: stringField('The destination bucket.'),
   spec: stringField('The spec that declares the rule, if any.').optional(),
-  address: stringField('Address of the resource in a plan or template that contains the rule.').optional(),
   verdict: z
     .enum(['proven', 'broken', 'unknown', 'off', 'blocked'])
     .describe(
@@ -408,6 +407,7 @@ const plannedRuleSchema = namedObject(
 
 export const provenRuleSchema = namedObject('ProvenRule', 'The proof of a rule.', {
   ...ruleFields,
+  address: stringField('Address of the resource in a plan or template that contains the rule.').optional(),
   answers: listField(answerSchema, 'Every request that was evaluated.'),
 });
 

@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { isInstalled } from '../support/cli.ts';
+import { RECORDED } from '../iac/recorded.ts';
+import { isInstalled, runCli } from '../support/cli.ts';
 import { testEnv } from '../support/env.ts';
 import { readAction, startRunner } from './pull-requests-runner.ts';
 
@@ -180,3 +181,23 @@ const maskVariableParts = (text: string): string =>
     .replace(/--plan [0-9a-f]{16}/g, '--plan CHECKSUM')
     .replace(/commit [0-9a-f]{40}/g, 'commit SHA')
     .replace(/runs\/\d+/g, 'runs/RUN');
+
+test('.pre-commit-hooks.yaml: the entry runs with its default arguments in a folder with a plan', async () => {
+  const [hook] = parse(await readFile('.pre-commit-hooks.yaml', 'utf8'));
+  expect(hook).toMatchObject({ id: 'replikey-terraform', language: 'node', pass_filenames: false });
+  const [program, ...args] = [...hook.entry.split(' '), ...hook.args];
+  const { bin } = JSON.parse(await readFile('package.json', 'utf8'));
+  expect(bin[program]).toBe('dist/main.js');
+  expect(
+    ['main.tf', 'infra/main.tofu', 'prod.tfvars', 'a.tf.json'].every((file) =>
+      new RegExp(hook.files).test(file),
+    ),
+  ).toBe(true);
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-hook-'));
+  try {
+    await copyFile(`${RECORDED}/cross-account-correct.json`, path.join(folder, 'plan.json'));
+    expect(await runCli(args, { cwd: folder })).toMatchObject({ code: 0, stderr: '' });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { RECORDED } from '../iac/recorded.ts';
 import { denyReplicaWrites } from '../report/plans.ts';
 import { childEnvironment } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
@@ -315,6 +316,22 @@ test('action: doctor: outputs a SARIF file with the findings, and the exit code'
   const healthy = await runner.action({ command: 'doctor' }, options);
   expect(healthy.ok, healthy.log).toBe(true);
   expect(healthy.outputs['exit-code']).toBe('0');
+});
+
+test('action: doctor with a Terraform plan: needs no specs and no credentials, and reports the addresses', async () => {
+  await using runner = await startRunner();
+  await mkdir(path.join(runner.folder, 'infra'));
+  await runner.write(
+    'infra/plan.json',
+    await readFile(`${RECORDED}/same-account-no-kms-statement.json`, 'utf8'),
+  );
+  const inputs = { command: 'doctor', terraform: 'plan.json', 'working-directory': 'infra' };
+  const { ok, outputs, summary, log } = await runner.action(inputs, {});
+  expect(ok).toBe(false);
+  expect(outputs['exit-code'], log).toBe('1');
+  expect(summary).toContain('(in aws_iam_policy.replication)');
+  const { runs } = JSON.parse(await readFile(outputs.file ?? '', 'utf8'));
+  expect(runs[0].results[0].locations[0].physicalLocation.artifactLocation.uri).toBe('infra/plan.json');
 });
 
 test('action: with a working directory: paths in findings are relative to the repository root', async () => {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -7,6 +7,7 @@ import { CreateRoleCommand, GetRolePolicyCommand, PutRolePolicyCommand } from '@
 import { DescribeKeyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { DeleteBucketCommand, PutBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { RECORDED } from '../iac/recorded.ts';
 import { childEnvironment, isInstalled, runCli, startSandboxProcess } from '../support/cli.ts';
 import {
   ACCOUNT_SPECS,
@@ -111,6 +112,23 @@ test('docs/how-to/adopt-existing-replication.md: the console blocks show the out
     return { stdout: '', stderr };
   });
   expect(count).toBeGreaterThan(5);
+  await expect(text).toMatchFileSnapshot(`../../${page}`);
+});
+
+test('docs/how-to/prove-a-terraform-plan.md: the console blocks show the output of the program', async () => {
+  const page = 'docs/how-to/prove-a-terraform-plan.md';
+  const recordings = {
+    plan: 'same-account-one-sided-context',
+    new: 'same-account-new',
+    state: 'same-account-state',
+  };
+  for (const [name, recording] of Object.entries(recordings))
+    await copyFile(`${RECORDED}/${recording}.json`, path.join(folder, `${name}.json`));
+  const { text, count } = await withActualOutput(page, async ({ args }) => {
+    if (!args) return;
+    return runCli(args, { cwd: folder });
+  });
+  expect(count).toBe(3);
   await expect(text).toMatchFileSnapshot(`../../${page}`);
 });
 

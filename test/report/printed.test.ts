@@ -384,7 +384,7 @@ const RUNS: Record<string, Run> = {
   'a diagnosis of a plan of Terraform': {
     as: 'Diagnosis',
     code: 1,
-    args: ['doctor', '--terraform', `${RECORDED}/same-account-new-no-kms-statement.json`],
+    args: ['doctor', '--terraform', path.resolve(RECORDED, 'same-account-new-no-kms-statement.json')],
   },
   'a diagnosis of one object': {
     as: 'ExplainedObject',

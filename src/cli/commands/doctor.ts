@@ -26,10 +26,10 @@ export const doctorCommand: CommandDefinition = {
   description: 'diagnose whether each existing rule replicates, and if not why; change nothing',
   examples: [
     ['reconcile doctor specs/', 'diagnose declared and existing rules'],
-    ['reconcile doctor --bucket acme-tax', 'diagnose any bucket, even without specs'],
+    ['reconcile doctor --bucket acme-tax', 'diagnose any bucket, without specs'],
     ['reconcile doctor --bucket acme-tax --object Tax/2026.pdf', 'explain why this object has no replica'],
-    ['reconcile doctor --observed exported/', 'diagnose exported policies, without AWS'],
-    ['reconcile doctor --terraform plan.json', 'prove the rules in a plan of Terraform, without AWS'],
+    ['reconcile doctor --observed exported/', 'diagnose exported policies, offline'],
+    ['reconcile doctor --terraform plan.json', 'prove a plan of Terraform, offline'],
     ['reconcile doctor --all accounts.yaml', 'survey all buckets of all accounts'],
   ],
   configure: (command) =>
