@@ -14,26 +14,29 @@ interface SarifContext {
   file?: string;
 }
 
-const SARIF_LEVELS = { error: 'error', warning: 'warning', unknown: 'warning', info: 'note' } as const;
+export const SARIF_LEVELS = { error: 'error', warning: 'warning', unknown: 'warning', info: 'note' } as const;
 
 /** Returns findings as SARIF 2.1.0, so that a code host can show them on the lines of the specs. */
-export function toSarif(proofs: readonly RuleVerdict[], context: SarifContext): object {
-  const results = proofs.flatMap((proof) =>
-    proof.findings.map((finding) => sarifResultOf(proof, finding, context)),
+export const toSarif = (proofs: readonly RuleVerdict[], context: SarifContext): object =>
+  sarifLog(
+    proofs.flatMap((proof) => proof.findings.map((finding) => sarifResultOf(proof, finding, context))),
+    context.version,
   );
+
+/** Returns a log of SARIF 2.1.0 with one run. */
+export function sarifLog(
+  results: readonly { ruleId: FindingCode }[],
+  version: string,
+  run: object = {},
+): object {
   const codes = [...new Set(results.map(({ ruleId }) => ruleId))].sort();
   return {
     $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
     version: '2.1.0',
     runs: [
       {
-        tool: {
-          driver: {
-            name: 'replikey',
-            version: context.version,
-            rules: codes.map(sarifRuleOf),
-          },
-        },
+        tool: { driver: { name: 'replikey', version, rules: codes.map(sarifRuleOf) } },
+        ...run,
         columnKind: 'utf16CodeUnits',
         results,
       },
