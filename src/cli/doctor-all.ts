@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
+import manifest from '../../package.json' with { type: 'json' };
 import { DEFAULT_FAILED_SINCE_MS } from '../doctor/object-status.ts';
 import { EXIT, systemErrorReason, UserError } from '../errors.ts';
 import { organizationReaderOf } from '../facts/organization.ts';
@@ -305,7 +306,7 @@ async function surveyAndReport(
       await writeFileAtomic(options.save, `${safeJson(report, 2)}\n`);
       await journal.remove();
     } else await journal?.close();
-    io.stdout.write(`${renderReport(report, options, io)}\n`);
+    io.stdout.write(await renderReport(report, options, io));
     if (!isComplete) {
       for (const [account, reason] of result.lostCredentials)
         log.error({ account }, `the credentials of account ${account} stopped working: ${reason}`);
@@ -355,15 +356,19 @@ async function readSavedReport(file: string): Promise<FleetReport | undefined> {
   );
 }
 
-function renderReport(report: FleetReport, options: DoctorAllOptions, io: Io): string {
-  const renderers: Partial<Record<DoctorOptions['output'], () => string>> = {
-    text: () => fleetText(report, options.verbose ?? false, createPaint(io.stdout, io.env)),
-    json: () => safeJson(report, 2),
+/** Renders the report in an output format, with its last line break. */
+async function renderReport(report: FleetReport, options: DoctorAllOptions, io: Io): Promise<string> {
+  const renderers: Record<DoctorOptions['output'], () => Promise<string> | string> = {
+    text: () => `${fleetText(report, options.verbose ?? false, createPaint(io.stdout, io.env))}\n`,
+    json: () => `${safeJson(report, 2)}\n`,
+    sarif: async () => {
+      const { fleetSarif } = await import('../report/fleet-sarif.ts');
+      return `${safeJson(fleetSarif(report, manifest.version), 2)}\n`;
+    },
+    csv: async () => (await import('../report/fleet-csv.ts')).fleetCsv(report),
+    html: async () => (await import('../report/fleet-html.ts')).fleetHtml(report),
   };
-  const render = renderers[options.output];
-  if (!render)
-    throw new UserError(EXIT.usage, `--all does not support -o ${options.output}: use text or json`);
-  return render();
+  return await renderers[options.output]();
 }
 
 /** Like the diagnosis of single buckets: fails for broken rules, and for what is unknown unless that is accepted. */

@@ -1,5 +1,10 @@
-import { CloudWatchClient, PutMetricAlarmCommand } from '@aws-sdk/client-cloudwatch';
-import { CreateRoleCommand, IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { CloudWatchClient, DeleteAlarmsCommand, PutMetricAlarmCommand } from '@aws-sdk/client-cloudwatch';
+import {
+  CreateRoleCommand,
+  GetRolePolicyCommand,
+  IAMClient,
+  PutRolePolicyCommand,
+} from '@aws-sdk/client-iam';
 import {
   CreateAliasCommand,
   CreateKeyCommand,
@@ -208,6 +213,31 @@ export async function buildFleet(
       ),
     ]);
     return { buckets: aws.created.size };
+  } finally {
+    aws.destroy();
+  }
+}
+
+/** Corrects the role of `fin-claims`, and deletes the alarm of `fin-tax`. */
+export async function repairFleet(endpoint: string): Promise<void> {
+  const aws = createClients(endpoint);
+  try {
+    const { PolicyDocument = '' } = await aws
+      .iam(FINANCE, 'us-east-1')
+      .send(new GetRolePolicyCommand({ RoleName: 'replication-fin-claims', PolicyName: 'policy' }));
+    const { Statement: statements } = JSON.parse(decodeURIComponent(PolicyDocument)) as {
+      Statement: Statement[];
+    };
+    const statement = {
+      Sid: 'SourceKey',
+      Effect: 'Allow',
+      Action: 'kms:Decrypt',
+      Resource: '*',
+    } as Statement;
+    await fleetBuilder(aws).putRolePolicy(FINANCE, 'replication-fin-claims', [...statements, statement]);
+    await aws
+      .cloudwatch(FINANCE, 'us-east-1')
+      .send(new DeleteAlarmsCommand({ AlarmNames: ['replication of fin-tax fails'] }));
   } finally {
     aws.destroy();
   }
