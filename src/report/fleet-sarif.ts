@@ -2,8 +2,8 @@ import type { FleetBucket, FleetFinding, FleetReport } from '../fleet/types.ts';
 import { SARIF_LEVELS, sarifLog } from './sarif.ts';
 
 /**
- * Returns the findings of a fleet report as SARIF 2.1.0. A finding is about a bucket and not about a file, so its location is
- * logical: `123456789012/us-east-1/acme-tax/rule`. After a comparison with an earlier run, each result has its
+ * Returns the findings of a fleet report as SARIF 2.1.0. A finding is about a bucket and not about a file: its location names
+ * `123456789012/us-east-1/acme-tax`, in the place of a file as well, because GitHub rejects a result without one. After a comparison with an earlier run, each result has its
  * `baselineState`. Accounts that could not be read are notifications: they limit the run, and are no results.
  */
 export function fleetSarif(
@@ -53,13 +53,18 @@ function resultOf(
 ) {
   const route = destination === undefined ? name : `${name} → ${destination}`;
   const subject = rule === undefined || rule === '' ? route : `${rule} (${route})`;
-  const path = [account, region, name, rule].filter((part) => part !== undefined && part !== '');
+  const bucketPath = [account, region, name].filter((part) => part !== undefined);
+  const path = rule === undefined || rule === '' ? bucketPath : [...bucketPath, rule];
   return {
     ruleId: code,
     level: SARIF_LEVELS[severity],
     message: { text: `${subject}: ${message}` },
     locations: [
       {
+        physicalLocation: {
+          artifactLocation: { uri: bucketPath.map(encodeURIComponent).join('/') },
+          region: { startLine: 1 },
+        },
         logicalLocations: [
           {
             name: rule === undefined || rule === '' ? name : rule,
