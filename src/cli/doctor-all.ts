@@ -302,7 +302,9 @@ async function surveyAndReport(
       `surveyed ${countText(report.totals.total, 'bucket')} with ${countText(aws.calls.reads, 'call')} in ${progress.elapsedSeconds()} s`,
     );
     const isComplete = result.lostCredentials.size === 0;
-    if (journal && options.save !== undefined && isComplete) {
+    // A report without an account would hide the last one.
+    const isReadable = report.accounts.some(({ error }) => error === undefined);
+    if (journal && options.save !== undefined && isComplete && isReadable) {
       await writeFileAtomic(options.save, `${safeJson(report, 2)}\n`);
       await journal.remove();
     } else await journal?.close();

@@ -73,11 +73,11 @@ export type SurveyEvent =
   | { type: 'account failed'; account: string; reason: string }
   | { type: 'bucket'; result: BucketResult };
 
-/** The surveyed accounts, and those whose credentials were lost before all buckets were read. */
+/** The surveyed accounts. */
 export interface Survey {
   accounts: FleetAccount[];
   buckets: NewBucket[];
-  /** Why credentials were lost, by account id. */
+  /** Why credentials stopped working before all buckets were read, by account id. */
   lostCredentials: ReadonlyMap<string, string>;
 }
 
@@ -137,13 +137,31 @@ export async function survey(aws: AwsClient, options: SurveyOptions): Promise<Su
   return {
     accounts: results.map(({ account }) => account),
     buckets: results.flatMap(({ buckets }) => buckets),
-    lostCredentials: new Map(
-      results.flatMap(({ account, lostCredentials }) =>
+    lostCredentials: new Map([
+      ...listings.filter((listing) => hasLostCredentials(listing, listings, options)).map(errorEntry),
+      ...results.flatMap(({ account, lostCredentials }) =>
         lostCredentials === undefined ? [] : [[account.id, lostCredentials] as const],
       ),
-    ),
+    ]),
   };
 }
+
+/**
+ * Whether an account could be read before: an interrupted run has results of it, or no account at all can be read. Its
+ * credentials are to be renewed, and the survey continues afterwards.
+ */
+const hasLostCredentials = (
+  { account, hasInvalidCredentials = false }: AccountListing,
+  listings: readonly AccountListing[],
+  { done }: SurveyOptions,
+): boolean =>
+  hasInvalidCredentials &&
+  ((done.get(account.id)?.size ?? 0) > 0 || listings.every(({ error }) => error !== undefined));
+
+const errorEntry = ({ account, error = '' }: AccountListing): readonly [string, string] => [
+  account.id,
+  error,
+];
 
 interface SurveyContext {
   aws: AwsClient;
@@ -159,6 +177,8 @@ interface AccountListing {
   account: SurveyAccount;
   buckets: { name: string; region: string }[];
   error?: string;
+  /** Whether AWS refused the credentials, or they could not be loaded. */
+  hasInvalidCredentials?: boolean;
 }
 
 async function listAccount(
@@ -166,9 +186,9 @@ async function listAccount(
   account: SurveyAccount,
   options: SurveyOptions,
 ): Promise<AccountListing> {
-  const fail = (reason: string): AccountListing => {
+  const fail = (reason: string, hasInvalidCredentials = false): AccountListing => {
     options.onEvent({ type: 'account failed', account: account.id, reason });
-    return { account, buckets: [], error: reason };
+    return { account, buckets: [], error: reason, hasInvalidCredentials };
   };
   if (account.error !== undefined) return fail(account.error);
   try {
@@ -186,7 +206,7 @@ async function listAccount(
     return { account, buckets };
   } catch (error) {
     options.signal.throwIfAborted();
-    return fail(formatAwsError(error));
+    return fail(formatAwsError(error), error instanceof UserError && error.exitCode === EXIT.credentials);
   }
 }
 

@@ -38,13 +38,13 @@ export interface FleetReport {
 }
 
 export interface FleetAccount {
-  /** 12 digits; empty: not known, because the credentials cannot be read. */
+  /** 12 digits. */
   id: string;
   /** Name in the specs, in the file or in the organization. */
   name?: string;
   /** How replikey reads the account: `ambient credentials`, `profile prod`, `role arn:aws:iam::…:role/…`. */
   access: string;
-  /** Why the account could not be read. Its buckets are unknown then. */
+  /** Why the account could not be read, or not completely. The number of its buckets may be unknown then. */
   error?: string;
   totals: BucketTotals;
 }

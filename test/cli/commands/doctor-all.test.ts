@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -110,12 +111,17 @@ describe('doctor --all', () => {
 
   test.each([
     ['SIGTERM', 143, /^$/],
-    ['ExpiredToken', 4, /\? account 111122223333 could not be read: .*ExpiredToken/],
+    ['ExpiredToken', 4, /\? account 111122223333 \(main\) could not be read: .*ExpiredToken/],
   ] as const)('%s: keeps the results, says so, and the same command continues', async (how, code, stdout) => {
     const file = `${how}.json`;
+    await writeFile(
+      path.join(folder, 'main.yaml'),
+      'apiVersion: replikey.dev/v1\nkind: Account\nmetadata: { name: main }\nspec: { id: "111122223333" }\n',
+    );
+    const accounts = ['--accounts', 'main.yaml'];
     const proxy = await startInterruptingProxy(12, how);
     try {
-      const interrupted = await runCli(['doctor', '--all', '--save', file], {
+      const interrupted = await runCli(['doctor', '--all', ...accounts, '--save', file], {
         endpoint: proxy.endpoint,
         cwd: folder,
         onStart: proxy.interrupts,
@@ -129,7 +135,17 @@ describe('doctor --all', () => {
     } finally {
       proxy.close();
     }
-    const continued = await doctorAll('--save', file);
+    // With credentials that are still refused, the next run keeps the results as well.
+    const refused = await runCli(['doctor', '--all', ...accounts, '--save', file], {
+      endpoint: env.sandbox.endpoint,
+      cwd: folder,
+      env: { AWS_SECRET_ACCESS_KEY: '', AWS_ACCESS_KEY_ID: '' },
+    });
+    expect({ code: refused.code, saved: existsSync(path.join(folder, file)) }).toEqual({
+      code: 4,
+      saved: false,
+    });
+    const continued = await doctorAll(...accounts, '--save', file);
     expect(continued.stderr).toMatch(
       /continuing the run of \S+: the results of [1-9]\d* buckets are in \S+\.partial/,
     );
