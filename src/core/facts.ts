@@ -172,3 +172,11 @@ export const FACT_ACTIONS = {
   topic: [],
   alarm: ['sns:GetTopicAttributes'],
 } as const;
+
+/** IAM actions that reading an organization requires, in its management account or for a delegated administrator. */
+export const ORGANIZATION_ACTIONS = [
+  'organizations:DescribeOrganization',
+  'organizations:DescribePolicy',
+  'organizations:ListParents',
+  'organizations:ListPoliciesForTarget',
+] as const;

@@ -31,14 +31,6 @@ export interface OrganizationReader {
   account(id: string): Promise<Fact<AccountFacts>>;
 }
 
-/** IAM actions that reading an organization requires, in its management account or for a delegated administrator. */
-export const ORGANIZATION_ACTIONS = [
-  'organizations:DescribeOrganization',
-  'organizations:DescribePolicy',
-  'organizations:ListParents',
-  'organizations:ListPoliciesForTarget',
-] as const;
-
 /**
  * Creates a reader for a pass.
  *
@@ -101,9 +93,25 @@ export function createOrganizationReader(aws: Aws, location: Location): Organiza
 }
 
 /**
- * Returns the reader of a pass; undefined without an account that reads the organization.
+ * Checks the name of the account that reads the organization.
  *
  * @throws UserError if no Account document with credentials has this name: other credentials must not replace it.
+ */
+export function checkOrganizationAccount(
+  { accounts }: Pick<Specs, 'accounts'>,
+  account: string | undefined,
+): void {
+  if (account === undefined || accounts.some(({ name, managed }) => managed && name === account)) return;
+  throw new UserError(
+    EXIT.usage,
+    `cannot read the organization: no Account document with credentials is named "${account}"; add one for the management account or for a delegated administrator`,
+  );
+}
+
+/**
+ * Returns the reader of a pass; undefined without an account that reads the organization.
+ *
+ * @throws UserError if no Account document with credentials has this name.
  */
 export function organizationReaderOf(
   aws: Aws,
@@ -111,11 +119,7 @@ export function organizationReaderOf(
   account: string | undefined,
 ): OrganizationReader | undefined {
   if (account === undefined) return undefined;
-  if (!accounts.some(({ name, managed }) => managed && name === account))
-    throw new UserError(
-      EXIT.usage,
-      `cannot read the organization: no Account document with credentials is named "${account}"; add one for the management account or for a delegated administrator`,
-    );
+  checkOrganizationAccount({ accounts }, account);
   const region = globalRegionOf(pairs[0]?.source.region ?? 'us-east-1');
   return createOrganizationReader(aws, { account, region });
 }

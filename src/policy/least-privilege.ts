@@ -1,5 +1,5 @@
 import { desiredResources } from '../core/desired.ts';
-import { FACT_ACTIONS } from '../core/facts.ts';
+import { FACT_ACTIONS, ORGANIZATION_ACTIONS } from '../core/facts.ts';
 import { splitByAccess } from '../core/handover.ts';
 import { accountsOfPair, batchRoleId, batchRolesOf } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
@@ -15,14 +15,15 @@ import { toSortedSet } from '../util/canonical-json.ts';
  * The features of replikey to grant permissions for. Reading is always included.
  * `apply`: change resources. `verify`: write canaries. `attributeDrift`: look up in CloudTrail who caused a drift.
  * `failureQueues`: receive failure events from these queues, and read the objects that failed. `changeQueues`: receive
- * change events from these queues. `backfillOnly`: only what
- * batch jobs need, whether or not a spec declares one.
+ * change events from these queues. `backfillOnly`: only what batch jobs need, whether or not a spec declares one.
+ * `organizationAccount`: read control policies with the credentials of this Account document.
  */
 export interface PermissionScope {
   apply: boolean;
   verify: boolean;
   attributeDrift?: boolean;
   backfillOnly?: boolean;
+  organizationAccount?: string | undefined;
   failureQueues?: readonly Pick<QueueAddress, 'arn' | 'accountId'>[];
   changeQueues?: readonly Pick<QueueAddress, 'arn' | 'accountId'>[];
 }
@@ -150,6 +151,10 @@ export function leastPrivilegePolicies(
   if (!scope.backfillOnly) addFeaturePermissions(pairs, scope, accounts, accountIds, arnsOfAccount);
   if (scope.attributeDrift)
     for (const arnsByAction of arnsByAccount.values()) addPermission(arnsByAction, LOOKUP_EVENTS, []);
+  // A root, unit or account of the specs can be in any organization.
+  if (scope.organizationAccount !== undefined)
+    for (const action of ORGANIZATION_ACTIONS)
+      addPermission(arnsOfAccount(scope.organizationAccount), action, ['*']);
   // The ambient credentials assume the role of an account.
   for (const { name, assumeRole } of accounts)
     if (assumeRole && !scope.backfillOnly && arnsByAccount.has(name))

@@ -1,11 +1,23 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
+import { createAwsClient } from '../../src/aws/client.ts';
 import { diagnose } from '../../src/doctor/diagnose.ts';
+import { loadFacts } from '../../src/facts/from-files.ts';
 import { locationsOf } from '../../src/facts/locations.ts';
 import { organizationReaderOf } from '../../src/facts/organization.ts';
+import { kinds } from '../../src/kinds/index.ts';
+import { proveRules } from '../../src/proof/prove.ts';
 import type { RuleProof } from '../../src/proof/types.ts';
+import { reconcile } from '../../src/reconcile/reconcile.ts';
 import { basisText } from '../../src/report/proof-text.ts';
 import type { VersionState } from '../../src/sandbox/state.ts';
+import { collectSnapshot } from '../../src/snapshot/collect.ts';
+import { createRecordingClients } from '../../src/snapshot/record.ts';
+import { createReplayClients } from '../../src/snapshot/replay.ts';
+import type { Snapshot } from '../../src/snapshot/snapshot.ts';
 import { versionOf } from '../sandbox/support.ts';
 import { ACCOUNT_SPECS, CROSS_ACCOUNT_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { createTestOrganization } from '../support/organization.ts';
@@ -273,4 +285,100 @@ describe('a pass with an organization account', () => {
       'no Account document with credentials is named "managment"',
     );
   });
+});
+
+describe('control policies without credentials', () => {
+  const proveFile = async (content: unknown): Promise<RuleProof | undefined> => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'replikey-facts-'));
+    try {
+      await writeFile(path.join(folder, 'facts.json'), JSON.stringify(content));
+      return proveRules(await loadFacts(folder), 'acme-tax')[0];
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  };
+  const FULL_ACCESS = { Version: '2012-10-17', Statement: { Effect: 'Allow', Action: '*', Resource: '*' } };
+
+  test('a file with facts: the same proof as from AWS, and bare policies are named by their positions', async () => {
+    await using env = await replicatingEnv();
+    const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    await organization.attach('SCP', MAIN, DENY_DECRYPT);
+    const { client, specs } = env;
+    const { facts, proofs } = await diagnose(client, ['acme-tax'], {
+      locations: locationsOf(specs, 'us-east-1'),
+      organization: organizationReaderOf(client, specs, 'organization'),
+      sampleSize: 0,
+      now: () => client.now(),
+    });
+    const proof = await proveFile(facts);
+    expect(proof?.findings.map(({ message }) => message)).toEqual(
+      proofs[0]?.findings.map(({ message }) => message),
+    );
+
+    const scps = [[FULL_ACCESS], [JSON.stringify(FULL_ACCESS), { Statement: DENY_DECRYPT }]];
+    const bare = await proveFile({
+      ...facts,
+      accounts: { [MAIN]: { scps, rcps: null }, [BACKUP]: { rcps: null } },
+    });
+    expect(bare?.findings[0]?.message).toContain('SCP 2 attached to level 2 denies kms:Decrypt');
+    expect(bare?.basis?.controlPolicies.dependent).toBe(0);
+  });
+
+  test.each([
+    ['no list of levels', { scps: FULL_ACCESS }],
+    ['no list of policies', { scps: [FULL_ACCESS] }],
+    ['no policy', { rcps: [['p-FullAWSAccess']] }],
+  ])('a file with %s: an error that names the account', async (_, account) => {
+    await expect(proveFile({ accounts: { [MAIN]: account } })).rejects.toThrow(`accounts.${MAIN}`);
+  });
+
+  test('a snapshot: replays the responses of the organization', async () => {
+    await using env = await replicatingEnv();
+    const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    const policy = await organization.attach('SCP', MAIN, DENY_DECRYPT);
+    const { specs } = env;
+    const recording = createRecordingClients(env.clients);
+    const observer = createAwsClient({ clients: recording, accounts: specs.accounts, region: 'us-east-1' });
+    const aws = observer.readOnly().withCache();
+    await reconcile(specs, { ...PASS, aws });
+    await collectSnapshot(specs, kinds, aws, organizationReaderOf(aws, specs, 'organization'));
+    const snapshot = JSON.parse(JSON.stringify(recording.snapshot(new Date()))) as Snapshot;
+
+    const replayed = createAwsClient({
+      clients: createReplayClients(snapshot),
+      accounts: specs.accounts,
+      region: 'us-east-1',
+    });
+    const { refusals } = await reconcile(specs, { ...PASS, aws: replayed });
+    expect(refusals).toMatchObject([{ id: 'unproven' }]);
+    const proof = await prove({ ...env, client: replayed });
+    expect(proof.verdict).toBe('broken');
+    expect(proof.findings[0]?.message).toContain(`(${policy}) attached to account ${MAIN}`);
+  });
+});
+
+const PASS = {
+  kinds,
+  allowedRisks: [],
+  dryRun: true,
+  propagationTimeoutMs: 0,
+  organizationAccount: 'organization',
+};
+
+test('docs/how-to/prove-with-control-policies.md: shows the message of a denial and the text of the basis', async () => {
+  const page = await readFile('docs/how-to/prove-with-control-policies.md', 'utf8');
+  await using env = await replicatingEnv();
+  const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+  const policy = await organization.attach('SCP', organization.root, DENY_DECRYPT);
+  const { findings } = await prove(env);
+  const message = (findings[0]?.message ?? '')
+    .replace(/^.*?: /, '')
+    .replace(/"scp-\w+"/, '"no-decrypt"')
+    .replace(policy, 'p-1a2b3c4d')
+    .replace(organization.root, 'r-ab12')
+    .replace(/arn:aws:kms:\S+/, 'KEY');
+  expect(page).toContain(message);
+  expect(basisText([await withoutReader(env)]).replace(/18 of 18/, '16 of 16')).toContain(
+    page.split('```text\n')[1]?.split('\n')[0],
+  );
 });

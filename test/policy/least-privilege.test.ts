@@ -707,3 +707,22 @@ test('permissions --who-changed: prints cloudtrail:LookupEvents', async () => {
   const { stdout } = await runCli(['permissions', '-', '--who-changed'], { input: TAX_SPEC });
   expect(actionsOf(JSON.parse(stdout) as Policy)).toContain('cloudtrail:LookupEvents');
 });
+
+test('an account that reads the organization: reads it, and looks up no events', async () => {
+  const { pairs } = await parseSpecs(TAX_SPEC);
+  const scope = { apply: true, verify: false, attributeDrift: true, organizationAccount: 'organization' };
+  const policies = leastPrivilegePolicies(pairs, ALL_KINDS, scope);
+  expect(policies.map(({ account }) => account)).toEqual(['', 'organization']);
+  expect([policies[1]?.policy.Statement].flat()).toMatchObject([
+    {
+      Effect: 'Allow',
+      Action: [
+        'organizations:DescribeOrganization',
+        'organizations:DescribePolicy',
+        'organizations:ListParents',
+        'organizations:ListPoliciesForTarget',
+      ],
+      Resource: ['*'],
+    },
+  ]);
+});

@@ -3,9 +3,15 @@ import { EXIT } from '../../errors.ts';
 import { safeJson } from '../../util/escape.ts';
 import { parseQueueName } from '../../util/queue-address.ts';
 import type { CommandDefinition } from '../command-model.ts';
-import { addSelectionOptions, collectQueues, type SpecOptions } from '../options.ts';
+import {
+  addOrganizationOption,
+  addSelectionOptions,
+  collectQueues,
+  type OrganizationOptions,
+  type SpecOptions,
+} from '../options.ts';
 
-interface PermissionsOptions extends SpecOptions {
+interface PermissionsOptions extends SpecOptions, OrganizationOptions {
   planOnly?: true;
   verify?: true;
   whoChanged?: true;
@@ -28,7 +34,7 @@ export const permissionsCommand: CommandDefinition = {
     ['reconcile permissions specs/ --backfill', 'allow only batch jobs'],
   ],
   configure: (command) =>
-    addSelectionOptions(command.argument('<paths...>', 'specs'))
+    addOrganizationOption(addSelectionOptions(command.argument('<paths...>', 'specs')))
       .option('--plan-only', 'allow only read actions')
       .option('--verify', 'also allow canaries')
       .option('--who-changed', 'also allow CloudTrail reads, which attribute drift to a caller')
@@ -37,7 +43,7 @@ export const permissionsCommand: CommandDefinition = {
           '--backfill',
           'allow only the batch jobs of these specs, declared or by redrive, for a separate policy',
         )
-          .conflicts(['verify', 'whoChanged', 'failures', 'changes'])
+          .conflicts(['verify', 'whoChanged', 'failures', 'changes', 'organizationAccount'])
           .helpGroup('Guards:'),
       )
       .addOption(
@@ -59,22 +65,30 @@ export const permissionsCommand: CommandDefinition = {
           .helpGroup('Guards:'),
       ),
   async run({ io }, paths: string[], options: PermissionsOptions) {
-    const [{ kinds }, { leastPrivilegePolicies }, { loadSelectedSpecs }, { queueAddressOf }] =
-      await Promise.all([
-        import('../../kinds/index.ts'),
-        import('../../policy/least-privilege.ts'),
-        import('../session.ts'),
-        import('../../util/arn.ts'),
-      ]);
+    const [
+      { kinds },
+      { checkOrganizationAccount },
+      { leastPrivilegePolicies },
+      { loadSelectedSpecs },
+      { queueAddressOf },
+    ] = await Promise.all([
+      import('../../kinds/index.ts'),
+      import('../../facts/organization.ts'),
+      import('../../policy/least-privilege.ts'),
+      import('../session.ts'),
+      import('../../util/arn.ts'),
+    ]);
     const specs = await loadSelectedSpecs(paths, options, io);
     const scope = {
       apply: !options.planOnly,
       verify: options.verify ?? false,
       attributeDrift: options.whoChanged ?? false,
       backfillOnly: options.backfill ?? false,
+      organizationAccount: options.organizationAccount,
       failureQueues: options.failures.map((queue) => queueAddressOf(parseQueueName(queue))),
       changeQueues: options.changes.map((queue) => queueAddressOf(parseQueueName(queue))),
     };
+    checkOrganizationAccount(specs, options.organizationAccount);
     const accounts = leastPrivilegePolicies(specs.pairs, [...kinds.values()], scope, specs.accounts);
     // For a single account, prints the policy itself, ready to attach. For several accounts, prints an object by
     // account.

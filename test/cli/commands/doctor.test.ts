@@ -68,7 +68,7 @@ describe('doctor with AWS', () => {
       · acme-tax  1 object checked: 1 COMPLETED
 
       1 of 1 rules proven. No failure in 1 operation of 14 days.
-      Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: control policies, endpoint policies.
+      Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: endpoint policies. 16 of 16 requests depend on control policies that were not read.
       "
     `);
   });
@@ -115,7 +115,7 @@ describe('doctor with AWS', () => {
           ]}'
 
       0 of 1 rules proven, 1 does not replicate. Operations failed under 1 rule. Objects failed or were passed over in 1 bucket.
-      Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: control policies, endpoint policies.
+      Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: endpoint policies. 12 of 16 requests depend on control policies that were not read.
       "
     `);
   });
