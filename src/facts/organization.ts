@@ -37,10 +37,10 @@ export interface OrganizationReader {
  * @param location the account whose credentials read the organization, and a Region
  */
 export function createOrganizationReader(aws: Aws, location: Location): OrganizationReader {
-  const organization = memoize((_: 'own') => readFact(describeOrganization(aws, location)));
-  const parents = memoize((id: string) => readParent(aws, location, id));
-  const policies = memoize((id: string) => readPolicyDocument(aws, location, id));
-  const levels = memoize(async (key: string): Promise<ControlPolicyLevel> => {
+  const organization = memoizeByKey((_: 'own') => readFact(describeOrganization(aws, location)));
+  const parents = memoizeByKey((id: string) => readParent(aws, location, id));
+  const policies = memoizeByKey((id: string) => readPolicyDocument(aws, location, id));
+  const levels = memoizeByKey(async (key: string): Promise<ControlPolicyLevel> => {
     const [type, id] = key.split(' ') as [ControlPolicyFilter, string];
     const summaries = await listPolicies(aws, location, type, id);
     const name = levelNameOf(id);
@@ -71,7 +71,7 @@ export function createOrganizationReader(aws: Aws, location: Location): Organiza
   }
 
   return {
-    account: memoize(async (id: string): Promise<Fact<AccountFacts>> => {
+    account: memoizeByKey(async (id: string): Promise<Fact<AccountFacts>> => {
       const described = await organization('own');
       if (described === null || isUnread(described)) return described ?? { unread: 'no organization' };
       const ids = await readFact(ancestry(id), 'ChildNotFoundException');
@@ -201,7 +201,7 @@ async function readPolicyDocument(aws: Aws, location: Location, PolicyId: string
 }
 
 /** Returns a function that keeps its results by key. Concurrent calls share a result. */
-function memoize<K extends string, T>(read: (key: K) => Promise<T>): (key: K) => Promise<T> {
+function memoizeByKey<K extends string, T>(read: (key: K) => Promise<T>): (key: K) => Promise<T> {
   const results = new Map<K, Promise<T>>();
   return (key) => {
     const result = results.get(key) ?? read(key);

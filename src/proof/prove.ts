@@ -4,7 +4,7 @@ import { accountOfArn } from '../iam/context.ts';
 import { findGrant, withGrant } from '../iam/grants.ts';
 import type { Decision } from '../iam/types.ts';
 import { isJsonEqual } from '../util/canonical-json.ts';
-import { controlPoliciesFor, unreadReasonsOf } from './control-policies.ts';
+import { applicableControlPolicies, unreadReasonsOf } from './control-policies.ts';
 import { decide, type UncertainDecision, type UncertainRequest } from './decide.ts';
 import { createFinding, type Finding, type Fix, type PolicyRef, summarizeFindings } from './findings.ts';
 import { applyFix, proposeFixes } from './fix.ts';
@@ -132,7 +132,7 @@ function basisOf({ facts, source, role, destinationName }: RuleContext): Omit<Pr
   };
 }
 
-/** Counts the requests whose result depends on control policies that were not read, and tells why these were not read. */
+/** Counts the requests whose result depends on control policies that were not read, with the reasons. */
 function controlPolicyBasisOf(
   { facts, role, source, destinationName }: RuleContext,
   answers: readonly AccessResult[],
@@ -384,7 +384,7 @@ interface PolicySet extends ApplicablePolicies {
 /** Decides a request by the policies, and a use of a key that they do not allow by the grants of the key. */
 function decideCheck(context: RuleContext, check: AccessCheck): CheckDecision {
   const { facts, role, nowMs } = context;
-  const controlPolicies = controlPoliciesFor(facts, check.request);
+  const controlPolicies = applicableControlPolicies(facts, check.request);
   const applicable = policiesFor(facts, role, check, nowMs);
   const policySet: PolicySet = {
     ...applicable,

@@ -1,9 +1,9 @@
 import { factValue } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
 import { regionOfArn } from '../util/arn.ts';
-import { organizationKeysOf } from './control-policies.ts';
 import type { UncertainRequest } from './decide.ts';
 import type { Finding, FindingCode, PolicyRef } from './findings.ts';
+import { organizationKeysOf } from './organization-keys.ts';
 import { changesOwner, type RuleBucket, type RuleContext, selectsKmsObjects } from './rule-context.ts';
 import type { KmsEncryption, ObjectCase } from './types.ts';
 

@@ -43,7 +43,7 @@ export function authorize(
   const policies: Policies = {
     identity: role ? identityPoliciesOf(store, role, now) : identityPoliciesOfUser(request.principal),
     ...boundaryOf(store, role),
-    ...controlPoliciesFor(store, request),
+    ...enforcedControlPolicies(store, request),
     ...(resourcePolicy === undefined ? {} : { resource: resourcePolicy }),
   };
   // Every request carries these condition keys. aws:PrincipalArn is the ARN of the role, because the ARN of a session
@@ -55,7 +55,7 @@ export function authorize(
     'aws:ResourceAccount': accessRequest.resourceAccount,
     'aws:ViaAWSService': 'false',
     ...(role ? roleContextOf(role, request.principal, session) : userContextOf(request.principal)),
-    ...organizationKeysOf(store, request),
+    ...organizationContextFor(store, request),
     ...accessRequest.context,
   };
   const fullRequest = { ...accessRequest, context };
@@ -73,7 +73,7 @@ export function authorize(
 }
 
 /** Returns the control policies of a request. RCPs do not limit AWS managed keys (KMS Developer Guide, "RCPs in AWS KMS"). */
-function controlPoliciesFor(
+function enforcedControlPolicies(
   store: Store,
   { principal, resource, resourceAccount }: AccessRequest,
 ): Pick<Policies, 'scps' | 'rcps'> {
@@ -87,7 +87,7 @@ function controlPoliciesFor(
   return { ...(scps && { scps }), ...(rcps && !isManagedKey ? { rcps } : {}) };
 }
 
-const organizationKeysOf = (
+const organizationContextFor = (
   store: Store,
   { principal, resourceAccount, context = {} }: AccessRequest,
 ): Record<string, string | string[]> =>
@@ -196,14 +196,14 @@ export function assumeRole(
     'aws:PrincipalServiceName': service,
     'aws:ResourceAccount': account,
     'aws:SecureTransport': 'true',
-    ...organizationKeysOf(store, { ...request, context }),
+    ...organizationContextFor(store, { ...request, context }),
     ...context,
   };
   const decision = evaluate(
     { ...request, context: serviceContext },
     {
       resource: toNamedPolicy(store, `trust policy of ${role.name}`, role.trust),
-      ...controlPoliciesFor(store, request),
+      ...enforcedControlPolicies(store, request),
     },
   );
   if (!decision.allowed) return { decision };
