@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { EXIT, systemErrorReason, UserError } from '../errors.ts';
+import { cloudFormationStack } from '../iac/cloudformation-stack.ts';
+import { evaluateTemplate, parseTemplate } from '../iac/cloudformation-template.ts';
 import type { Stack } from '../iac/stack.ts';
 import { proveStack } from '../iac/stack-proof.ts';
 import { toTerraformDocument } from '../iac/terraform-document.ts';
@@ -8,7 +10,7 @@ import { terraformStack } from '../iac/terraform-stack.ts';
 import { type StackInput, stackText } from '../report/stack-text.ts';
 import { createPaint } from '../report/style.ts';
 import { safeJson } from '../util/escape.ts';
-import { parseJson } from '../util/files.ts';
+import { parseJson, readJson } from '../util/files.ts';
 import type { Io } from './command-model.ts';
 import type { DoctorOptions } from './diagnosis.ts';
 import { doctorExitCode, sarifText } from './output.ts';
@@ -17,11 +19,15 @@ import { doctorExitCode, sarifText } from './output.ts';
 export interface StackOptions {
   /** A plan or a state from `terraform show -json`; `-`: standard input. */
   terraform?: string;
+  /** A template of CloudFormation in JSON or YAML; `-`: standard input. */
+  cloudformation?: string;
+  /** The output of `aws cloudformation describe-stacks` for the template. */
+  stack?: string;
 }
 
 type DoctorStackOptions = DoctorOptions & StackOptions;
 
-/** `reconcile doctor --terraform FILE`: proves the rules in a plan or a state, without AWS. */
+/** `reconcile doctor --terraform FILE` or `--cloudformation FILE`: proves the rules of another tool, without AWS. */
 export async function runDoctorStack(
   paths: readonly string[],
   options: DoctorStackOptions,
@@ -31,7 +37,10 @@ export async function runDoctorStack(
   const { output } = options;
   if (output === 'csv' || output === 'html')
     throw new UserError(EXIT.usage, `-o ${output} requires --all: use text, json or sarif`);
-  const { input, stack } = await loadTerraform(options.terraform ?? '-', io);
+  const { input, stack } =
+    options.cloudformation === undefined
+      ? await loadTerraform(options.terraform ?? '-', io)
+      : await loadCloudFormation(options.cloudformation, options, io);
   const { rules, unknownValues } = proveStack(
     stack,
     input.type === 'terraform-state' ? Date.now() : undefined,
@@ -64,11 +73,14 @@ function rejectOtherInputs(paths: readonly string[], options: DoctorStackOptions
     ...(options.observed === undefined ? [] : ['--observed']),
     ...(options.object === undefined ? [] : ['--object']),
     ...(options.sandbox ? ['--sandbox'] : []),
+    ...(options.terraform !== undefined && options.cloudformation !== undefined ? ['--cloudformation'] : []),
   ];
+  if (options.stack !== undefined && options.cloudformation === undefined)
+    throw new UserError(EXIT.usage, '--stack describes a template: add --cloudformation FILE');
   if (otherInputs.length > 0)
     throw new UserError(
       EXIT.usage,
-      `--terraform proves its file alone: use it without ${otherInputs.join(' and ')}`,
+      `${options.terraform === undefined ? '--cloudformation' : '--terraform'} proves its file alone: use it without ${otherInputs.join(' and ')}`,
     );
 }
 
@@ -80,6 +92,27 @@ async function loadTerraform(file: string, io: Io): Promise<{ input: StackInput;
     input: { type: `terraform-${type}`, file, ...(version !== '' && { version }) },
     stack: terraformStack(document),
   };
+}
+
+/** Digits for the account of a template without `--stack`; the proof tries every other account in its place. */
+const UNKNOWN_ACCOUNT = '900000000001';
+
+async function loadCloudFormation(
+  file: string,
+  { stack: stackFile, region }: DoctorStackOptions,
+  io: Io,
+): Promise<{ input: StackInput; stack: Stack }> {
+  const name = file === '-' ? 'standard input' : file;
+  const template = parseTemplate(await readInputText(file, name, io), name);
+  const description = stackFile === undefined ? undefined : await readJson(stackFile);
+  const evaluated = evaluateTemplate({
+    template,
+    description,
+    region,
+    unknownAccount: UNKNOWN_ACCOUNT,
+    file: name,
+  });
+  return { input: { type: 'cloudformation', file }, stack: cloudFormationStack(evaluated, UNKNOWN_ACCOUNT) };
 }
 
 /** Reads a text file in UTF-8, or in UTF-16 as PowerShell writes the output of a program. */

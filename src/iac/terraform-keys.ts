@@ -77,15 +77,20 @@ export function keyNameAt(
 export function addKeys(context: TerraformContext): void {
   const { stack } = context;
   const policies = new Map<string, TerraformResource>();
+  /** Policies of keys that are not known. */
+  const unlinked: string[] = [];
   for (const resource of context.managed('aws_kms_key_policy')) {
     const arn = keyOf(context, resource);
-    if (!isUnknown(arn)) policies.set(arn, resource);
+    if (isUnknown(arn)) unlinked.push(arn.reason);
+    else policies.set(arn, resource);
   }
   for (const resource of [...context.data('aws_kms_key'), ...context.managed(...KEY_TYPES)]) {
     const arn = arnOfKey(context, resource);
     if (isUnknown(arn)) continue;
     const policyResource = policies.get(arn) ?? resource;
-    stack.facts.keys[arn] = keyFactsOf(context, resource, arn, policyResource);
+    const key = keyFactsOf(context, resource, arn, policyResource);
+    const mayHaveOther = unlinked.length > 0 && !policies.has(arn);
+    stack.facts.keys[arn] = mayHaveOther ? { ...key, policy: { unread: unlinked.join(', ') } } : key;
     stack.addresses.set(documentKey('key', arn, 'self'), resource.address);
     stack.addresses.set(documentKey('key', arn, 'policy'), policyResource.address);
   }

@@ -125,18 +125,28 @@ const UNBOUNDED_POLICY: Policy = {
   Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }],
 };
 
-/** Returns whether an attribute of a resource names a role, by its name or by a reference. */
+/**
+ * Returns whether an attribute of a resource names a role, by its name or by a reference; `Unknown` if it may name this
+ * role or another one.
+ */
 function belongsToRole(
   context: TerraformContext,
   resource: TerraformResource,
   path: AttributePath,
   role: TerraformResource,
-): boolean {
+): boolean | Unknown {
   const value = readValue(resource, path);
   const roleName = knownText(role, 'name');
-  if (typeof value === 'string') return value === roleName && sameProvider(context, resource, role);
-  const targets = context.references.of(resource, path);
-  return targets.some((target) => target.resource.address === role.address);
+  if (!isUnknown(value))
+    return (
+      [value].flat().includes(roleName) && roleName !== undefined && sameProvider(context, resource, role)
+    );
+  const targets = context.referencesAt(resource, path, ROLE_REFERENCE_TYPES);
+  const addresses = new Set(targets.map((target) => target.resource.address));
+  if (addresses.size === 0) return value;
+  if (!addresses.has(role.address)) return false;
+  // A list may name several roles, and an expression for one role chooses one of them.
+  return addresses.size === 1 || path[0] === 'roles' ? true : value;
 }
 
 /** Two accounts may have roles of one name. */
@@ -163,9 +173,13 @@ function inlinePoliciesOf(context: TerraformContext, role: TerraformResource): M
   for (const { values } of context.previous('aws_iam_role_policy'))
     if (values.role === roleName && typeof values.name === 'string') policies.delete(values.name);
   for (const resource of context.managed('aws_iam_role_policy')) {
-    if (!belongsToRole(context, resource, ['role'], role)) continue;
+    const isAttached = belongsToRole(context, resource, ['role'], role);
+    if (isAttached === false) continue;
     const name = knownText(resource, 'name') ?? placeholderOf(resource.address);
-    policies.set(name, { fact: policyAt(context, resource, ['policy']), address: resource.address });
+    const fact = isUnknown(isAttached)
+      ? { unread: isAttached.reason }
+      : policyAt(context, resource, ['policy']);
+    policies.set(name, { fact, address: resource.address });
   }
   return policies;
 }
@@ -189,14 +203,14 @@ function attachedPoliciesOf(
     if (values.role === roleName) policies.delete(String(values.policy_arn));
   for (const { values } of context.previous('aws_iam_policy_attachment'))
     if (listOf(values.roles).includes(roleName)) policies.delete(String(values.policy_arn));
-  for (const resource of context.managed('aws_iam_role_policy_attachment'))
-    if (belongsToRole(context, resource, ['role'], role))
-      attach(policyArnAt(context, resource, ['policy_arn']), resource.address);
-  for (const resource of context.managed('aws_iam_policy_attachment')) {
-    const roles = readValue(resource, ['roles']);
-    const isAttached = listOf(roles).some((name) => name === roleName && roleName !== undefined);
-    if (isAttached || belongsToRole(context, resource, ['roles'], role))
-      attach(policyArnAt(context, resource, ['policy_arn']), resource.address);
+  for (const resource of context.managed('aws_iam_role_policy_attachment', 'aws_iam_policy_attachment')) {
+    const path = resource.type === 'aws_iam_policy_attachment' ? ['roles'] : ['role'];
+    const isAttached = belongsToRole(context, resource, path, role);
+    if (isAttached !== false)
+      attach(
+        isUnknown(isAttached) ? isAttached : policyArnAt(context, resource, ['policy_arn']),
+        resource.address,
+      );
   }
   return policies;
 }

@@ -122,14 +122,14 @@ const diagnosisSchema = namedObject('Diagnosis', 'The findings of the doctor on 
     .optional(),
   commands: commandsField,
   input: namedObject('StackInput', 'The file of another tool that contains the rules.', {
-    type: z.enum(['terraform-plan', 'terraform-state']).describe('What the file contains.'),
+    type: z.enum(['terraform-plan', 'terraform-state', 'cloudformation']).describe('What the file contains.'),
     file: stringField('Path of the file; `-` for standard input.'),
     version: stringField('Version of the tool that wrote the file.').optional(),
   })
-    .describe('The file of `--terraform`.')
+    .describe('The file of `--terraform` or `--cloudformation`.')
     .optional(),
   unknownValues: stringListField(
-    'With `--terraform`: the values that undecided requests depend on, and that the file does not contain.',
+    'With `--terraform` or `--cloudformation`: the values that undecided requests depend on, and that the file does not contain.',
   ).optional(),
 });
 

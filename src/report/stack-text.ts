@@ -5,7 +5,7 @@ import type { Paint } from './style.ts';
 
 /** The file of another tool that contains the rules. */
 export interface StackInput {
-  type: 'terraform-plan' | 'terraform-state';
+  type: 'terraform-plan' | 'terraform-state' | 'cloudformation';
   /** Path as given; `-` for standard input. */
   file: string;
   /** Version of the tool that wrote the file. */
@@ -60,8 +60,14 @@ const undecidedRequests = (rules: readonly RuleProof[]): number =>
 
 const nameOfInput = ({ type, file }: StackInput): string => {
   const source = file === '-' ? 'standard input' : file;
-  return `the ${type === 'terraform-plan' ? 'plan' : 'state'} in ${source}`;
+  return `the ${INPUT_NOUNS[type]} in ${source}`;
 };
+
+const INPUT_NOUNS = {
+  'terraform-plan': 'plan',
+  'terraform-state': 'state',
+  cloudformation: 'template',
+} as const;
 
 /** Returns what decides the undecided requests. */
 function nextSteps(
@@ -80,11 +86,13 @@ function nextSteps(
       : []),
     ...(unknownValues.some((value) => value.endsWith('not in the file'))
       ? [
-          `Resources of other stacks are not in the ${type === 'terraform-plan' ? 'plan' : 'state'}: reconcile doctor --bucket NAME reads them from AWS.`,
+          `Resources of other stacks are not in the ${INPUT_NOUNS[type]}: reconcile doctor --bucket NAME reads them from AWS.`,
         ]
       : []),
     ...(isRefused
-      ? [`To accept undecided rules: reconcile doctor --terraform ${shellQuote(file)} --allow-unproven`]
+      ? [
+          `To accept undecided rules: reconcile doctor ${type === 'cloudformation' ? '--cloudformation' : '--terraform'} ${shellQuote(file)} --allow-unproven`,
+        ]
       : []),
   ];
 }

@@ -123,6 +123,35 @@ describe('values that are not known', () => {
     expect(JSON.stringify(proof)).not.toContain('GetObjectVersionForReplication"]');
   });
 
+  test('a role policy whose role is a local value: may belong to the role, which denies nothing', async () => {
+    const proof = await proveRecorded('cross-account-correct', (json) => {
+      const { values, change } = resourceIn(json, 'aws_iam_role_policy.replication');
+      delete values.role;
+      change.after_unknown = { role: true };
+      resourceIn(json, 'aws_iam_role.replication').values.inline_policy = [];
+      const [config] = json.configuration.root_module.resources.filter(
+        (resource: Json) => resource.address === 'aws_iam_role_policy.replication',
+      );
+      config.expressions.role = { references: ['local.role_name'] };
+    });
+    expect(proof.rules.map(({ verdict }) => verdict)).toEqual(['unknown']);
+    expect(proof.unknownValues).toEqual(['aws_iam_role_policy.replication.role is known after apply']);
+  });
+
+  test('a key policy whose key is a local value: leaves the policy of the key undecided', async () => {
+    const proof = await proveRecorded('cross-account-correct', (json) => {
+      const { values, change } = resourceIn(json, 'aws_kms_key_policy.replica');
+      delete values.key_id;
+      change.after_unknown = { key_id: true };
+      const [config] = json.configuration.root_module.resources.filter(
+        (resource: Json) => resource.address === 'aws_kms_key_policy.replica',
+      );
+      config.expressions.key_id = { references: ['local.key_id'] };
+    });
+    expect(proof.rules.map(({ verdict }) => verdict)).toEqual(['unknown']);
+    expect(proof.unknownValues).toContain('aws_kms_key_policy.replica.key_id is known after apply');
+  });
+
   test('a rule whose status is known after apply: is proven as an enabled one, and undecided', async () => {
     const { rules } = await proveRecorded('same-account-correct', (json) => {
       const { values, change } = resourceIn(json, SOURCE);

@@ -87,6 +87,14 @@ export const doctorCommand: CommandDefinition = {
         '--terraform <file>',
         'prove the rules in a plan or state from `terraform show -json`, without AWS; -: standard input',
       )
+      .option(
+        '--cloudformation <file>',
+        'prove the rules in a template of CloudFormation, without AWS; -: standard input',
+      )
+      .option(
+        '--stack <file>',
+        'with --cloudformation: read account, Region, parameters and outputs from describe-stacks',
+      )
       .option('-v, --verbose', 'show all findings and all requests'),
   async run({ io, signal }, paths: string[], options: DoctorOptions & FleetOptions & StackOptions) {
     if (options.all) {
@@ -94,7 +102,7 @@ export const doctorCommand: CommandDefinition = {
       return runDoctorAll(paths, options, io, signal);
     }
     rejectFleetOptions(options);
-    if (options.terraform !== undefined) {
+    if ((options.terraform ?? options.cloudformation ?? options.stack) !== undefined) {
       const { runDoctorStack } = await import('../doctor-stack.ts');
       return runDoctorStack(paths, options, io);
     }

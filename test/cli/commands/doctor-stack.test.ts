@@ -119,6 +119,38 @@ test('doctor --terraform -o json: has the input, the address of each rule and th
   });
 });
 
+describe('doctor --cloudformation', () => {
+  const TEMPLATE = path.resolve('test/iac/cloudformation/replication.yaml');
+
+  test('with the description of the stack: uses its account, Region and parameters', async () => {
+    const stack = path.join(folder, 'stack.json');
+    const StackId = 'arn:aws:cloudformation:eu-central-1:111122223333:stack/tax/1';
+    const Parameters = [{ ParameterKey: 'WithKeys', ParameterValue: 'false' }];
+    await writeFile(stack, JSON.stringify({ Stacks: [{ StackId, StackName: 'tax', Parameters }] }));
+    const { code, stdout, stderr } = await runCli(['doctor', '--cloudformation', TEMPLATE, '--stack', stack]);
+    expect([code, stderr]).toEqual([1, '']);
+    expect(stdout).toContain('allows kms:Decrypt on arn:aws:kms:eu-central-1:111122223333:key/{SourceKey}');
+    expect(stdout).toContain('      in Role\n');
+  });
+
+  test('with a Region only: proves the rule for every account', async () => {
+    const { code, stdout } = await runCli(['doctor', '--cloudformation', TEMPLATE, '--region', 'eu-west-1']);
+    expect(code, stdout).toBe(0);
+  });
+
+  test('with a description of several stacks, or a description alone: fails with what to do', async () => {
+    const stack = path.join(folder, 'stacks.json');
+    await writeFile(stack, '{"Stacks":[{},{}]}');
+    const several = await runCli(['doctor', '--cloudformation', TEMPLATE, '--stack', stack]);
+    expect([several.code, several.stderr]).toEqual([
+      64,
+      expect.stringContaining('describe-stacks --stack-name NAME'),
+    ]);
+    const alone = await runCli(['doctor', '--stack', stack]);
+    expect([alone.code, alone.stderr]).toEqual([64, expect.stringContaining('add --cloudformation FILE')]);
+  });
+});
+
 describe('input that is no plan', () => {
   const CASES: [name: string, content: string | Buffer, message: string][] = [
     ['a saved plan', Buffer.from('PK\u0003\u0004rest'), 'it is a saved plan'],
