@@ -1,4 +1,4 @@
-import type { Clock } from '../util/clock.ts';
+import { type Clock, isoSeconds } from '../util/clock.ts';
 import type { ConditionState } from './conditions.ts';
 
 /** A change of which an event should arrive. */
@@ -178,5 +178,3 @@ function missedMessage({ type, ids, since, until, places }: ExpectedEvent): stri
   const where = places.map((place) => place.replace(' ', ' in ')).join(', ');
   return `${what}: check that a trail with logging on records account ${where}, and that its EventBridge rule forwards the events to the queue (reconcile events --cloudformation)`;
 }
-
-const isoSeconds = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');

@@ -1,4 +1,5 @@
 import type { Account } from '../spec/types.ts';
+import { isoSeconds } from '../util/clock.ts';
 import { escapeUnprintable, shellQuote } from '../util/escape.ts';
 import { GUARDED_OPERATIONS, type GuardedOperation } from './operations.ts';
 import type { NewKey, RecordedCall, RecordedStep, Recording } from './record.ts';
@@ -260,7 +261,5 @@ const comment = (...lines: readonly string[]): string =>
   `${lines.map((line) => `# ${escapeUnprintable(line)}`.trimEnd()).join('\n')}\n`;
 
 const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
-
-const isoSeconds = (time: Date): string => time.toISOString().replace(/\.\d+/, '');
 
 const digits = (time: Date): string => time.toISOString().replace(/\D/g, '').slice(0, 14);

@@ -10,6 +10,9 @@ export interface Clock {
   schedule(ms: number, callback: () => void): () => void;
 }
 
+/** Returns a time in UTC, in whole seconds: `2026-11-30T12:00:00Z`. */
+export const isoSeconds = (time: Date | number): string => new Date(time).toISOString().replace(/\.\d+/, '');
+
 /** The longest timeout of Node. A callback that is due later runs early, and its caller has to check the time. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 

@@ -114,12 +114,18 @@ key_of_alias() {
 unnamed_key() {
   call kms list-aliases > "$dir/aliases" || fail 'kms list-aliases failed'
   call kms list-keys > "$dir/keys" || fail 'kms list-keys failed'
+  # The exit code of a pipeline is that of the loop.
   jq -r --slurpfile aliases "$dir/aliases" \
     '([$aliases[0].Aliases[].TargetKeyId]) as $named | .Keys[] | select(.KeyId as $id | $named | index($id) | not) | .KeyArn' "$dir/keys" |
     while read -r arn; do
-      call kms list-resource-tags --key-id "$arn" 2> /dev/null > "$dir/tags" || continue
+      if ! call kms list-resource-tags --key-id "$arn" > "$dir/tags" 2> "$dir/error"; then
+        # A key whose policy denies access, or that is deleted by now, is not one that an earlier run created.
+        grep -Eq '\((NotFound|AccessDenied)(Exception)?\)' "$dir/error" || fail "kms list-resource-tags failed: $(cat "$dir/error")"
+        continue
+      fi
       jq -e --arg alias "$1" 'any(.Tags[]; .TagKey == "replikey:alias" and .TagValue == $alias)' "$dir/tags" > /dev/null || continue
-      [ "$(call kms describe-key --key-id "$arn" | jq -r .KeyMetadata.KeyState)" = Enabled ] || continue
+      call kms describe-key --key-id "$arn" > "$dir/response" || fail 'kms describe-key failed'
+      jq -e '.KeyMetadata | .KeyState == "Enabled" and (.MultiRegion | not)' "$dir/response" > /dev/null || continue
       printf '%s\n' "$arn"
       break
     done
