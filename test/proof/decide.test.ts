@@ -101,3 +101,72 @@ test('decide: an optional key matters exactly if the decisions with and without 
     { numRuns: 2_000 },
   );
 });
+
+/** Decides a read by a role outside the organization `o-ours`, under a condition on the organization of the role. */
+function outsideVerdict(Effect: Statement['Effect'], Condition: NonNullable<Statement['Condition']>): string {
+  const Resource = 'arn:aws:s3:::acme-tax/*';
+  const conditional: Statement = { Effect, Action: 's3:GetObject', Resource, Condition };
+  const always: Statement = { Effect: 'Allow', Action: 's3:GetObject', Resource };
+  const statements = [conditional, ...(Effect === 'Deny' ? [always] : [])];
+  const verdict = decide(
+    {
+      principal: `${ROLE.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/s3`,
+      action: 's3:GetObject',
+      resource: 'arn:aws:s3:::acme-tax/Tax/2026.pdf',
+      resourceAccount: '111122223333',
+      context: { 'aws:PrincipalArn': ROLE },
+      outsideOrganizations: { Principal: 'o-ours' },
+    },
+    { identity: [{ name: 'the policy', policy: { Statement: statements } }] },
+  );
+  if ('undecided' in verdict) return verdict.undecided.join();
+  return verdict.allowed ? 'allowed' : 'denied';
+}
+
+const ORG_KEYS = 'aws:PrincipalOrgID,aws:PrincipalOrgPaths';
+const outsideConditions: [string, Statement['Effect'], NonNullable<Statement['Condition']>, string][] = [
+  [
+    'an Allow for the known organization',
+    'Allow',
+    { StringEquals: { 'aws:PrincipalOrgID': 'o-ours' } },
+    'denied',
+  ],
+  [
+    'an Allow for another organization',
+    'Allow',
+    { StringEquals: { 'aws:PrincipalOrgID': 'o-partner' } },
+    ORG_KEYS,
+  ],
+  ['an Allow for any organization', 'Allow', { Null: { 'aws:PrincipalOrgID': 'false' } }, ORG_KEYS],
+  [
+    'a Deny for all but the known organization',
+    'Deny',
+    { StringNotEqualsIfExists: { 'aws:PrincipalOrgID': 'o-ours' } },
+    'denied',
+  ],
+  [
+    'a Deny for all but the known and another organization',
+    'Deny',
+    { StringNotEquals: { 'aws:PrincipalOrgID': ['o-ours', 'o-partner'] } },
+    ORG_KEYS,
+  ],
+  [
+    'an Allow for a unit of the known organization',
+    'Allow',
+    { 'ForAnyValue:StringLike': { 'aws:PrincipalOrgPaths': 'o-ours/r-ab12/*' } },
+    'denied',
+  ],
+  [
+    'an Allow for a unit of another organization',
+    'Allow',
+    { 'ForAnyValue:StringLike': { 'aws:PrincipalOrgPaths': 'o-partner/r-ab12/*' } },
+    ORG_KEYS,
+  ],
+];
+
+test.each(outsideConditions)(
+  'decide: a role outside the organization, %s',
+  (_, effect, condition, expected) => {
+    expect(outsideVerdict(effect, condition)).toBe(expected);
+  },
+);
