@@ -336,11 +336,11 @@ async function surveyBatch(
   if (signal.aborted) return undefined;
   const metrics = await readMetrics(diagnosed, context);
   if (signal.aborted) return undefined;
-  for (const bucket of diagnosed) emit(resultOf(bucket, account, metrics, context.options));
+  for (const bucket of diagnosed) emit(bucketResultOf(bucket, account, metrics, context.options));
   return lostCredentials;
 }
 
-function resultOf(
+function bucketResultOf(
   { name, region, diagnosis, ...readings }: DiagnosedBucket,
   { id }: SurveyAccount,
   metrics: readonly RuleMetricsReport[],

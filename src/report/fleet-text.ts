@@ -27,18 +27,18 @@ export interface FleetProgress {
   elapsedMs: number;
 }
 
-const number = (value: number): string => value.toLocaleString('en');
+const numberText = (value: number): string => value.toLocaleString('en');
 
 /** Returns the progress as one line, with an estimate of the remaining time. */
 export function fleetProgressText(progress: FleetProgress): string {
   const { accounts, finishedAccounts, listedAccounts, buckets, done, doneBefore, elapsedMs } = progress;
   if (listedAccounts < accounts)
-    return `listing buckets: ${number(listedAccounts)} of ${countText(accounts, 'account')}`;
+    return `listing buckets: ${numberText(listedAccounts)} of ${countText(accounts, 'account')}`;
   const read = done - doneBefore;
   const remainingMs = read > 0 ? ((buckets - done) * elapsedMs) / read : undefined;
   const left =
     remainingMs === undefined || done === buckets ? '' : `, about ${roundedDuration(remainingMs)} left`;
-  return `surveyed ${number(done)} of ${countText(buckets, 'bucket')}, ${number(finishedAccounts)} of ${countText(accounts, 'account')}${left}`;
+  return `surveyed ${numberText(done)} of ${countText(buckets, 'bucket')}, ${numberText(finishedAccounts)} of ${countText(accounts, 'account')}${left}`;
 }
 
 /** Rounds up: to minutes from two minutes on, to hours from two hours on. */
@@ -126,7 +126,7 @@ function diffLines({ since, added, resolved, changed }: FleetDiff, verbose: bool
       `Since the run of ${since}: ${added.length} new, ${changed.length} changed, ${resolved.length} resolved`,
     ),
     ...listed,
-    ...(hidden > 0 ? [paint.dim(`  and ${number(hidden)} more; -v shows all`)] : []),
+    ...(hidden > 0 ? [paint.dim(`  and ${numberText(hidden)} more; -v shows all`)] : []),
     '',
   ];
 }
@@ -137,15 +137,15 @@ const locatedText = (finding: LocatedFinding): string =>
 function totalLines({ totals, regions }: FleetReport, paint: Paint): string[] {
   const { byVerdict } = totals;
   const reasons = Object.entries(totals.unknownReasons).map(
-    ([reason, count]) => `${number(count)} × ${reason}`,
+    ([reason, count]) => `${numberText(count)} × ${reason}`,
   );
   const { requests = 0, dependent = 0 } = totals.controlPolicies ?? {};
   const inRegions = regions ? ` in ${regions.join(', ')}` : '';
   return [
     paint.bold(
-      `${countText(totals.total, 'bucket')}${inRegions} of ${countText(totals.accounts, 'account')}: ${number(totals.replicating)} with replication, ${number(totals.withoutReplication)} without, ${number(totals.unknown)} unknown`,
+      `${countText(totals.total, 'bucket')}${inRegions} of ${countText(totals.accounts, 'account')}: ${numberText(totals.replicating)} with replication, ${numberText(totals.withoutReplication)} without, ${numberText(totals.unknown)} unknown`,
     ),
-    `${countText(totals.rules, 'rule')}: ${number(byVerdict.proven)} proven, ${number(byVerdict.broken)} broken, ${number(byVerdict.unknown)} unknown, ${number(byVerdict.off)} off`,
+    `${countText(totals.rules, 'rule')}: ${numberText(byVerdict.proven)} proven, ${numberText(byVerdict.broken)} broken, ${numberText(byVerdict.unknown)} unknown, ${numberText(byVerdict.off)} off`,
     ...(totals.unreadableAccounts > 0
       ? [
           paint.yellow(
@@ -155,7 +155,7 @@ function totalLines({ totals, regions }: FleetReport, paint: Paint): string[] {
       : []),
     ...(dependent > 0
       ? [
-          `${number(dependent)} of ${countText(requests, 'request')} of S3 depend on control policies that were not read (--organization-account)`,
+          `${numberText(dependent)} of ${countText(requests, 'request')} of S3 depend on control policies that were not read (--organization-account)`,
         ]
       : []),
     ...(reasons.length > 0 ? [`unknown because of: ${escapeUnprintable(reasons.join(', '))}`] : []),
