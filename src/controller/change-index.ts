@@ -151,7 +151,10 @@ const eventRegionOf = (
  *
  * @param region a Region of the partition, which determines the Region of IAM
  */
-export function provenSubjects(bases: readonly ProofBasis[], region: string): ChangeSubject[] {
+export function provenSubjects(
+  bases: readonly Pick<ProofBasis, 'keys' | 'roles' | 'policies'>[],
+  region: string,
+): ChangeSubject[] {
   const { key, role } = auditSubjects;
   return bases.flatMap(({ keys, roles, policies = [] }) => [
     ...keys.map((arn) => ({
