@@ -65,6 +65,7 @@ export function createChangeFeedHealth({
   /** By ARN of the queue, since the first of consecutive failures. */
   const failures = new Map<string, { since: number; at: string; reason: string; isReported: boolean }>();
   let hasReceived = false;
+  let isClosed = false;
   /** Timers by pair and type. An earlier expectation stays, so that frequent changes do not postpone its check. */
   const timers = new Map<string, () => void>();
   const missed = new Map<string, MissedEvent>();
@@ -117,7 +118,7 @@ export function createChangeFeedHealth({
     },
     expect(expected) {
       const key = `${expected.type} ${expected.pair}`;
-      if (timers.has(key)) return;
+      if (isClosed || timers.has(key)) return;
       const foundAt = clock.monotonicNow();
       const cancel = clock.schedule(DELIVERY_DELAY_MS, () => {
         timers.delete(key);
@@ -160,6 +161,7 @@ export function createChangeFeedHealth({
       missed.delete(pair);
     },
     close() {
+      isClosed = true;
       for (const cancel of timers.values()) cancel();
       timers.clear();
     },

@@ -145,7 +145,7 @@ export function createChangeMonitor(options: ChangeMonitorOptions): ChangeMonito
       const result = isOwn ? 'own' : requested.length > 0 ? 'pass' : pairs.length > 0 ? 'stale' : 'unrelated';
       count(event, result);
     }
-    return isOwn ? 'handled' : dispositionOf(event, names, pairs);
+    return dispositionOf(event, names, pairs);
   }
 
   function count(event: ChangeEvent, result: ChangeResult): Disposition {

@@ -75,6 +75,8 @@ export function createWorkQueue({ clock, workers, work }: WorkQueueOptions): Wor
   return {
     add,
     addAfter(key, ms) {
+      // A timer would keep the process alive. The work in flight schedules its next pass when it ends.
+      if (isDraining) return;
       const dueAt = clock.monotonicNow() + ms;
       const timer = timers.get(key);
       if (timer && timer.dueAt <= dueAt) return;

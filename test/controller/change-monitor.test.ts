@@ -319,6 +319,39 @@ describe('change events', () => {
     await running.until(() => expect(events()?.status).toBe('True'), 5_000);
   });
 
+  test('several processes: an event of another process is returned, and one for both is handled after a minute', async () => {
+    const books = TAX_SPEC.replace('name: tax', 'name: books').replaceAll(
+      'bucket: acme-tax',
+      'bucket: acme-books',
+    );
+    const isAssigned = ({ key }: { key: string }) => key === 'tax';
+    await using running = await feedController({ isAssigned }, `${TAX_SPEC}---\n${books}`);
+    const { sqs, QueueUrl, clock, results } = running;
+    const send = (bucket: string, eventID: string) =>
+      sqs.send(
+        new SendMessageCommand({
+          QueueUrl,
+          MessageBody: changeEventBody({ at: clock.now(), bucket, eventID }),
+        }),
+      );
+    await send('acme-books', 'of-books');
+    await running.until(() => expect(results).toHaveLength(1));
+    await clock.advance(5 * MINUTE);
+    expect(await running.messageCount()).toBe(1);
+
+    // Both pairs use the key. This process does not know whether the other one has seen the event.
+    const { kms } = await clientsOfJane(running.env);
+    const KeyId = await keyIdOf(running.env, 'alias/acme-tax', 'us-east-1');
+    await running.until(async () => expect(await running.messageCount()).toBe(1));
+    results.length = 0;
+    await kms.send(new DisableKeyCommand({ KeyId }));
+    await running.until(() => expect(results).toEqual(['pass']));
+    expect(await running.messageCount()).toBe(2);
+    const ms = await running.until(async () => expect(await running.messageCount()).toBe(1));
+    expect(ms).toBeGreaterThan(50_000);
+    expect(results).toEqual(['pass']);
+  });
+
   test('a deleted policy of a pair without events: the feed of another Region proves nothing', async () => {
     await using running = await feedController();
     const { env, events } = running;
@@ -337,6 +370,7 @@ describe('change events', () => {
 
 /** Returns an event of EventBridge about PutBucketVersioning. */
 function changeEventBody({
+  eventID = '9d8c7b6a-5e4f-4a3b-8c2d-1e0f9a8b7c6d',
   at,
   region = 'us-east-1',
   bucket = 'acme-tax',
@@ -344,6 +378,7 @@ function changeEventBody({
   at: number;
   region?: string;
   bucket?: string;
+  eventID?: string;
 }) {
   const time = new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
   return JSON.stringify({
@@ -366,7 +401,7 @@ function changeEventBody({
       userAgent: '[aws-cli/2.31.0]',
       requestParameters: { bucketName: bucket, versioning: '' },
       responseElements: null,
-      eventID: '9d8c7b6a-5e4f-4a3b-8c2d-1e0f9a8b7c6d',
+      eventID,
       readOnly: false,
       eventType: 'AwsApiCall',
       managementEvent: true,

@@ -87,6 +87,16 @@ test('work queue: drain starts no more work, and resolves when running work has 
   expect({ started, isDrained }).toEqual({ started: ['a'], isDrained: true });
 });
 
+test('work queue: work that ends during a drain schedules itself: no timer keeps the process alive', async () => {
+  const { clock, queue, end } = controllableQueue(1);
+  queue.add('a');
+  const draining = queue.drain();
+  queue.addAfter('a', 7_200_000);
+  await end('a');
+  await draining;
+  expect(clock.pending).toBe(0);
+});
+
 test('work queue: any sequence of actions: no concurrent work on one key, respects the worker limit, loses no key', async () => {
   const keys = ['a', 'b', 'c', 'd'];
   const action = fc.oneof(
