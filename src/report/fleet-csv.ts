@@ -2,7 +2,7 @@ import { stringify } from 'csv-stringify/sync';
 import type { FleetReport } from '../fleet/types.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 
-const COLUMNS = [
+const CSV_COLUMNS = [
   'category',
   'severity',
   'code',
@@ -19,7 +19,7 @@ const COLUMNS = [
   'message',
 ] as const;
 
-type Row = Partial<Record<(typeof COLUMNS)[number], string | undefined>>;
+type Row = Partial<Record<(typeof CSV_COLUMNS)[number], string | undefined>>;
 
 /**
  * Renders a fleet report as CSV (RFC 4180): a header, then one row for each finding, in the order of the report, then one
@@ -64,7 +64,7 @@ export function fleetCsv({ accounts, buckets, startedAt }: FleetReport): string 
         ],
   );
   const rows = [...findingRows, ...accountRows].map((row) =>
-    COLUMNS.map((column) => escapeUnprintable(row[column] ?? '')),
+    CSV_COLUMNS.map((column) => escapeUnprintable(row[column] ?? '')),
   );
-  return stringify([COLUMNS, ...rows], { record_delimiter: 'windows', escape_formulas: true });
+  return stringify([CSV_COLUMNS, ...rows], { record_delimiter: 'windows', escape_formulas: true });
 }

@@ -26,10 +26,10 @@ export const FLEET_SCRIPT = `'use strict';
       const isHidden = !isMatch || matches > limit;
       if (entry.row.hidden !== isHidden) entry.row.hidden = isHidden;
     }
-    const shown = Math.min(matches, limit);
-    count.textContent = (shown < matches ? 'first ' + shown + ' of ' : '') + matches + (matches === 1 ? ' finding' : ' findings')
+    const visible = Math.min(matches, limit);
+    count.textContent = (visible < matches ? 'first ' + visible + ' of ' : '') + matches + (matches === 1 ? ' finding' : ' findings')
       + (matches < rows.length ? ' of ' + rows.length : '');
-    more.classList.toggle('active', shown < matches);
+    more.classList.toggle('active', visible < matches);
     for (const tile of document.querySelectorAll('.tile'))
       if (tile.hash === '#category=' + category) tile.setAttribute('aria-current', 'true');
       else tile.removeAttribute('aria-current');

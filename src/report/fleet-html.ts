@@ -71,9 +71,8 @@ const DOCUMENT_CSP = [
   "base-uri 'none'",
 ].join('; ');
 
-const NUMBER_FORMAT = new Intl.NumberFormat('en');
-const number = (value: number): string => NUMBER_FORMAT.format(value);
-const count = (value: number, noun: string): string => `${number(value)} ${noun}${value === 1 ? '' : 's'}`;
+const figure = (value: number): string => value.toLocaleString('en');
+const count = (value: number, noun: string): string => `${figure(value)} ${noun}${value === 1 ? '' : 's'}`;
 
 /** Renders a time to the minute: `2026-11-26 20:02 UTC`. */
 const time = (iso: string): string =>
@@ -107,7 +106,7 @@ const categories = Object.entries(FLEET_CATEGORIES) as [FleetCategory, string][]
 function factsHtml({ startedAt, endedAt, regions, totals }: FleetReport): string {
   const minutes = Math.max(1, Math.round((Date.parse(endedAt) - Date.parse(startedAt)) / 60_000));
   const where = regions ? regions.map(escapeHtml).join(', ') : 'all';
-  return `<div id="facts"><span><b>${number(totals.accounts)}</b> accounts</span> <span>Regions: <b>${where}</b></span> <span>${time(startedAt)}, ${count(minutes, 'minute')}</span></div>`;
+  return `<div id="facts"><span><b>${figure(totals.accounts)}</b> accounts</span> <span>Regions: <b>${where}</b></span> <span>${time(startedAt)}, ${count(minutes, 'minute')}</span></div>`;
 }
 
 function unreadableAccountsHtml(accounts: readonly FleetAccount[]): string {
@@ -132,7 +131,7 @@ const accountLabel = ({ id, name }: Pick<FleetAccount, 'id' | 'name'>): string =
 function tilesHtml({ byCategory, byVerdict, ...totals }: FleetTotals): string {
   const tiles = categories.map(([category, label]) => {
     const severity = byCategory[category] === 0 ? 'none' : CATEGORY_SEVERITIES[category];
-    return `<a class="tile ${severity}" href="#category=${category}"><b>${number(byCategory[category])}</b> <span>${escapeHtml(label)}</span></a>`;
+    return `<a class="tile ${severity}" href="#category=${category}"><b>${figure(byCategory[category])}</b> <span>${escapeHtml(label)}</span></a>`;
   });
   const figures = [
     ['buckets', totals.total],
@@ -152,9 +151,9 @@ function tilesHtml({ byCategory, byVerdict, ...totals }: FleetTotals): string {
 ${tiles.join('\n')}
 </nav>
 <dl class="totals">
-${figures.map(([label, value]) => `<div><dt>${label}</dt><dd>${number(value)}</dd></div>`).join('\n')}
+${figures.map(([label, value]) => `<div><dt>${label}</dt><dd>${figure(value)}</dd></div>`).join('\n')}
 </dl>
-${reasons.length === 0 ? '' : `<p class="dim">Not readable: ${reasons.map(([reason, value]) => `${escapeHtml(reason)} ${number(value)}`).join(', ')}</p>`}
+${reasons.length === 0 ? '' : `<p class="dim">Not readable: ${reasons.map(([reason, value]) => `${escapeHtml(reason)} ${figure(value)}`).join(', ')}</p>`}
 </section>`;
 }
 
@@ -168,13 +167,13 @@ function changesHtml({ since, added, resolved, changed }: FleetDiff): string {
     if (findings.length === 0) return '';
     const items = findings.slice(0, MAX_LISTED_CHANGES).map((finding) => `<li>${changeHtml(finding)}</li>`);
     const omitted = findings.length - items.length;
-    return `<details${findings.length <= 20 ? ' open' : ''}><summary>${number(findings.length)} ${title}</summary>
+    return `<details${findings.length <= 20 ? ' open' : ''}><summary>${figure(findings.length)} ${title}</summary>
 <ul>
 ${items.join('\n')}
-${omitted > 0 ? `<li class="dim">and ${number(omitted)} more</li>` : ''}
+${omitted > 0 ? `<li class="dim">and ${figure(omitted)} more</li>` : ''}
 </ul></details>`;
   };
-  const summary = lists.map(([title, { length }]) => `${number(length)} ${title}`).join(', ');
+  const summary = lists.map(([title, { length }]) => `${figure(length)} ${title}`).join(', ');
   return `<section class="changes">
 <h2>Changes since ${time(since)}: ${summary}</h2>
 ${lists.map(list).filter(Boolean).join('\n')}
@@ -218,7 +217,7 @@ ${select(
 ${select(
   'account',
   'Account',
-  accountIds.map((id) => option(id, accountLabel({ id, ...nameOf(id, context.namesById) }))),
+  accountIds.map((id) => option(id, accountLabel({ id, ...optionalName(id, context.namesById) }))),
 )}
 <output id="count" aria-live="polite">${count(rows.length, 'finding')}</output>
 </form>
@@ -232,7 +231,7 @@ ${rows.join('\n')}
 </section>`;
 }
 
-const nameOf = (id: string, namesById: FindingContext['namesById']): { name?: string } => {
+const optionalName = (id: string, namesById: FindingContext['namesById']): { name?: string } => {
   const name = namesById.get(id);
   return name === undefined ? {} : { name };
 };
@@ -266,7 +265,7 @@ function accountsHtml(accounts: readonly FleetAccount[]): string {
   const rows = accounts.map((account) => {
     const cells = columns.map(
       ([label, field]) =>
-        `<td class="number" data-label="${label}">${account.error === undefined ? number(account.totals[field]) : '?'}</td>`,
+        `<td class="number" data-label="${label}">${account.error === undefined ? figure(account.totals[field]) : '?'}</td>`,
     );
     return `<tr><th scope="row">${escapeHtml(accountLabel(account))}<small>${escapeHtml(account.access)}</small></th>${cells.join('')}</tr>`;
   });
@@ -285,7 +284,7 @@ function healthyHtml(buckets: readonly FleetBucket[], namesById: FindingContext[
   if (buckets.length === 0) return '';
   const rows = buckets.map(
     ({ name, account, region = '', verdict, rules, manager, specs }) =>
-      `<tr><th scope="row">${escapeHtml(name)}</th><td data-label="Account">${escapeHtml(accountLabel({ id: account, ...nameOf(account, namesById) }))}</td><td data-label="Region">${escapeHtml(region)}</td><td data-label="Verdict">${verdict === 'off' ? 'disabled' : verdict}</td><td data-label="Destinations">${[...new Set(rules.map(({ destination }) => destination))].map(escapeHtml).join(', ')}</td><td data-label="Managed by">${escapeHtml(specs ? `spec ${specs.join(', ')}` : (manager ?? ''))}</td></tr>`,
+      `<tr><th scope="row">${escapeHtml(name)}</th><td data-label="Account">${escapeHtml(accountLabel({ id: account, ...optionalName(account, namesById) }))}</td><td data-label="Region">${escapeHtml(region)}</td><td data-label="Verdict">${verdict === 'off' ? 'disabled' : verdict}</td><td data-label="Destinations">${[...new Set(rules.map(({ destination }) => destination))].map(escapeHtml).join(', ')}</td><td data-label="Managed by">${escapeHtml(specs ? `spec ${specs.join(', ')}` : (manager ?? ''))}</td></tr>`,
   );
   return `<section>
 <details><summary>${count(buckets.length, 'bucket')} with replication and without findings</summary>

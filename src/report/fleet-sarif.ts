@@ -18,7 +18,7 @@ export function fleetSarif(
     bucket.findings.map((finding) => {
       const identity = fingerprint(bucket.account, bucket.name, finding);
       return {
-        ...resultOf(bucket, finding),
+        ...fleetResultOf(bucket, finding),
         ...(diff ? { baselineState: baselineOf(identity) } : {}),
         partialFingerprints: { replikey: identity },
       };
@@ -47,7 +47,7 @@ const fingerprint = (
   { category, code, rule = '', destination = '' }: FleetFinding,
 ): string => [account, bucket, category, code, destination, rule].join(' ');
 
-function resultOf(
+function fleetResultOf(
   { account, region, name }: FleetBucket,
   { category, severity, code, message, rule, destination, since }: FleetFinding,
 ) {

@@ -6,55 +6,15 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createRoutes } from '../../src/controller/routes.ts';
 import { startControllerServer } from '../../src/controller/server.ts';
 import type { ControllerStatus, PairStatus } from '../../src/controller/status.ts';
+import { CHROMIUM, CHROMIUM_ARGS, LOW_CONTRAST } from '../support/browser.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { FLEET_NOW, fleetStatus } from '../support/fleet-status.ts';
 import { palettePng } from '../support/palette-png.ts';
-
-const CHROMIUM = '/usr/bin/chromium';
 
 /** The pictures of the documentation. `npm run screenshots` writes them again. */
 const IMAGES = path.join(import.meta.dirname, '../../docs/images/status-page');
 const writesImages = process.env.SCREENSHOTS !== undefined;
 const DOCUMENTED = ['fleet-30-1280-light', 'fleet-30-400-dark', 'fleet-1000-1280-dark', 'pair-1280-light'];
-
-/**
- * Computes the contrast of each text to its background, as WCAG 2.2 defines it, and returns the texts below 4.5. Runs in
- * the page. All colours are opaque, except `transparent`.
- */
-const LOW_CONTRAST = `(() => {
-  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-  const rgba = (colour) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = colour;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const luminance = (colour) => {
-    const [r, g, b] = rgba(colour).map((part) => {
-      const value = part / 255;
-      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const backgroundOf = (element) => {
-    for (let node = element; node; node = node.parentElement) {
-      const { backgroundColor } = getComputedStyle(node);
-      if (rgba(backgroundColor)[3] === 255) return backgroundColor;
-    }
-    return 'white';
-  };
-  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const low = [];
-  while (texts.nextNode()) {
-    const { data, parentElement } = texts.currentNode;
-    if (data.trim() === '' || /^(SCRIPT|STYLE|TITLE|OPTION)$/i.test(parentElement.tagName)) continue;
-    const ink = luminance(getComputedStyle(parentElement).color);
-    const ground = luminance(backgroundOf(parentElement));
-    const ratio = (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
-    if (ratio < 4.5) low.push(data.trim() + ' ' + ratio.toFixed(2));
-  }
-  return low;
-})()`;
 
 /** Returns the controls that are smaller than 24 × 24 pixels (WCAG 2.2, 2.5.8). Links in a text are exempt. */
 const SMALL_TARGETS = `[...document.querySelectorAll('.tile, .matrix a, button, select, input:not([type=hidden])')]
@@ -88,14 +48,7 @@ describe.skipIf(!existsSync(CHROMIUM))('status page in Chromium', () => {
   beforeAll(async () => {
     browser = await chromium.launch({
       executablePath: CHROMIUM,
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-lcd-text',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
+      args: CHROMIUM_ARGS,
     });
   });
   afterAll(() => browser?.close());

@@ -83,7 +83,7 @@ interface PlantedFault {
  * - An operation that failed counts in OperationsFailedReplication, also after its cause is corrected.
  * - S3 skips or fails objects if the role lacks kms:Decrypt, if no policy of the replica key lets it encrypt, if that key is
  *   disabled, if versioning of the destination is suspended, or if its bucket policy does not name a role of another account.
- * - S3 never checks a destination again after PutBucketReplication, and anybody can create a deleted name.
+ * - S3 never checks a destination again after PutBucketReplication, and any account can create a deleted name.
  * - S3 publishes metrics only for rules with Metrics, which version V1 of the configuration does not have.
  */
 export const PLANTED_FAULTS: readonly PlantedFault[] = [
@@ -416,7 +416,7 @@ function faultyPairs(
       const sealed = pair(BACKUP, 'bak-sealed');
       await replicate({ ...sealed, encryption: 'SSE-S3' });
       const statement = {
-        Sid: 'NobodyReadsTheConfiguration',
+        Sid: 'DenyConfiguration',
         Effect: 'Deny',
         Principal: '*',
         Action: 's3:GetReplicationConfiguration',
