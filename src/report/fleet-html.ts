@@ -11,8 +11,7 @@ import {
   type LocatedFinding,
 } from '../fleet/types.ts';
 import { escapeHtml } from '../util/escape.ts';
-import { FLEET_SCRIPT } from './fleet-html-script.ts';
-import { FLEET_CSS } from './fleet-html-style.ts';
+import { FLEET_CSS, FLEET_SCRIPT } from './fleet-html-assets.ts';
 
 /** Findings of each list of changes that are shown. The table has the others. */
 const MAX_LISTED_CHANGES = 200;
@@ -117,8 +116,8 @@ function unreadableAccountsHtml(accounts: readonly FleetAccount[]): string {
       `<li><b>${escapeHtml(accountLabel(account))}</b> (${escapeHtml(account.access)}): ${escapeHtml(account.error ?? '')}</li>`,
   );
   return `<section class="problems">
-<h2>${count(unreadable.length, 'account')} could not be read</h2>
-<p>The buckets of these accounts are not part of this report.</p>
+<h2>${count(unreadable.length, 'account')} could not be read completely</h2>
+<p>The numbers do not include all buckets of these accounts.</p>
 <ul>
 ${items.join('\n')}
 </ul>
@@ -265,7 +264,7 @@ function accountsHtml(accounts: readonly FleetAccount[]): string {
   const rows = accounts.map((account) => {
     const cells = columns.map(
       ([label, field]) =>
-        `<td class="number" data-label="${label}">${account.error === undefined ? figure(account.totals[field]) : '?'}</td>`,
+        `<td class="number" data-label="${label}">${account.error === undefined || account.totals.total > 0 ? figure(account.totals[field]) : '?'}</td>`,
     );
     return `<tr><th scope="row">${escapeHtml(accountLabel(account))}<small>${escapeHtml(account.access)}</small></th>${cells.join('')}</tr>`;
   });
