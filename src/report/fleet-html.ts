@@ -127,7 +127,7 @@ ${items.join('\n')}
 const accountLabel = ({ id, name }: Pick<FleetAccount, 'id' | 'name'>): string =>
   name === undefined ? id : id === '' ? name : `${name} (${id})`;
 
-function tilesHtml({ byCategory, byVerdict, ...totals }: FleetTotals): string {
+function tilesHtml({ byCategory, byVerdict, controlPolicies, ...totals }: FleetTotals): string {
   const tiles = categories.map(([category, label]) => {
     const severity = byCategory[category] === 0 ? 'none' : CATEGORY_SEVERITIES[category];
     return `<a class="tile ${severity}" href="#category=${category}"><b>${figure(byCategory[category])}</b> <span>${escapeHtml(label)}</span></a>`;
@@ -144,6 +144,10 @@ function tilesHtml({ byCategory, byVerdict, ...totals }: FleetTotals): string {
     ['disabled', byVerdict.off],
   ] as const;
   const reasons = Object.entries(totals.unknownReasons).sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
+  const undecided =
+    controlPolicies && controlPolicies.dependent > 0
+      ? `<p class="dim">${figure(controlPolicies.dependent)} of ${figure(controlPolicies.requests)} requests of S3 depend on control policies that were not read.</p>`
+      : '';
   return `<section>
 <h2>Buckets by finding</h2>
 <nav class="tiles" aria-label="Filter by finding">
@@ -153,6 +157,7 @@ ${tiles.join('\n')}
 ${figures.map(([label, value]) => `<div><dt>${label}</dt><dd>${figure(value)}</dd></div>`).join('\n')}
 </dl>
 ${reasons.length === 0 ? '' : `<p class="dim">Not readable: ${reasons.map(([reason, value]) => `${escapeHtml(reason)} ${figure(value)}`).join(', ')}</p>`}
+${undecided}
 </section>`;
 }
 

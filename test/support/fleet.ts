@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { CloudWatchClient, DeleteAlarmsCommand, PutMetricAlarmCommand } from '@aws-sdk/client-cloudwatch';
 import {
   CreateRoleCommand,
@@ -50,7 +52,7 @@ const OUTSIDER = '999900001111';
 
 const { finance: FINANCE, backup: BACKUP, media: MEDIA, locked: LOCKED } = FLEET_ACCOUNTS;
 
-/** The role that reads an account. Its policy allows reads alone. */
+/** The role that reads an account. Its policy is that of the documentation. */
 const AUDIT_ROLE = 'fleet-audit';
 
 /** The Account documents of the fleet, for a caller in the first account. */
@@ -191,12 +193,13 @@ export async function buildFleet(
 ): Promise<{ buckets: number }> {
   const aws = createClients(endpoint);
   const fleet = fleetBuilder(aws);
+  const auditPolicy = await documentedPermissions();
   const { createBucket, createRole, putRolePolicy } = fleet;
   try {
     await Promise.all(
       [FINANCE, BACKUP, MEDIA].flatMap((account) => [
         createRole(account, AUDIT_ROLE, { AWS: `arn:aws:iam::${FINANCE}:root` }).then(() =>
-          putRolePolicy(account, AUDIT_ROLE, READ_ONLY),
+          putRolePolicy(account, AUDIT_ROLE, auditPolicy),
         ),
         ...REGIONS.map((region) => aws.sns(account, region).send(new CreateTopicCommand({ Name: 'oncall' }))),
       ]),
@@ -510,15 +513,15 @@ const policyDocument = (statements: readonly Statement[]): string =>
 const without = (statements: readonly Statement[], sid: string): Statement[] =>
   statements.filter(({ Sid }) => Sid !== sid);
 
-const READ_ONLY = [
-  {
-    Effect: 'Allow',
-    Action: ['s3', 'iam', 'kms', 'cloudwatch', 'sns'].flatMap((service) =>
-      ['Get', 'List', 'Describe'].map((verb) => `${service}:${verb}*`),
-    ),
-    Resource: '*',
-  },
-] as unknown as Statement[];
+/** Returns the permissions that the documentation names for a survey. */
+async function documentedPermissions(): Promise<Statement[]> {
+  const page = await readFile(
+    path.join(import.meta.dirname, '../../docs/how-to/survey-all-accounts.md'),
+    'utf8',
+  );
+  const [, policy = ''] = /^## Permissions\n[\s\S]*?```json\n([\s\S]*?)```/m.exec(page) ?? [];
+  return (JSON.parse(policy) as { Statement: Statement[] }).Statement;
+}
 
 /** A query of Metrics Insights (CloudWatch User Guide, "Create an alarm on a Metrics Insights query"). */
 const FAILED_OPERATIONS_QUERY =
