@@ -364,7 +364,7 @@ async function renderReport(report: FleetReport, options: DoctorAllOptions, io: 
     text: () => `${fleetText(report, options.verbose ?? false, createPaint(io.stdout, io.env))}\n`,
     json: () => `${safeJson(report, 2)}\n`,
     sarif: async () => {
-      const { fleetSarif } = await import('../report/fleet-sarif.ts');
+      const { fleetSarif } = await import('../report/sarif.ts');
       return `${safeJson(fleetSarif(report, manifest.version), 2)}\n`;
     },
     csv: async () => (await import('../report/fleet-csv.ts')).fleetCsv(report),

@@ -2,7 +2,7 @@ import { parse } from 'csv-parse/sync';
 import { expect, test } from 'vitest';
 import { fleetCsv } from '../../src/report/fleet-csv.ts';
 import { fleetHtml } from '../../src/report/fleet-html.ts';
-import { fleetSarif } from '../../src/report/fleet-sarif.ts';
+import { fleetSarif } from '../../src/report/sarif.ts';
 import { fleetReport, HOSTILE } from '../support/fleet-report.ts';
 
 const report = fleetReport(8);
