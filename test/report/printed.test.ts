@@ -1,7 +1,11 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { UpdateAssumeRolePolicyCommand } from '@aws-sdk/client-iam';
+import {
+  AttachRolePolicyCommand,
+  CreatePolicyCommand,
+  UpdateAssumeRolePolicyCommand,
+} from '@aws-sdk/client-iam';
 import { CreateAliasCommand, CreateKeyCommand, DisableKeyCommand } from '@aws-sdk/client-kms';
 import {
   CreateBucketCommand,
@@ -344,6 +348,22 @@ const RUNS: Record<string, Run> = {
     before: async (env) => {
       await env.reconcile();
       await putObject(env, 'Tax/2026.pdf');
+    },
+  },
+  'a diagnosis of a role with a managed policy': {
+    as: 'Diagnosis',
+    args: ['doctor', '-'],
+    before: async (env) => {
+      await env.reconcile();
+      const document = {
+        Version: '2012-10-17',
+        Statement: [{ Effect: 'Allow', Action: 's3:ListAllMyBuckets', Resource: '*' }],
+      };
+      const { Policy } = await env.client.send(
+        EAST,
+        new CreatePolicyCommand({ PolicyName: 'company', PolicyDocument: JSON.stringify(document) }),
+      );
+      await env.client.send(EAST, new AttachRolePolicyCommand({ RoleName: ROLE, PolicyArn: Policy?.Arn }));
     },
   },
   'a diagnosis with a problem': {
