@@ -1,4 +1,4 @@
-import { type Facts, factValue, isUnread, type UnreadFact, unreadReasonOf } from '../core/facts.ts';
+import { factValue, isUnread, type UnreadFact, unreadReasonOf } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
 import {
   createFinding,
@@ -11,14 +11,7 @@ import { keyArnsOfRule } from '../proof/object-cases.ts';
 import { proveRules } from '../proof/prove.ts';
 import { destinationBucketOf, replicaKeyArn, ruleBucketOf, ruleContextOf } from '../proof/rule-context.ts';
 import type { RuleProof } from '../proof/types.ts';
-import {
-  type DocumentPart,
-  documentKey,
-  keyOfPolicy,
-  rolePolicyKey,
-  type Stack,
-  type StackSource,
-} from './stack.ts';
+import { type DocumentPart, documentKey, keyOfPolicy, type Stack, type StackSource } from './stack.ts';
 
 /** The proof of all rules of a plan, a state or a template. */
 export interface StackProof {
@@ -34,15 +27,10 @@ export interface StackProof {
  * @param nowMs the time of AWS, for a state; absent for a plan
  */
 export function proveStack(stack: Stack, nowMs?: number): StackProof {
-  const rules = stack.sources.flatMap((source) =>
-    proveSource(withOutsideFacts(stack, source), source, nowMs),
+  const rules = proveSources(stack, nowMs);
+  const otherProofs = assignmentsOf(stack).map((assignment) =>
+    proveSources(withAccounts(stack, assignment), nowMs),
   );
-  const otherProofs = assignmentsOf(stack).map((assignment) => {
-    const assigned = withAccounts(stack, assignment);
-    return assigned.sources.flatMap((source) =>
-      proveSource(withOutsideFacts(assigned, source), source, nowMs),
-    );
-  });
   const merged = rules.map((rule, index) =>
     mergeProofs(
       rule,
@@ -93,8 +81,36 @@ function unknownValuesOf(stack: Stack, rules: readonly RuleProof[]): string[] {
 const splitReasons = (text: string): string[] =>
   text.split(/(?<=known after apply|does not read it|in the file), /);
 
+function proveSources(stack: Stack, nowMs: number | undefined): RuleProof[] {
+  const complete = stack.sources.reduce(addOutsideFacts, {
+    ...stack,
+    facts: {
+      buckets: { ...stack.facts.buckets },
+      roles: { ...stack.facts.roles },
+      keys: { ...stack.facts.keys },
+    },
+  });
+  const policiesByRole = addressesOfRolePolicies(stack);
+  return stack.sources.flatMap((source) => proveSource(complete, source, nowMs, policiesByRole));
+}
+
+/** Returns the addresses of the policies of each role. */
+function addressesOfRolePolicies({ addresses }: Stack): Map<string, string[]> {
+  const byRole = new Map<string, string[]>();
+  for (const [key, address] of addresses) {
+    const [, role] = /^role (.+?) policy /.exec(key) ?? [];
+    if (role !== undefined) byRole.set(role, [...(byRole.get(role) ?? []), address]);
+  }
+  return byRole;
+}
+
 /** Proves the rules of one source bucket, and adds the addresses of the resources that cause the findings. */
-function proveSource(stack: Stack, source: StackSource, nowMs: number | undefined): RuleProof[] {
+function proveSource(
+  stack: Stack,
+  source: StackSource,
+  nowMs: number | undefined,
+  policiesByRole: ReadonlyMap<string, string[]>,
+): RuleProof[] {
   return proveRules(stack.facts, source.bucket, [], nowMs).map((proof, index) => {
     const unknowns = source.unknownOfRules[index] ?? [];
     const bucket = factValue(stack.facts.buckets[source.bucket]);
@@ -115,7 +131,7 @@ function proveSource(stack: Stack, source: StackSource, nowMs: number | undefine
     const decided =
       unknowns.length === 0 ? proof.findings : proof.findings.filter(({ code }) => code !== 'RK1103');
     const findings = [...decided, ...additional].map((finding) => {
-      const resources = resourcesOf(finding, proof, stack, source);
+      const resources = resourcesOf(finding, proof, stack, source, policiesByRole);
       return { ...finding, resources, fixes: finding.fixes.map((fix) => withAddress(fix, resources)) };
     });
     const summary =
@@ -140,15 +156,20 @@ const PART_OF_CODE: Partial<Record<Finding['code'], DocumentPart>> = {
 };
 
 /** Returns the addresses of the resources to change: those of the policies to fix, or those that contain the setting. */
-function resourcesOf(finding: Finding, proof: RuleProof, stack: Stack, source: StackSource): string[] {
+function resourcesOf(
+  finding: Finding,
+  proof: RuleProof,
+  stack: Stack,
+  source: StackSource,
+  policiesByRole: ReadonlyMap<string, string[]>,
+): string[] {
   const { addresses, facts } = stack;
   const role = factValue(factValue(facts.buckets[source.bucket])?.replication)?.Role ?? '';
   const addressOf = (...keys: string[]) => {
     const key = keys.find((candidate) => addresses.has(candidate));
     return key === undefined ? [] : [addresses.get(key) as string];
   };
-  const ofRolePolicies = () =>
-    [...addresses].filter(([key]) => key.startsWith(rolePolicyKey(role, ''))).map(([, address]) => address);
+  const ofRolePolicies = () => policiesByRole.get(role) ?? [];
   const ofFixes = finding.fixes.flatMap((fix) => {
     if (!('policy' in fix)) return [];
     const [address] = addressOf(keyOfPolicy(fix.policy));
@@ -161,7 +182,10 @@ function resourcesOf(finding: Finding, proof: RuleProof, stack: Stack, source: S
   });
   if (ofFixes.length > 0) return [...new Set(ofFixes)];
   // The message of an undecided request names the attribute that is not known.
-  const named = [...new Set(addresses.values())].filter((address) => names(finding.message, address));
+  const named =
+    finding.severity === 'unknown'
+      ? [...new Set(addresses.values())].filter((address) => names(finding.message, address))
+      : [];
   if (finding.severity === 'unknown' && named.length > 0) return longestFirst(named);
   const part = PART_OF_CODE[finding.code] ?? 'self';
   const { specField } = FINDING_CODES[finding.code];
@@ -197,15 +221,11 @@ function names(message: string, name: string): boolean {
 
 const OUTSIDE: UnreadFact = { unread: 'it is not in the file' };
 
-/** Adds the resources that the rules of a bucket use and that the file does not contain, as unread. */
-function withOutsideFacts(stack: Stack, { bucket }: StackSource): Stack {
+/** Adds the resources that the rules of a bucket use and that the file does not contain, as unread, in place. */
+function addOutsideFacts(stack: Stack, { bucket }: StackSource): Stack {
   const configuration = factValue(factValue(stack.facts.buckets[bucket])?.replication);
   if (!configuration) return stack;
-  const facts: Facts = {
-    buckets: { ...stack.facts.buckets },
-    roles: { ...stack.facts.roles },
-    keys: { ...stack.facts.keys },
-  };
+  const { facts } = stack;
   facts.roles[configuration.Role] ??= OUTSIDE;
   for (const rule of configuration.Rules) facts.buckets[destinationBucketOf(rule)] ??= OUTSIDE;
   const source = ruleBucketOf(facts, bucket, accountOfArn(configuration.Role));
@@ -216,7 +236,7 @@ function withOutsideFacts(stack: Stack, { bucket }: StackSource): Stack {
     for (const arn of [...keyArnsOfRule(context), ...(replicaKey === undefined ? [] : [replicaKey])])
       facts.keys[arn] ??= OUTSIDE;
   }
-  return { ...stack, facts };
+  return stack;
 }
 
 /** Maximum number of combinations of accounts to try. */
