@@ -26,7 +26,7 @@ export interface ScriptInputs {
 /**
  * `plan -o script`: prints the plan as a shell script.
  *
- * @throws UserError for a plan that replikey would not apply either
+ * @throws UserError for a plan that replikey would not apply either, or whose endpoint a script cannot reach
  */
 export async function writeScript({
   outcome: { plan, proof, refusals },
@@ -41,6 +41,19 @@ export async function writeScript({
       EXIT.refused,
       `no script was made, because the plan is refused: ${refusals.map(({ message }) => message).join('; ')}; see 'reconcile plan' without -o script`,
     );
+  const { endpoint } = plan.target;
+  if (endpoint === 'sandbox')
+    throw new UserError(
+      EXIT.usage,
+      "no script was made, because the AWS CLI cannot reach the sandbox of --sandbox: start 'reconcile sandbox', and set AWS_ENDPOINT_URL",
+    );
+  if (endpoint.includes(', '))
+    throw new UserError(
+      EXIT.usage,
+      `no script was made, because the services have different endpoints (${endpoint}): set AWS_ENDPOINT_URL alone`,
+    );
+  if (plan.waves.length + plan.housekeeping.length === 0)
+    io.stderr.write('Nothing to do: the script contains no changes.\n');
   const nowMs = aws.now();
   const recording = await recordPlan({
     plan,
@@ -54,6 +67,7 @@ export async function writeScript({
     accountIds: plan.target.accounts,
     accounts: specs.accounts,
     target: target(),
+    ...(endpoint === 'aws' ? {} : { endpoint }),
     madeAt: new Date(nowMs),
     validUntil: new Date(nowMs + VALIDITY_MS),
     remarks: [
@@ -64,7 +78,7 @@ export async function writeScript({
       ...plan.notes.map(({ id, message }) => `Note: ${id}: ${message}`),
       ...plan.handover.map(({ account, what }) => `By hand in account ${account}: ${what}.`),
     ],
-    propagationWaitSeconds: propagationWaitMs(options, plan.target.endpoint) / 1000,
+    propagationWaitSeconds: propagationWaitMs(options, endpoint) / 1000,
   });
   io.stdout.write(script);
 }

@@ -15,10 +15,10 @@ export interface GuardedOperation {
   /** Error codes of AWS, as the AWS CLI prints them, that mean that there is no such setting: `A|B`. */
   absentErrors?: string;
   /**
-   * How the actual setting must compare to the desired one: `equal`; `contains`, where AWS adds defaults or the write
-   * changes only a part; `lacks`, for tags to remove.
+   * How the actual setting must compare to the desired one: `equal`; `matches`, where AWS adds values of its own;
+   * `contains`, where the write changes only a part, or AWS adds defaults; `lacks`, for tags to remove.
    */
-  comparison: 'equal' | 'contains' | 'lacks';
+  comparison: 'equal' | 'matches' | 'contains' | 'lacks';
   /**
    * jq program that adds the desired setting to the `$actual` one, which AWS fills when it creates the bucket or key.
    */
@@ -162,7 +162,7 @@ export const GUARDED_OPERATIONS: ReadonlyMap<string, GuardedOperation> = new Map
       comparison: 'equal',
       // A new key has the default policy of KMS, without which the account would lose the key.
       addition:
-        '. as $new | $actual | .Statement = ([.Statement] | flatten | map(select(.Sid as $sid | all($new.Statement[]; .Sid != $sid)))) + $new.Statement',
+        '. as $new | $actual // error("the key has no policy") | .Statement = ([.Statement] | flatten | map(select(.Sid as $sid | all($new.Statement[]; .Sid != $sid)))) + $new.Statement',
     },
   ],
   [
@@ -219,8 +219,8 @@ export const GUARDED_OPERATIONS: ReadonlyMap<string, GuardedOperation> = new Map
       key: '{AlarmNames: [.AlarmName]}',
       desired: 'del(.Tags)',
       actual: '.MetricAlarms[0]',
-      comparison: 'contains',
-      isPartial: true,
+      // CloudWatch adds the ARN and the state.
+      comparison: 'matches',
     },
   ],
 ]);

@@ -44,8 +44,8 @@ export interface RecordedStep {
   account: string;
   region: string;
   calls: RecordedCall[];
-  /** Error codes after which the call is repeated. */
-  transientErrors: string[];
+  /** Errors after which a call is repeated, with a regular expression for the message. */
+  transientErrors: { code: string; message?: string }[];
   /** Rules of an existing bucket will depend on permissions that this plan changes. */
   waitsForPermissions: boolean;
 }
@@ -163,7 +163,10 @@ export async function recordPlan(inputs: RecordInputs): Promise<Recording> {
       account: accountOf(resource.location),
       region: resource.location.region,
       calls,
-      transientErrors: (kind.transientErrors ?? []).map(({ code }) => code.replace(/Exception$/, '')),
+      transientErrors: (kind.transientErrors ?? []).map(({ code, message }) => ({
+        code: code.replace(/Exception$/, ''),
+        ...(message && { message: message.source }),
+      })),
       waitsForPermissions: !isNew && kind.check?.(change).widensUse === true,
     };
     recording.steps.push(recorded);
@@ -260,7 +263,8 @@ export async function recordPlan(inputs: RecordInputs): Promise<Recording> {
       const response = withDocuments(
         (responses.get(operation.readOperation) ?? {}) as Record<string, unknown>,
       );
-      call.before = settingAt(response, operation.actual) ?? null;
+      const setting = settingAt(response, operation.actual) ?? null;
+      call.before = operation.comparison === 'matches' ? pickKeysOf(call.input, setting) : setting;
     }
   }
 
@@ -322,6 +326,12 @@ function toDocument(text: unknown): unknown {
   const decoded = text.startsWith('%7B') ? decodeURIComponent(text) : text;
   return decoded.startsWith('{') ? JSON.parse(decoded) : decoded;
 }
+
+/** Returns the members of a setting that an input has, too. */
+const pickKeysOf = (input: Record<string, unknown>, setting: unknown): unknown =>
+  setting === null
+    ? null
+    : Object.fromEntries(Object.entries(setting as object).filter(([name]) => name in input));
 
 /** Returns the value at a path of jq: `.Role.Tags`, `.Rules[0]`. */
 function settingAt(value: unknown, path: GuardedOperation['actual']): unknown {

@@ -11,8 +11,10 @@ export interface ScriptHeader {
   /** Account ids, twelve digits, by the names of their Account documents; `''` for the ambient credentials. */
   accountIds: Readonly<Record<string, string>>;
   accounts: readonly Account[];
-  /** What the plan is for: `AWS`, or an endpoint. */
+  /** Describes what the plan is for: `AWS, account 111122223333`. */
   target: string;
+  /** URL of the only endpoint that the script calls; absent: AWS. */
+  endpoint?: string;
   madeAt: Date;
   /** The script refuses to start after it: until then, permissions that it replaces stay for objects in flight. */
   validUntil: Date;
@@ -28,9 +30,9 @@ export function renderScript(recording: Recording, header: ScriptHeader): string
   return [
     headerText(recording, header),
     SHELL_FUNCTIONS,
+    phaseChoice(recording, header),
     operationFunctions([...steps, ...narrowing]),
     accountsText(recording, header),
-    phaseChoice(header),
     phaseText('apply_changes', steps, recording.newKeys, header),
     narrowing.length === 0 ? '' : narrowText(recording, header),
     endText(recording),
@@ -65,6 +67,9 @@ function headerText({ steps, narrowing, omitted }: Recording, header: ScriptHead
     ),
     'set -eu',
     'export AWS_PAGER=',
+    '# The script calls the endpoint that the plan was made for, and no other.',
+    'export AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true',
+    'unset $(env | sed -n "s/^\\(AWS_ENDPOINT_URL[A-Z0-9_]*\\)=.*/\\1/p") AWS_ENDPOINT_URL',
     'umask 077',
     'dir=$(mktemp -d)',
     `trap 'rm -rf "$dir"' EXIT`,
@@ -95,14 +100,18 @@ function operationFunction(operation: GuardedOperation): string {
 const functionName = (write: string): string => (write.split(' ')[1] ?? '').replaceAll('-', '_');
 
 /** Returns the function that calls the AWS CLI for an account, and the check of each account before the first write. */
-function accountsText({ steps, narrowing }: Recording, { accountIds, accounts }: ScriptHeader): string {
+function accountsText(
+  { steps, narrowing }: Recording,
+  { accountIds, accounts, endpoint }: ScriptHeader,
+): string {
   const used = new Set([...steps, ...narrowing].map(({ account }) => account));
+  const cli = endpoint === undefined ? 'aws' : `aws --endpoint-url ${shellQuote(endpoint)}`;
   // STS answers in each Region.
   const region = `--region ${steps[0]?.region ?? 'us-east-1'}`;
   const owners = Object.entries(accountIds).filter(([, id]) => used.has(id));
   const cases = owners.map(([name, id]) => {
     const account = accounts.find((declared) => declared.name === name);
-    return `    ${id}) ${accountCommand(id, account)} ;;`;
+    return `    ${id}) ${accountCommand(cli, id, account)} ;;`;
   });
   const logins = owners.flatMap(([name, id]) => {
     const { assumeRole, profile } = accounts.find((declared) => declared.name === name) ?? {};
@@ -116,7 +125,7 @@ function accountsText({ steps, narrowing }: Recording, { accountIds, accounts }:
       ...(externalId === undefined ? [] : [`--external-id ${shellQuote(externalId)}`]),
       "--query 'Credentials.[AccessKeyId, SecretAccessKey, SessionToken]' --output text",
     ];
-    return [`session_${id}=$(aws ${options.join(' ')})`];
+    return [`session_${id}=$(${cli} ${options.join(' ')})`];
   });
   return [
     '',
@@ -137,13 +146,15 @@ function accountsText({ steps, narrowing }: Recording, { accountIds, accounts }:
   ].join('\n');
 }
 
-function accountCommand(id: string, account: Account | undefined): string {
-  if (account?.assumeRole) return `in_session "$session_${id}" "$@"`;
-  return account?.profile === undefined ? 'aws "$@"' : `aws --profile ${shellQuote(account.profile)} "$@"`;
+function accountCommand(cli: string, id: string, account: Account | undefined): string {
+  if (account?.assumeRole) return `in_session "$session_${id}" ${cli} "$@"`;
+  return account?.profile === undefined
+    ? `${cli} "$@"`
+    : `${cli} --profile ${shellQuote(account.profile)} "$@"`;
 }
 
 const SESSION_FUNCTION = `
-# in_session SESSION WORD...: calls the AWS CLI in the session of a role.
+# in_session SESSION COMMAND...: runs a command in the session of a role.
 in_session() {
   (
     read -r AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN <<END
@@ -152,20 +163,29 @@ END
     shift
     export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
     unset AWS_PROFILE
-    aws "$@"
+    "$@"
   )
 }`;
 
-const phaseChoice = ({ validUntil }: ScriptHeader): string =>
-  [
+function phaseChoice({ narrowing }: Recording, { validUntil }: ScriptHeader): string {
+  const phases = ['apply', ...(narrowing.length === 0 ? [] : ['narrow'])];
+  return [
     'phase=apply',
     '[ $# -eq 0 ] || phase=$1',
+    'case $phase in',
+    `  ${phases.join(' | ')}) ;;`,
+    ...(narrowing.length > 0
+      ? []
+      : [`  narrow) printf 'the plan replaces no permissions: nothing to narrow\\n'; exit ;;`]),
+    `  *) printf 'unknown phase %s: use ${phases.join(' or ')}\\n' "$phase" >&2; exit 2 ;;`,
+    'esac',
     'now=$(date -u +%Y%m%d%H%M%S)',
     `if [ "$phase" = apply ] && [ "$now" -gt ${digits(validUntil)} ]; then`,
     `  fail 'the script was valid until ${isoSeconds(validUntil)}; plan again'`,
     'fi',
     '',
   ].join('\n');
+}
 
 function phaseText(
   name: string,
@@ -177,10 +197,10 @@ function phaseText(
     '',
     comment(`${step.what} ${step.id}`, ...step.why.map((reason) => `  ${reason}`)).trimEnd(),
     `step ${quote(step.id)} ${step.account} ${step.region}`,
-    ...(step.transientErrors.length === 0 ? [] : [`retry_on=${quote(step.transientErrors.join('|'))}`]),
-    ...(step.waitsForPermissions && propagationWaitSeconds > 0
-      ? [`wait_for_permissions ${propagationWaitSeconds}`]
-      : []),
+    ...(step.transientErrors.length === 0
+      ? []
+      : [`retry_on=${quote(step.transientErrors.map(toPattern).join('|'))}`]),
+    ...(step.waitsForPermissions && propagationWaitSeconds > 0 ? [`wait=${propagationWaitSeconds}`] : []),
     ...step.calls.flatMap((call) => callText(step, call, newKeys)),
   ]);
   return [`${name}() {`, ...body, '}', ''].join('\n');
@@ -249,7 +269,6 @@ function endText({ narrowing }: Recording): string {
     'case $phase in',
     '  apply) apply_changes ;;',
     ...(narrowing.length === 0 ? [] : ['  narrow) narrow_permissions ;;']),
-    `  *) printf 'unknown phase %s\\n' "$phase" >&2; exit 2 ;;`,
     'esac',
     `printf '%s changed, %s unchanged\\n' "$changed" "$unchanged"`,
     '',
@@ -259,6 +278,10 @@ function endText({ narrowing }: Recording): string {
 /** Returns lines of comment. A name from a spec cannot end a comment. */
 const comment = (...lines: readonly string[]): string =>
   `${lines.map((line) => `# ${escapeUnprintable(line)}`.trimEnd()).join('\n')}\n`;
+
+/** Returns the pattern of an error as the AWS CLI prints it: the code in parentheses, then the message. */
+const toPattern = ({ code, message }: RecordedStep['transientErrors'][number]): string =>
+  `\\(${code}(Exception)?\\)${message === undefined ? '' : `.*${message}`}`;
 
 const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 

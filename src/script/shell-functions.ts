@@ -11,7 +11,7 @@ fail() {
 
 # step ID ACCOUNT REGION: begins the change of a resource.
 step() {
-  id=$1 account=$2 region=$3 retry_on=
+  id=$1 account=$2 region=$3 retry_on= wait=
   rm -f "$dir/before" "$dir/later"
 }
 
@@ -28,33 +28,42 @@ report() {
 # call OPERATION...: calls the AWS CLI for the account and Region of the step.
 call() { aws_in "$account" "$@" --region "$region" --output json; }
 
-# write OPERATION...: sends the input. Retries errors that end when AWS sees an earlier change.
-write() {
-  jq "$program"'with_policies_as_text' "$dir/input" > "$dir/request"
+# repeat OPERATION...: calls until the error is not one that ends when AWS sees an earlier change.
+repeat() {
   tries=0
-  until call "$@" --cli-input-json "file://$dir/request" > "$dir/response" 2> "$dir/error"; do
+  until call "$@" > "$dir/response" 2> "$dir/error"; do
+    if [ -n "$absent" ] && grep -Eq "\(($absent)\)" "$dir/error"; then return 1; fi
     tries=$((tries + 1))
-    if [ -z "$retry_on" ] || [ "$tries" -gt 20 ] || ! grep -Eq "\(($retry_on)(Exception)?\)" "$dir/error"; then
-      fail "$* failed: $(cat "$dir/error")"
+    if [ -z "$retry_on" ] || [ "$tries" -gt 20 ] || ! grep -Eiq "$retry_on" "$dir/error"; then
+      fail "$1 $2 failed: $(cat "$dir/error")"
     fi
     sleep 3
   done
 }
 
+# write OPERATION...: sends the input.
+write() {
+  if [ -n "$wait" ]; then
+    # AWS returns changed permissions before S3 uses them, and S3 tries each object once.
+    printf 'waiting %s s for S3 to use changed permissions\n' "$wait"
+    sleep "$wait"
+  fi
+  jq "$program"'with_policies_as_text' "$dir/input" > "$dir/request"
+  absent=
+  repeat "$@" --cli-input-json "file://$dir/request"
+}
+
 # read_setting SERVICE READ KEY ACTUAL ABSENT: writes the setting into the file "actual"; null if there is none.
 read_setting() {
   jq -c "$3" "$dir/input" > "$dir/key"
-  if call "$1" "$2" --cli-input-json "file://$dir/key" > "$dir/response" 2> "$dir/error"; then
-    # The AWS CLI prints nothing for an empty response.
-    [ -s "$dir/response" ] || echo '{}' > "$dir/response"
-    jq "$program $4 | document" "$dir/response" > "$dir/actual"
-  elif [ -n "$5" ] && grep -Eq "\(($5)\)" "$dir/error"; then
+  absent=$5
+  if ! repeat "$1" "$2" --cli-input-json "file://$dir/key"; then
     echo null > "$dir/actual"
-  elif [ -n "$retry_on" ] && grep -Eq "\(($retry_on)(Exception)?\)" "$dir/error"; then
-    echo null > "$dir/actual"
-  else
-    fail "$1 $2 failed: $(cat "$dir/error")"
+    return
   fi
+  # The AWS CLI prints nothing for an empty response.
+  [ -s "$dir/response" ] || echo '{}' > "$dir/response"
+  jq "$program $4 | document" "$dir/response" > "$dir/actual"
 }
 
 # is_as FILE COMPARISON: whether the actual setting compares so to the one in a file.
@@ -75,7 +84,8 @@ change() {
     report unchanged "$2"
     return
   fi
-  if [ -f "$dir/before" ] && ! is_as "$dir/before" equal; then
+  if [ "$7" = matches ]; then comparison=matches; else comparison=equal; fi
+  if [ -f "$dir/before" ] && ! is_as "$dir/before" "$comparison"; then
     fail "the setting that $3 returns has changed since the plan was made; plan again"
   fi
   write "$1" "$2"
@@ -147,7 +157,10 @@ create_alias() {
 
 create_bucket() {
   bucket=$(jq -r .Bucket "$dir/input")
-  if call s3api head-bucket --bucket "$bucket" --expected-bucket-owner "$account" > /dev/null 2> "$dir/error"; then
+  if call s3api head-bucket --bucket "$bucket" --expected-bucket-owner "$account" > "$dir/response" 2> "$dir/error"; then
+    # The AWS CLI follows S3 to another Region.
+    [ ! -s "$dir/response" ] || actual=$(jq -r .BucketRegion "$dir/response")
+    [ ! -s "$dir/response" ] || [ "$actual" = "$region" ] || fail "the bucket is in $actual; plan again"
     report unchanged create-bucket
   elif grep -q '(404)' "$dir/error"; then
     write s3api create-bucket
@@ -170,13 +183,6 @@ create_role() {
   fi
 }
 
-# wait_for_permissions SECONDS: AWS returns changed permissions before S3 uses them, and S3 tries each object once.
-wait_for_permissions() {
-  [ "$changed" -gt 0 ] || return 0
-  printf 'waiting %s s for S3 to use the changed permissions\n' "$1"
-  sleep "$1"
-}
-
 # AWS returns the elements of a set in any order, and a set of one as its element.
 program='
 def norm:
@@ -188,6 +194,11 @@ def contains($part):
   . as $whole
   | if ($part | type) == "object" then type == "object" and all($part | to_entries[]; .value == null or (.value as $value | .key as $key | $whole[$key] | contains($value)))
     elif ($part | type) == "array" then type == "array" and all($part[]; . as $item | any($whole[]; contains($item)))
+    else . == $part end;
+def matches($part):
+  . as $whole
+  | if ($part | type) == "object" then type == "object" and all($part | to_entries[]; .value == null or (.value as $value | .key as $key | $whole[$key] | matches($value)))
+    elif ($part | type) == "array" then ($part == [] and . == null) or (type == "array" and length == ($part | length) and all($part[]; . as $item | any($whole[]; matches($item))))
     else . == $part end;
 def lacks($names): all(.[]; . as $name | $names | index($name) | not);
 def with_policies_as_text:

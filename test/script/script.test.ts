@@ -63,7 +63,7 @@ describe('script of a plan', () => {
     const script = renderScript(recording, HEADER);
     assertValidShell(script);
     const rules = script.slice(script.indexOf("step 's3.replication/acme-tax'"));
-    expect(rules).toMatch(/^step .*\nretry_on=.*\nwait_for_permissions 45\ninput /);
+    expect(rules).toMatch(/^step .*\nretry_on=.*\nwait=45\ninput /);
     expect(recording.narrowing.map(({ id }) => id)).toContain('iam.role-policy/replikey-acme-tax');
     for (const { calls } of recording.narrowing)
       for (const { input, before } of calls) {

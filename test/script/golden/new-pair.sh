@@ -11,6 +11,9 @@
 
 set -eu
 export AWS_PAGER=
+# The script calls the endpoint that the plan was made for, and no other.
+export AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true
+unset $(env | sed -n "s/^\(AWS_ENDPOINT_URL[A-Z0-9_]*\)=.*/\1/p") AWS_ENDPOINT_URL
 umask 077
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -24,7 +27,7 @@ fail() {
 
 # step ID ACCOUNT REGION: begins the change of a resource.
 step() {
-  id=$1 account=$2 region=$3 retry_on=
+  id=$1 account=$2 region=$3 retry_on= wait=
   rm -f "$dir/before" "$dir/later"
 }
 
@@ -41,33 +44,42 @@ report() {
 # call OPERATION...: calls the AWS CLI for the account and Region of the step.
 call() { aws_in "$account" "$@" --region "$region" --output json; }
 
-# write OPERATION...: sends the input. Retries errors that end when AWS sees an earlier change.
-write() {
-  jq "$program"'with_policies_as_text' "$dir/input" > "$dir/request"
+# repeat OPERATION...: calls until the error is not one that ends when AWS sees an earlier change.
+repeat() {
   tries=0
-  until call "$@" --cli-input-json "file://$dir/request" > "$dir/response" 2> "$dir/error"; do
+  until call "$@" > "$dir/response" 2> "$dir/error"; do
+    if [ -n "$absent" ] && grep -Eq "\(($absent)\)" "$dir/error"; then return 1; fi
     tries=$((tries + 1))
-    if [ -z "$retry_on" ] || [ "$tries" -gt 20 ] || ! grep -Eq "\(($retry_on)(Exception)?\)" "$dir/error"; then
-      fail "$* failed: $(cat "$dir/error")"
+    if [ -z "$retry_on" ] || [ "$tries" -gt 20 ] || ! grep -Eiq "$retry_on" "$dir/error"; then
+      fail "$1 $2 failed: $(cat "$dir/error")"
     fi
     sleep 3
   done
 }
 
+# write OPERATION...: sends the input.
+write() {
+  if [ -n "$wait" ]; then
+    # AWS returns changed permissions before S3 uses them, and S3 tries each object once.
+    printf 'waiting %s s for S3 to use changed permissions\n' "$wait"
+    sleep "$wait"
+  fi
+  jq "$program"'with_policies_as_text' "$dir/input" > "$dir/request"
+  absent=
+  repeat "$@" --cli-input-json "file://$dir/request"
+}
+
 # read_setting SERVICE READ KEY ACTUAL ABSENT: writes the setting into the file "actual"; null if there is none.
 read_setting() {
   jq -c "$3" "$dir/input" > "$dir/key"
-  if call "$1" "$2" --cli-input-json "file://$dir/key" > "$dir/response" 2> "$dir/error"; then
-    # The AWS CLI prints nothing for an empty response.
-    [ -s "$dir/response" ] || echo '{}' > "$dir/response"
-    jq "$program $4 | document" "$dir/response" > "$dir/actual"
-  elif [ -n "$5" ] && grep -Eq "\(($5)\)" "$dir/error"; then
+  absent=$5
+  if ! repeat "$1" "$2" --cli-input-json "file://$dir/key"; then
     echo null > "$dir/actual"
-  elif [ -n "$retry_on" ] && grep -Eq "\(($retry_on)(Exception)?\)" "$dir/error"; then
-    echo null > "$dir/actual"
-  else
-    fail "$1 $2 failed: $(cat "$dir/error")"
+    return
   fi
+  # The AWS CLI prints nothing for an empty response.
+  [ -s "$dir/response" ] || echo '{}' > "$dir/response"
+  jq "$program $4 | document" "$dir/response" > "$dir/actual"
 }
 
 # is_as FILE COMPARISON: whether the actual setting compares so to the one in a file.
@@ -88,7 +100,8 @@ change() {
     report unchanged "$2"
     return
   fi
-  if [ -f "$dir/before" ] && ! is_as "$dir/before" equal; then
+  if [ "$7" = matches ]; then comparison=matches; else comparison=equal; fi
+  if [ -f "$dir/before" ] && ! is_as "$dir/before" "$comparison"; then
     fail "the setting that $3 returns has changed since the plan was made; plan again"
   fi
   write "$1" "$2"
@@ -160,7 +173,10 @@ create_alias() {
 
 create_bucket() {
   bucket=$(jq -r .Bucket "$dir/input")
-  if call s3api head-bucket --bucket "$bucket" --expected-bucket-owner "$account" > /dev/null 2> "$dir/error"; then
+  if call s3api head-bucket --bucket "$bucket" --expected-bucket-owner "$account" > "$dir/response" 2> "$dir/error"; then
+    # The AWS CLI follows S3 to another Region.
+    [ ! -s "$dir/response" ] || actual=$(jq -r .BucketRegion "$dir/response")
+    [ ! -s "$dir/response" ] || [ "$actual" = "$region" ] || fail "the bucket is in $actual; plan again"
     report unchanged create-bucket
   elif grep -q '(404)' "$dir/error"; then
     write s3api create-bucket
@@ -183,13 +199,6 @@ create_role() {
   fi
 }
 
-# wait_for_permissions SECONDS: AWS returns changed permissions before S3 uses them, and S3 tries each object once.
-wait_for_permissions() {
-  [ "$changed" -gt 0 ] || return 0
-  printf 'waiting %s s for S3 to use the changed permissions\n' "$1"
-  sleep "$1"
-}
-
 # AWS returns the elements of a set in any order, and a set of one as its element.
 program='
 def norm:
@@ -202,6 +211,11 @@ def contains($part):
   | if ($part | type) == "object" then type == "object" and all($part | to_entries[]; .value == null or (.value as $value | .key as $key | $whole[$key] | contains($value)))
     elif ($part | type) == "array" then type == "array" and all($part[]; . as $item | any($whole[]; contains($item)))
     else . == $part end;
+def matches($part):
+  . as $whole
+  | if ($part | type) == "object" then type == "object" and all($part | to_entries[]; .value == null or (.value as $value | .key as $key | $whole[$key] | matches($value)))
+    elif ($part | type) == "array" then ($part == [] and . == null) or (type == "array" and length == ($part | length) and all($part[]; . as $item | any($whole[]; matches($item))))
+    else . == $part end;
 def lacks($names): all(.[]; . as $name | $names | index($name) | not);
 def with_policies_as_text:
   if type == "object" then with_entries(
@@ -210,6 +224,18 @@ def with_policies_as_text:
   else . end;
 def document: if type == "string" and startswith("{") then fromjson else . end;
 '
+
+phase=apply
+[ $# -eq 0 ] || phase=$1
+case $phase in
+  apply) ;;
+  narrow) printf 'the plan replaces no permissions: nothing to narrow\n'; exit ;;
+  *) printf 'unknown phase %s: use apply\n' "$phase" >&2; exit 2 ;;
+esac
+now=$(date -u +%Y%m%d%H%M%S)
+if [ "$phase" = apply ] && [ "$now" -gt 20261201120000 ]; then
+  fail 'the script was valid until 2026-12-01T12:00:00Z; plan again'
+fi
 
 put_bucket_encryption() {
   change s3api put-bucket-encryption 'get-bucket-encryption' '{Bucket, ExpectedBucketOwner}' '.ServerSideEncryptionConfiguration.Rules[0]' '.ServerSideEncryptionConfiguration.Rules[0]' 'equal' 'ServerSideEncryptionConfigurationNotFoundError' '($actual // {}) + .'
@@ -221,7 +247,7 @@ put_bucket_versioning() {
   change s3api put-bucket-versioning 'get-bucket-versioning' '{Bucket, ExpectedBucketOwner}' '.VersioningConfiguration.Status' '.Status' 'equal' '' ''
 }
 put_key_policy() {
-  change kms put-key-policy 'get-key-policy' '{KeyId, PolicyName}' '.Policy' '.Policy' 'equal' '' '. as $new | $actual | .Statement = ([.Statement] | flatten | map(select(.Sid as $sid | all($new.Statement[]; .Sid != $sid)))) + $new.Statement'
+  change kms put-key-policy 'get-key-policy' '{KeyId, PolicyName}' '.Policy' '.Policy' 'equal' '' '. as $new | $actual // error("the key has no policy") | .Statement = ([.Statement] | flatten | map(select(.Sid as $sid | all($new.Statement[]; .Sid != $sid)))) + $new.Statement'
 }
 put_role_policy() {
   change iam put-role-policy 'get-role-policy' '{RoleName, PolicyName}' '.PolicyDocument' '.PolicyDocument' 'equal' 'NoSuchEntity' ''
@@ -241,20 +267,13 @@ for account in 111122223333; do
   [ "$actual" = "$account" ] || fail "the credentials belong to account $actual, not to $account"
 done
 
-phase=apply
-[ $# -eq 0 ] || phase=$1
-now=$(date -u +%Y%m%d%H%M%S)
-if [ "$phase" = apply ] && [ "$now" -gt 20261201120000 ]; then
-  fail 'the script was valid until 2026-12-01T12:00:00Z; plan again'
-fi
-
 apply_changes() {
 
 # create iam.role/replikey-acme-tax
 #   does not exist yet
 #   S3 must be allowed to assume the role
 step 'iam.role/replikey-acme-tax' 111122223333 us-east-1
-retry_on='NoSuchEntity|DeleteConflict'
+retry_on='\(NoSuchEntity(Exception)?\)|\(DeleteConflict(Exception)?\)'
 input <<'END'
 {
   "RoleName": "replikey-acme-tax",
@@ -293,7 +312,7 @@ create_role
 # create kms.key/alias/acme-tax-replica@us-west-2
 #   does not exist yet
 step 'kms.key/alias/acme-tax-replica@us-west-2' 111122223333 us-west-2
-retry_on='NotFound|KMSInvalidState'
+retry_on='\(NotFound(Exception)?\)|\(KMSInvalidState(Exception)?\).*creating'
 input <<'END'
 {
   "Description": "alias/acme-tax-replica: S3 replication, created by replikey",
@@ -327,7 +346,7 @@ create_alias
 # create kms.key/alias/acme-tax@us-east-1
 #   does not exist yet
 step 'kms.key/alias/acme-tax@us-east-1' 111122223333 us-east-1
-retry_on='NotFound|KMSInvalidState'
+retry_on='\(NotFound(Exception)?\)|\(KMSInvalidState(Exception)?\).*creating'
 input <<'END'
 {
   "Description": "alias/acme-tax: S3 replication, created by replikey",
@@ -361,7 +380,7 @@ create_alias
 # create s3.bucket/acme-tax
 #   does not exist yet
 step 's3.bucket/acme-tax' 111122223333 us-east-1
-retry_on='OperationAborted'
+retry_on='\(OperationAborted(Exception)?\)'
 input <<'END'
 {
   "Bucket": "acme-tax",
@@ -384,7 +403,7 @@ create_bucket
 # create s3.bucket/acme-tax-replica
 #   does not exist yet
 step 's3.bucket/acme-tax-replica' 111122223333 us-west-2
-retry_on='OperationAborted'
+retry_on='\(OperationAborted(Exception)?\)'
 input <<'END'
 {
   "Bucket": "acme-tax-replica",
@@ -409,7 +428,7 @@ create_bucket
 #   does not exist yet
 #   S3 needs these permissions as the role
 step 'iam.role-policy/replikey-acme-tax' 111122223333 us-east-1
-retry_on='NoSuchEntity'
+retry_on='\(NoSuchEntity(Exception)?\)'
 input <<END
 {
   "RoleName": "replikey-acme-tax",
@@ -514,7 +533,7 @@ put_role_policy
 # create kms.key-policy/alias/acme-tax-replica@us-west-2
 #   does not exist yet
 step 'kms.key-policy/alias/acme-tax-replica@us-west-2' 111122223333 us-west-2
-retry_on='MalformedPolicyDocument|NotFound'
+retry_on='\(MalformedPolicyDocument(Exception)?\).*principal|\(NotFound(Exception)?\)'
 input <<END
 {
   "KeyId": "$key_1",
@@ -561,7 +580,7 @@ put_key_policy
 # create kms.key-policy/alias/acme-tax@us-east-1
 #   does not exist yet
 step 'kms.key-policy/alias/acme-tax@us-east-1' 111122223333 us-east-1
-retry_on='MalformedPolicyDocument|NotFound'
+retry_on='\(MalformedPolicyDocument(Exception)?\).*principal|\(NotFound(Exception)?\)'
 input <<END
 {
   "KeyId": "$key_2",
@@ -607,7 +626,7 @@ put_key_policy
 #   does not exist yet
 #   S3 encrypts new objects under the declared key by default
 step 's3.encryption/acme-tax' 111122223333 us-east-1
-retry_on='NoSuchBucket|OperationAborted'
+retry_on='\(NoSuchBucket(Exception)?\)|\(OperationAborted(Exception)?\)'
 input <<END
 {
   "Bucket": "acme-tax",
@@ -631,7 +650,7 @@ put_bucket_encryption
 #   does not exist yet
 #   S3 encrypts new objects under the declared key by default
 step 's3.encryption/acme-tax-replica' 111122223333 us-west-2
-retry_on='NoSuchBucket|OperationAborted'
+retry_on='\(NoSuchBucket(Exception)?\)|\(OperationAborted(Exception)?\)'
 input <<END
 {
   "Bucket": "acme-tax-replica",
@@ -655,7 +674,7 @@ put_bucket_encryption
 #   does not exist yet
 #   replication needs versioning on both buckets
 step 's3.versioning/acme-tax' 111122223333 us-east-1
-retry_on='NoSuchBucket|OperationAborted'
+retry_on='\(NoSuchBucket(Exception)?\)|\(OperationAborted(Exception)?\)'
 input <<'END'
 {
   "Bucket": "acme-tax",
@@ -674,7 +693,7 @@ put_bucket_versioning
 #   does not exist yet
 #   replication needs versioning on both buckets
 step 's3.versioning/acme-tax-replica' 111122223333 us-west-2
-retry_on='NoSuchBucket|OperationAborted'
+retry_on='\(NoSuchBucket(Exception)?\)|\(OperationAborted(Exception)?\)'
 input <<'END'
 {
   "Bucket": "acme-tax-replica",
@@ -693,7 +712,7 @@ put_bucket_versioning
 #   does not exist yet
 #   enabled last, because S3 never retries a failed object
 step 's3.replication/acme-tax' 111122223333 us-east-1
-retry_on='NoSuchBucket|OperationAborted|InvalidRequest|InvalidRequest|InvalidArgument'
+retry_on='\(NoSuchBucket(Exception)?\)|\(OperationAborted(Exception)?\)|\(InvalidRequest(Exception)?\).*[Vv]ersioning|\(InvalidRequest(Exception)?\).*Destination bucket must exist|\(InvalidArgument(Exception)?\).*[Rr]ole'
 input <<END
 {
   "Bucket": "acme-tax",
@@ -738,6 +757,5 @@ put_bucket_replication
 
 case $phase in
   apply) apply_changes ;;
-  *) printf 'unknown phase %s\n' "$phase" >&2; exit 2 ;;
 esac
 printf '%s changed, %s unchanged\n' "$changed" "$unchanged"
