@@ -51,7 +51,7 @@ function headerText({ steps, narrowing, omitted }: Recording, header: ScriptHead
       `Made at ${isoSeconds(madeAt)}, and valid until ${isoSeconds(validUntil)}.`,
       ...remarks,
       '',
-      'It needs a POSIX shell, the AWS CLI version 2 and jq. A second run changes nothing. It stops at a setting that has',
+      'It needs a POSIX shell, the AWS CLI and jq. A second run changes nothing. It stops at a setting that has',
       'changed since the plan was made, and changes nothing there.',
       '',
       'Usage:',

@@ -3,7 +3,7 @@
 # Made at 2026-11-30T12:00:00Z, and valid until 2026-12-01T12:00:00Z.
 # Proof: acme-tax replikey/tax/tax is proven after the plan (18 requests).
 #
-# It needs a POSIX shell, the AWS CLI version 2 and jq. A second run changes nothing. It stops at a setting that has
+# It needs a POSIX shell, the AWS CLI and jq. A second run changes nothing. It stops at a setting that has
 # changed since the plan was made, and changes nothing there.
 #
 # Usage:
