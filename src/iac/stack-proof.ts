@@ -1,4 +1,4 @@
-import { factValue, isUnread, type UnreadFact, unreadReasonOf } from '../core/facts.ts';
+import { copyFacts, factValue, isUnread, type UnreadFact, unreadReasonOf } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
 import {
   createFinding,
@@ -11,7 +11,14 @@ import { keyArnsOfRule } from '../proof/object-cases.ts';
 import { proveRules } from '../proof/prove.ts';
 import { destinationBucketOf, replicaKeyArn, ruleBucketOf, ruleContextOf } from '../proof/rule-context.ts';
 import type { RuleProof } from '../proof/types.ts';
-import { type DocumentPart, documentKey, keyOfPolicy, type Stack, type StackSource } from './stack.ts';
+import {
+  type DocumentPart,
+  documentKey,
+  keyOfPolicy,
+  rolePolicyKey,
+  type Stack,
+  type StackSource,
+} from './stack.ts';
 
 /** The proof of all rules of a plan, a state or a template. */
 export interface StackProof {
@@ -27,17 +34,12 @@ export interface StackProof {
  * @param nowMs the time of AWS, for a state; absent for a plan
  */
 export function proveStack(stack: Stack, nowMs?: number): StackProof {
-  const rules = proveSources(stack, nowMs);
-  const otherProofs = assignmentsOf(stack).map((assignment) =>
-    proveSources(withAccounts(stack, assignment), nowMs),
-  );
-  const merged = rules.map((rule, index) =>
-    mergeProofs(
-      rule,
-      otherProofs.flatMap((proofs) => proofs[index] ?? []),
-      stack,
-    ),
-  );
+  const complete = withOutsideFacts(stack);
+  const addresses = groupAddresses(stack);
+  const merged = stack.sources.flatMap((source) => {
+    const rules = proveSource(complete, source, nowMs, addresses);
+    return decideForAllAccounts(narrowToRules(complete, source, rules, addresses), rules, nowMs);
+  });
   const labelled = replaceInTexts(merged, stack.unknownAccounts);
   return { rules: labelled, unknownValues: unknownValuesOf(stack, labelled) };
 }
@@ -69,7 +71,7 @@ function unknownValuesOf(stack: Stack, rules: readonly RuleProof[]): string[] {
       ...named,
       ...outside.map((message) => message.replace('cannot be read: it is', 'is')),
       ...[...stack.unknownAccounts.values()].flatMap((label) =>
-        messages.some((message) => message.includes(`account is not known`) && message.includes(label))
+        messages.some((message) => /accounts? (?:is|are) not known/.test(message) && message.includes(label))
           ? [`the ${label.slice(1, -1)}`]
           : [],
       ),
@@ -81,41 +83,23 @@ function unknownValuesOf(stack: Stack, rules: readonly RuleProof[]): string[] {
 const splitReasons = (text: string): string[] =>
   text.split(/(?<=known after apply|does not read it|in the file), /);
 
-function proveSources(stack: Stack, nowMs: number | undefined): RuleProof[] {
-  const complete = stack.sources.reduce(addOutsideFacts, {
-    ...stack,
-    facts: {
-      buckets: { ...stack.facts.buckets },
-      roles: { ...stack.facts.roles },
-      keys: { ...stack.facts.keys },
-    },
-  });
-  const policiesByRole = addressesOfRolePolicies(stack);
-  return stack.sources.flatMap((source) => proveSource(complete, source, nowMs, policiesByRole));
-}
-
-/** Returns the addresses of the policies of each role. */
-function addressesOfRolePolicies({ addresses }: Stack): Map<string, string[]> {
-  const byRole = new Map<string, string[]>();
-  for (const [key, address] of addresses) {
-    const [, role] = /^role (.+?) policy /.exec(key) ?? [];
-    if (role !== undefined) byRole.set(role, [...(byRole.get(role) ?? []), address]);
-  }
-  return byRole;
-}
+/** Returns a stack to which the resources are added that its rules use and that the file does not contain. */
+const withOutsideFacts = (stack: Stack): Stack =>
+  stack.sources.reduce(addOutsideFacts, { ...stack, facts: copyFacts(stack.facts) });
 
 /** Proves the rules of one source bucket, and adds the addresses of the resources that cause the findings. */
 function proveSource(
   stack: Stack,
   source: StackSource,
   nowMs: number | undefined,
-  policiesByRole: ReadonlyMap<string, string[]>,
+  addresses: AddressesByResource,
 ): RuleProof[] {
   return proveRules(stack.facts, source.bucket, [], nowMs).map((proof, index) => {
     const unknowns = source.unknownOfRules[index] ?? [];
     const bucket = factValue(stack.facts.buckets[source.bucket]);
     // The encryption of the objects decides which requests S3 makes.
     const encryption = bucket && unreadReasonOf(bucket.encryption);
+    const lock = isUnread(bucket?.objectLock) ? bucket.objectLock.unread : undefined;
     const additional = [
       ...unknowns.map((reason) => createFinding('RK1901', `the rule cannot be read: ${reason}`)),
       ...(encryption === undefined
@@ -126,12 +110,16 @@ function proveSource(
               `the default encryption of ${source.bucket} cannot be read: ${encryption}`,
             ),
           ]),
+      ...(lock === undefined
+        ? []
+        : [createFinding('RK1901', `the Object Lock of ${source.bucket} cannot be read: ${lock}`)]),
     ];
     // Without the destination, the rule names no bucket that could exist.
     const decided =
       unknowns.length === 0 ? proof.findings : proof.findings.filter(({ code }) => code !== 'RK1103');
-    const findings = [...decided, ...additional].map((finding) => {
-      const resources = resourcesOf(finding, proof, stack, source, policiesByRole);
+    const uncertain = unknowns.length === 0 ? decided : decided.map(undecidedIfDependent(unknowns));
+    const findings = [...uncertain, ...additional].map((finding) => {
+      const resources = resourcesOf(finding, proof, stack, source, addresses);
       return { ...finding, resources, fixes: finding.fixes.map((fix) => withAddress(fix, resources)) };
     });
     const summary =
@@ -139,6 +127,26 @@ function proveSource(
     return { ...proof, ...summary, address: source.address };
   });
 }
+
+/** Errors that do not depend on the arguments of a rule. */
+const INDEPENDENT_OF_RULE: ReadonlySet<Finding['code']> = new Set([
+  'RK1102',
+  'RK1104',
+  'RK1106',
+  'RK1301',
+  'RK1302',
+]);
+
+/** Returns a function that makes an error undecided, if the values of the rule that are not known may prevent it. */
+const undecidedIfDependent =
+  (unknowns: readonly string[]) =>
+  (finding: Finding): Finding =>
+    finding.severity !== 'error' || INDEPENDENT_OF_RULE.has(finding.code)
+      ? finding
+      : createFinding(
+          'RK1901',
+          `cannot decide, because the rule is not known (${unknowns.join(', ')}). As far as it is known: ${finding.message}`,
+        );
 
 /** Names the resource to change in a fix. In AWS, the statement could also be in a policy of its own. */
 const withAddress = (fix: Fix, [address]: readonly string[]): Fix =>
@@ -161,7 +169,7 @@ function resourcesOf(
   proof: RuleProof,
   stack: Stack,
   source: StackSource,
-  policiesByRole: ReadonlyMap<string, string[]>,
+  addressesByResource: AddressesByResource,
 ): string[] {
   const { addresses, facts } = stack;
   const role = factValue(factValue(facts.buckets[source.bucket])?.replication)?.Role ?? '';
@@ -169,7 +177,10 @@ function resourcesOf(
     const key = keys.find((candidate) => addresses.has(candidate));
     return key === undefined ? [] : [addresses.get(key) as string];
   };
-  const ofRolePolicies = () => policiesByRole.get(role) ?? [];
+  const ofRolePolicies = () =>
+    (addressesByResource.get(`role ${role}`) ?? []).flatMap(([key, address]) =>
+      key.startsWith(rolePolicyKey(role, '')) ? address : [],
+    );
   const ofFixes = finding.fixes.flatMap((fix) => {
     if (!('policy' in fix)) return [];
     const [address] = addressOf(keyOfPolicy(fix.policy));
@@ -239,28 +250,121 @@ function addOutsideFacts(stack: Stack, { bucket }: StackSource): Stack {
   return stack;
 }
 
-/** Maximum number of combinations of accounts to try. */
-const MAX_ASSIGNMENTS = 64;
+/** Addresses by the bucket, role or key whose documents they contain. */
+type AddressesByResource = ReadonlyMap<string, [key: string, address: string][]>;
+
+function groupAddresses({ addresses }: Stack): AddressesByResource {
+  const groups = new Map<string, [string, string][]>();
+  for (const entry of addresses) {
+    const [key] = entry;
+    const resource = /^(role .+?) policy /.exec(key)?.[1] ?? key.slice(0, key.lastIndexOf(' '));
+    const group = groups.get(resource);
+    if (group) group.push(entry);
+    else groups.set(resource, [entry]);
+  }
+  return groups;
+}
+
+/** Returns a stack with only the documents that decide about the rules of a source bucket. */
+function narrowToRules(
+  { facts, unknownAccounts }: Stack,
+  source: StackSource,
+  rules: readonly RuleProof[],
+  addresses: AddressesByResource,
+): Stack {
+  const bases = rules.flatMap(({ basis }) => basis ?? []);
+  const names = {
+    buckets: [source.bucket, ...bases.flatMap(({ buckets }) => buckets)],
+    roles: bases.flatMap(({ roles }) => roles),
+    keys: bases.flatMap(({ keys }) => keys),
+  };
+  const pick = <T>(entries: Record<string, T>, selected: readonly string[]): Record<string, T> =>
+    Object.fromEntries(selected.flatMap((name) => (name in entries ? [[name, entries[name] as T]] : [])));
+  const resources = [
+    ...names.buckets.map((name) => `bucket ${name}`),
+    ...names.roles.map((arn) => `role ${arn}`),
+    ...names.keys.map((arn) => `key ${arn}`),
+  ];
+  return {
+    facts: {
+      buckets: pick(facts.buckets, names.buckets),
+      roles: pick(facts.roles, names.roles),
+      keys: pick(facts.keys, names.keys),
+    },
+    addresses: new Map(resources.flatMap((resource) => addresses.get(resource) ?? [])),
+    sources: [source],
+    unknownAccounts,
+  };
+}
+
+/**
+ * Returns the proofs of the rules of a bucket that hold for every account that the unknown accounts may be.
+ *
+ * @param stack the documents that decide about the rules, and no others
+ * @param rules the proofs for unknown accounts that differ from all others
+ */
+function decideForAllAccounts(stack: Stack, rules: RuleProof[], nowMs: number | undefined): RuleProof[] {
+  const { unknownAccounts } = stack;
+  if (unknownAccounts.size === 0) return rules;
+  const accounts = [...new Set(JSON.stringify(stack.facts).match(/\b\d{12}\b/g))];
+  const unknown = accounts.filter((account) => unknownAccounts.has(account));
+  const labels = unknown.map((account) => unknownAccounts.get(account)).join(', ');
+  const assignments = assignmentsOf(
+    unknown,
+    accounts.filter((account) => !unknownAccounts.has(account)),
+  );
+  if (!assignments) return rules.map((rule) => undecidedProof(rule, labels));
+  const otherProofs = assignments.map((assignment) => {
+    const assigned = withOutsideFacts(withAccounts(stack, assignment));
+    const addresses = groupAddresses(assigned);
+    return assigned.sources.flatMap((source) => proveSource(assigned, source, nowMs, addresses));
+  });
+  return rules.map((rule, index) =>
+    mergeProofs(
+      rule,
+      otherProofs.flatMap((proofs) => proofs[index] ?? []),
+      labels,
+    ),
+  );
+}
+
+/** Maximum number of combinations of accounts to try for the rules of one bucket. */
+const MAX_ASSIGNMENTS = 256;
 
 /**
  * Returns the accounts that the unknown accounts may be: those that the documents name, and each other. Without any of
- * them, an unknown account is one that no document names.
+ * them, an unknown account is one that no document names. Returns undefined if there are too many combinations.
  */
-function assignmentsOf({ facts, unknownAccounts }: Stack): Map<string, string>[] {
-  const unknown = [...unknownAccounts.keys()];
-  if (unknown.length === 0) return [];
-  const text = JSON.stringify(facts);
-  const named = [...new Set(text.match(/\b\d{12}\b/g))].filter((account) => !unknownAccounts.has(account));
+function assignmentsOf(
+  unknown: readonly string[],
+  named: readonly string[],
+): Map<string, string>[] | undefined {
   let assignments: Map<string, string>[] = [new Map()];
   for (const [index, account] of unknown.entries()) {
     const candidates = [...named, ...unknown.slice(0, index)];
+    if (assignments.length * (candidates.length + 1) > MAX_ASSIGNMENTS) return undefined;
     assignments = assignments.flatMap((assignment) => [
       assignment,
       ...candidates.map((candidate) => new Map([...assignment, [account, candidate]])),
     ]);
-    if (assignments.length > MAX_ASSIGNMENTS) break;
   }
   return assignments.slice(1);
+}
+
+/** Returns a proof without errors, because too many accounts are not known to try all of their combinations. */
+function undecidedProof(proof: RuleProof, labels: string): RuleProof {
+  if (proof.verdict === 'off') return proof;
+  const reason = `cannot decide, because too many accounts are not known (${labels})`;
+  const findings = proof.findings.map((finding) =>
+    finding.severity === 'error' ? undecidedFinding(finding, reason) : finding,
+  );
+  return { ...proof, ...summarizeFindings([...findings, createFinding('RK1901', reason)]) };
+}
+
+/** Returns an error as an undecided finding. */
+function undecidedFinding({ message, resources }: Finding, reason: string): Finding {
+  const undecided = createFinding('RK1901', `${reason}. If the accounts differ: ${message}`);
+  return { ...undecided, ...(resources && { resources }) };
 }
 
 /** Returns the stack with accounts in place of unknown ones. */
@@ -268,6 +372,7 @@ const withAccounts = (stack: Stack, assignment: ReadonlyMap<string, string>): St
   ...stack,
   facts: replaceInTexts(stack.facts, assignment),
   addresses: new Map([...stack.addresses].map(([key, address]) => [replaceAll(key, assignment), address])),
+  sources: replaceInTexts(stack.sources, assignment),
 });
 
 const replaceAll = (text: string, replacements: ReadonlyMap<string, string>): string =>
@@ -288,7 +393,7 @@ function replaceInTexts<T>(value: T, replacements: ReadonlyMap<string, string>):
 }
 
 /** Returns a proof whose findings hold for every assignment of accounts; all others become undecided. */
-function mergeProofs(proof: RuleProof, others: readonly RuleProof[], stack: Stack): RuleProof {
+function mergeProofs(proof: RuleProof, others: readonly RuleProof[], labels: string): RuleProof {
   if (others.length === 0 || others.every(({ verdict }) => verdict === proof.verdict && verdict !== 'broken'))
     return proof;
   const id = ({ code, request }: Finding) => `${code} ${request?.action ?? ''}`;
@@ -296,16 +401,11 @@ function mergeProofs(proof: RuleProof, others: readonly RuleProof[], stack: Stac
     [proof, ...others].every(({ findings }) =>
       findings.some((other) => id(other) === id(finding) && other.severity === finding.severity),
     );
-  const labels = [...stack.unknownAccounts.values()].join(', ');
   const all = [proof, ...others].flatMap(({ findings }) => findings);
   const byId = new Map([...all].reverse().map((finding) => [id(finding), finding]));
   const findings = [...byId.values()].reverse().map((finding): Finding => {
     if (finding.severity !== 'error' || isInAll(finding)) return finding;
-    const undecided = createFinding(
-      'RK1901',
-      `cannot decide, because an account is not known (${labels}). If the accounts differ: ${finding.message}`,
-    );
-    return { ...undecided, ...(finding.resources && { resources: finding.resources }) };
+    return undecidedFinding(finding, `cannot decide, because an account is not known (${labels})`);
   });
   return { ...proof, ...summarizeFindings(findings) };
 }

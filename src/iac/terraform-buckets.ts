@@ -1,3 +1,4 @@
+import type { ReplicationRule } from '@aws-sdk/client-s3';
 import type { BucketFacts, EncryptionRule, Fact } from '../core/facts.ts';
 import { factValue, isUnread } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
@@ -8,13 +9,14 @@ import {
   attributeOf,
   blockCount,
   readValue,
+  readWholeValue,
   type TerraformResource,
 } from './terraform-document.ts';
 import { keyNameAt } from './terraform-keys.ts';
 import { policyAt } from './terraform-policies.ts';
 import { roleArnAt } from './terraform-roles.ts';
 import { type RuleReader, ruleOfBlock, ruleOfResource } from './terraform-rules.ts';
-import { isUnknown, textOf, toFact, Unknown } from './unknown.ts';
+import { isUnknown, listOf, textOf, toFact, Unknown, unreadBecause } from './unknown.ts';
 
 type BucketPart = keyof BucketFacts & DocumentPart;
 
@@ -117,7 +119,8 @@ interface BucketEntry {
   resource?: TerraformResource;
   /** Absent for a resource that decides Region and account. */
   location: TerraformResource;
-  parts: Map<BucketPart, { fact: Fact<unknown>; address: string }>;
+  /** `isDeleted`: the plan deletes or replaces the resource. */
+  parts: Map<BucketPart, { fact: Fact<unknown>; address: string; isDeleted?: true }>;
 }
 
 /** Adds every bucket of a document, with its settings and rules, to the facts of its stack. */
@@ -132,7 +135,7 @@ export function addBuckets(context: TerraformContext): void {
   for (const { type, part, fact, afterDelete } of PART_READERS) {
     for (const { values, address } of context.previous(type)) {
       const entry = buckets.get(String(values.bucket));
-      entry?.parts.set(part, { fact: afterDelete, address });
+      entry?.parts.set(part, { fact: afterDelete, address, isDeleted: true });
     }
     for (const resource of context.managed(type)) {
       const name = bucketAt(context, resource);
@@ -159,8 +162,10 @@ export function addBuckets(context: TerraformContext): void {
       continue;
     }
     const parts: Partial<Record<BucketPart, Fact<unknown>>> = partsOfBucket(context, entry, unlinked);
-    for (const [part, { fact, address: partAddress }] of entry.parts) {
-      parts[part] = fact;
+    for (const [part, { fact, address: partAddress, isDeleted }] of entry.parts) {
+      const reasons = isDeleted && unlinked.get(part);
+      // The replacement of the deleted resource may configure this bucket.
+      parts[part] = reasons ? { unread: reasons.join(', ') } : fact;
       stack.addresses.set(documentKey('bucket', name, part), partAddress);
     }
     stack.facts.buckets[name] = {
@@ -226,11 +231,7 @@ function partsOfBucket(
     encryptionOf(context, resource, ['server_side_encryption_configuration', 0, 'rule']),
   );
   parts.policy = inlinePart(context, resource, 'policy', null, () => policyAt(context, resource, ['policy']));
-  const hasLock = readValue(resource, ['object_lock_enabled']) === true;
-  parts.objectLock =
-    hasLock || blockCount(resource, ['object_lock_configuration']) > 0
-      ? { ObjectLockEnabled: 'Enabled' }
-      : null;
+  parts.objectLock = objectLockOf(context, resource);
   if (resource.isNew) {
     // The settings of new buckets since April 2023 (S3 User Guide, "Default settings for new S3 buckets FAQ").
     parts.ownership = { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] };
@@ -253,6 +254,21 @@ function inlinePart(
     return resource.isNew && !context.references.isSet(resource, attribute) ? whenNotSet : read();
   if (value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) return whenNotSet;
   return read();
+}
+
+/** Returns whether a bucket has Object Lock, by its argument or by the block of old releases. */
+function objectLockOf(
+  context: TerraformContext,
+  resource: TerraformResource,
+): Fact<{ ObjectLockEnabled: 'Enabled' }> {
+  const values = ['object_lock_enabled', 'object_lock_configuration'].map((attribute) => {
+    const value = readValue(resource, [attribute]);
+    const isComputed = isUnknown(value) && resource.isNew && !context.references.isSet(resource, attribute);
+    return isComputed ? undefined : value;
+  });
+  if (values.some((value) => value === true || listOf(value).length > 0))
+    return { ObjectLockEnabled: 'Enabled' };
+  return unreadBecause(values.filter(isUnknown)) ?? null;
 }
 
 /** A replication configuration, before the accounts of the buckets are known. */
@@ -282,7 +298,15 @@ function replicationsOf(context: TerraformContext, buckets: Map<string, BucketEn
   }
   for (const [bucket, { resource }] of buckets) {
     if (!resource || replications.has(bucket) || deleted.has(bucket)) continue;
-    if (blockCount(resource, ['replication_configuration']) === 0) continue;
+    const count = blockCount(resource, ['replication_configuration']);
+    if (count === 0) continue;
+    // The attribute is computed: the provider reads it after it creates a bucket.
+    if (
+      isUnknown(count) &&
+      resource.isNew &&
+      !context.references.isSet(resource, 'replication_configuration')
+    )
+      continue;
     const block = ['replication_configuration', 0];
     const rolePath = [...block, 'role'];
     const role = roleArnAt(context, resource, rolePath);
@@ -299,7 +323,8 @@ function accountHints(context: TerraformContext, replications: readonly Replicat
   const hints = new Map<string, string>();
   for (const { bucket, resource, role, rules } of replications) {
     if (!isUnknown(role) && accountOfArn(role) !== '') hints.set(bucket, accountOfArn(role));
-    for (let index = 0; index < blockCount(resource, rules); index++) {
+    const count = blockCount(resource, rules);
+    for (let index = 0; !isUnknown(count) && index < count; index++) {
       const destination = [...rules, index, 'destination', 0];
       const account =
         knownText(resource, ...destination, 'account') ?? knownText(resource, ...destination, 'account_id');
@@ -319,9 +344,9 @@ function destinationAt(
   const value = readValue(resource, path);
   if (!isUnknown(value))
     return textOf(value) ?? new Unknown(`${attributeOf(resource.address, path)} is not set`);
-  const targets = context.references
-    .of(resource, path)
-    .filter(({ attribute, resource: { type } }) => type === 'aws_s3_bucket' && attribute === 'arn');
+  const targets = context
+    .referencesAt(resource, path, BUCKET_REFERENCE_TYPES)
+    .filter(({ attribute }) => attribute === 'arn');
   const names = [...new Set(targets.map((target) => nameOfBucket(target.resource)))];
   const location = context.locationOf(resource);
   if (names.length !== 1 || isUnknown(location)) return value;
@@ -333,11 +358,14 @@ function addReplication(context: TerraformContext, { bucket, resource, role, rul
   const { stack } = context;
   const unknownOfRules: string[][] = [];
   const mapRule = rules[0] === 'rule' ? ruleOfResource : ruleOfBlock;
-  const mapped = Array.from({ length: blockCount(resource, rules) }, (_, index) => {
+  const count = blockCount(resource, rules);
+  if (isUnknown(count)) unknownOfRules.push([count.reason]);
+  const mapped = Array.from({ length: isUnknown(count) ? 0 : count }, (_, index) => {
     const unknowns = new Set<string>();
     const base = [...rules, index];
     const reader: RuleReader = {
       read: (path) => readValue(resource, [...base, ...path]),
+      readWhole: (path) => readWholeValue(resource, [...base, ...path]),
       destination: (path) => {
         const arn = destinationAt(context, resource, [...base, ...path]);
         if (!isUnknown(arn)) return arn;
@@ -366,5 +394,24 @@ function addReplication(context: TerraformContext, { bucket, resource, role, rul
       )
     : role;
   if (isUnknown(role)) stack.facts.roles[roleArn] = toFact(role) as { unread: string };
-  bucketFacts.replication = { Role: roleArn, Rules: mapped };
+  bucketFacts.replication = {
+    Role: roleArn,
+    Rules: isUnknown(count) ? [unknownRule(context, resource, count)] : mapped,
+  };
+}
+
+/** Returns a rule in place of a list of rules that is not known, whose destination is not known either. */
+function unknownRule(
+  { stack }: TerraformContext,
+  { address }: TerraformResource,
+  { reason }: Unknown,
+): ReplicationRule {
+  const destination = placeholderOf(`${address}.destination`);
+  stack.facts.buckets[destination] = { unread: reason };
+  return {
+    ID: 'unknown rules',
+    Status: 'Enabled',
+    Prefix: '',
+    Destination: { Bucket: `arn:aws:s3:::${destination}` },
+  };
 }

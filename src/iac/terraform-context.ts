@@ -34,7 +34,10 @@ export interface TerraformContext {
     path: AttributePath,
     types: readonly string[],
   ): Reference | Unknown;
-  /** Returns all resources of some types to which an attribute refers. */
+  /**
+   * Returns all resources of some types to which an attribute refers; none if the attribute also refers to a value that
+   * is not in the plan.
+   */
   referencesAt(resource: TerraformResource, path: AttributePath, types: readonly string[]): Reference[];
 }
 
@@ -80,7 +83,8 @@ export function createTerraformContext(document: TerraformDocument, stack: Stack
     const key = references.providerOf(resource);
     if (key === undefined) continue;
     const facts = providerFacts(key);
-    facts.credentials.account ??= ownAccountOf(resource);
+    // A provider can look up a key of another account.
+    if (typeName(resource) !== 'data.aws_kms_key') facts.credentials.account ??= ownAccountOf(resource);
     facts.region ??= ownRegionOf(resource);
   }
   // A state names no providers: all of its resources may belong to one account, or to several.
@@ -105,7 +109,9 @@ export function createTerraformContext(document: TerraformDocument, stack: Stack
   };
 
   const referencesAt: TerraformContext['referencesAt'] = (resource, path, types) =>
-    references.of(resource, path).filter((target) => types.includes(typeName(target.resource)));
+    references.isResolved(resource, path)
+      ? references.of(resource, path).filter((target) => types.includes(typeName(target.resource)))
+      : [];
 
   return {
     document,

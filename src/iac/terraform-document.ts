@@ -1,5 +1,5 @@
 import { EXIT, UserError } from '../errors.ts';
-import { isRecord, listOf, Unknown } from './unknown.ts';
+import { isRecord, isUnknown, listOf, Unknown } from './unknown.ts';
 
 /**
  * A plan or a state of Terraform or OpenTofu, from `terraform show -json` (Terraform documentation, "JSON Output
@@ -62,13 +62,14 @@ export function toTerraformDocument(value: unknown, file: string): TerraformDocu
   if (isRecord(value.planned_values)) {
     if (value.errored === true)
       return fail('the plan ended with an error, and is incomplete; fix the error and plan again');
-    return { terraformVersion, ...readPlan(value) };
+    return { terraformVersion, ...readPlan(value, fail) };
   }
   if (value.planned_values !== undefined) return fail('planned_values is not an object');
+  if (value.values !== undefined && !isRecord(value.values)) return fail('values is not an object');
   return {
     type: 'state',
     terraformVersion,
-    resources: isRecord(value.values) ? readModules(value.values.root_module) : [],
+    resources: isRecord(value.values) ? readModules(value.values.root_module, fail) : [],
     previous: [],
     variables: {},
   };
@@ -87,7 +88,12 @@ function reasonWithoutVersion(value: Record<string, unknown>): string {
   return `it has no format_version; ${HOW_TO_WRITE}`;
 }
 
-function readPlan(plan: Record<string, unknown>): Omit<TerraformDocument, 'terraformVersion'> {
+/** Ends with the reason why the JSON is not that of a plan or a state. */
+type Fail = (reason: string) => never;
+
+function readPlan(plan: Record<string, unknown>, fail: Fail): Omit<TerraformDocument, 'terraformVersion'> {
+  if (plan.resource_changes !== undefined && !Array.isArray(plan.resource_changes))
+    return fail('resource_changes is not a list');
   const changes = new Map<string, Record<string, unknown>>();
   const previous: TerraformResource[] = [];
   const forgotten = new Set<string>();
@@ -100,14 +106,19 @@ function readPlan(plan: Record<string, unknown>): Omit<TerraformDocument, 'terra
     const verbs = listOf(actions);
     if (verbs.includes('forget')) forgotten.add(change.address);
     else if (isRecord(before) && (verbs.includes('delete') || verbs.includes('update')))
-      previous.push(...readResource({ ...change, values: before }, String(change.module_address ?? '')));
+      previous.push(
+        ...readResource({ ...change, values: before }, String(change.module_address ?? ''), fail),
+      );
   }
-  const planned = readModules(isRecord(plan.planned_values) ? plan.planned_values.root_module : undefined);
+  const planned = readModules(
+    isRecord(plan.planned_values) ? plan.planned_values.root_module : undefined,
+    fail,
+  );
   const plannedAddresses = new Set(planned.map(({ address }) => address));
   const prior =
     isRecord(plan.prior_state) && isRecord(plan.prior_state.values) ? plan.prior_state.values : {};
   // The planned values have no data sources that were read before, and no resources that leave the state but not AWS.
-  const additional = readModules(prior.root_module).filter(
+  const additional = readModules(prior.root_module, fail).filter(
     ({ address, mode }) => !plannedAddresses.has(address) && (mode === 'data' || forgotten.has(address)),
   );
   const resources = [...planned, ...additional].map((resource) => {
@@ -123,7 +134,7 @@ function readPlan(plan: Record<string, unknown>): Omit<TerraformDocument, 'terra
   const variables = isRecord(plan.variables) ? plan.variables : {};
   return {
     type: 'plan',
-    resources: withDeferredReads(resources, plan.resource_changes),
+    resources: withDeferredReads(resources, plan.resource_changes, fail),
     previous,
     ...(isRecord(plan.configuration) && { configuration: plan.configuration }),
     variables: Object.fromEntries(
@@ -136,37 +147,50 @@ function readPlan(plan: Record<string, unknown>): Omit<TerraformDocument, 'terra
 }
 
 /** Adds the data sources that Terraform reads during apply, with the arguments that are known. */
-function withDeferredReads(resources: TerraformResource[], changes: unknown): TerraformResource[] {
+function withDeferredReads(
+  resources: TerraformResource[],
+  changes: unknown,
+  fail: Fail,
+): TerraformResource[] {
   const byAddress = new Map(resources.map((resource) => [resource.address, resource]));
   for (const change of listOf(changes)) {
     if (!isRecord(change) || change.mode !== 'data' || !isRecord(change.change)) continue;
     const { after, after_unknown: unknownValues, after_sensitive: sensitiveValues } = change.change;
     if (!isRecord(after)) continue;
-    for (const resource of readResource({ ...change, values: after }, String(change.module_address ?? '')))
+    for (const resource of readResource(
+      { ...change, values: after },
+      String(change.module_address ?? ''),
+      fail,
+    ))
       byAddress.set(resource.address, { ...resource, unknownValues, sensitiveValues });
   }
   return [...byAddress.values()];
 }
 
-function readModules(root: unknown): TerraformResource[] {
+function readModules(root: unknown, fail: Fail): TerraformResource[] {
   const resources: TerraformResource[] = [];
   const modules: unknown[] = [root];
   for (let module = modules.shift(); module !== undefined; module = modules.shift()) {
-    if (!isRecord(module)) continue;
+    if (!isRecord(module)) return fail('a module is not an object');
     const address = typeof module.address === 'string' ? module.address : '';
-    for (const resource of listOf(module.resources)) resources.push(...readResource(resource, address));
+    for (const list of ['resources', 'child_modules'])
+      if (module[list] !== undefined && !Array.isArray(module[list]))
+        return fail(`${list} of ${address || 'the root module'} is not a list`);
+    for (const resource of listOf(module.resources)) resources.push(...readResource(resource, address, fail));
     modules.unshift(...listOf(module.child_modules));
   }
   return resources;
 }
 
 /** Returns a resource of a provider for AWS; nothing for resources of another provider. */
-function readResource(value: unknown, module: string): TerraformResource[] {
-  if (!isRecord(value)) return [];
+function readResource(value: unknown, module: string, fail: Fail): TerraformResource[] {
+  if (!isRecord(value)) return fail(`a resource of ${module || 'the root module'} is not an object`);
   // Terraform omits the values of a resource of which none is known.
   const { address, mode, type, name, index, values = {}, sensitive_values: sensitiveValues } = value;
-  if (typeof address !== 'string' || typeof type !== 'string' || typeof name !== 'string') return [];
-  if (!type.startsWith('aws_') || !isRecord(values)) return [];
+  if (typeof address !== 'string' || typeof type !== 'string' || typeof name !== 'string')
+    return fail(`a resource of ${module || 'the root module'} has no address, type or name`);
+  if (!type.startsWith('aws_')) return [];
+  if (!isRecord(values)) return fail(`the values of ${address} are not an object`);
   return [
     {
       address,
@@ -192,9 +216,14 @@ export type AttributePath = readonly (string | number)[];
  */
 export function readValue(resource: TerraformResource, path: AttributePath): unknown {
   const { address, values, unknownValues, sensitiveValues } = resource;
-  if (isMarked(unknownValues, path)) return new Unknown(`${attributeOf(address, path)} is known after apply`);
-  if ([sensitiveValues].flat().some((marks) => isMarked(marks, path)))
-    return new Unknown(`${attributeOf(address, path)} is sensitive, and replikey does not read it`);
+  const unknownPath = markedPath(unknownValues, path);
+  if (unknownPath) return new Unknown(`${attributeOf(address, unknownPath)} is known after apply`);
+  const [sensitivePath] = [sensitiveValues].flat().flatMap((marks) => {
+    const marked = markedPath(marks, path);
+    return marked ? [marked] : [];
+  });
+  if (sensitivePath)
+    return new Unknown(`${attributeOf(address, sensitivePath)} is sensitive, and replikey does not read it`);
   return path.reduce<unknown>(
     (value, step) =>
       typeof step === 'number' ? listOf(value)[step] : isRecord(value) ? value[step] : undefined,
@@ -202,15 +231,40 @@ export function readValue(resource: TerraformResource, path: AttributePath): unk
   );
 }
 
-/** Returns whether a tree of marks has `true` at a path, or above it. */
-function isMarked(marks: unknown, path: AttributePath): boolean {
+/**
+ * Returns a list or map of a resource; `Unknown` if any part of it is known only after apply, or sensitive. Terraform
+ * omits unknown entries of maps.
+ */
+export function readWholeValue(resource: TerraformResource, path: AttributePath): unknown {
+  const value = readValue(resource, path);
+  if (isUnknown(value)) return value;
+  const { address, unknownValues, sensitiveValues } = resource;
+  if (hasMark(markAt(unknownValues, path)))
+    return new Unknown(`${attributeOf(address, path)} is known after apply`);
+  if ([sensitiveValues].flat().some((marks) => hasMark(markAt(marks, path))))
+    return new Unknown(`${attributeOf(address, path)} is sensitive, and replikey does not read it`);
+  return value;
+}
+
+/** Returns the first part of a path at which a tree of marks has `true`; undefined if there is none. */
+const markedPath = (marks: unknown, path: AttributePath): AttributePath | undefined => {
+  if (markAt(marks, path) !== true) return undefined;
+  const length = path.findIndex((_, index) => markAt(marks, path.slice(0, index)) === true);
+  return length < 0 ? path : path.slice(0, length);
+};
+
+/** Returns the part of a tree of marks at a path; true if a mark is above it. */
+function markAt(marks: unknown, path: AttributePath): unknown {
   let mark = marks;
   for (const step of path) {
     if (mark === true) return true;
     mark = typeof step === 'number' ? listOf(mark)[step] : isRecord(mark) ? mark[step] : undefined;
   }
-  return mark === true;
+  return mark;
 }
+
+const hasMark = (mark: unknown): boolean =>
+  mark === true || (typeof mark === 'object' && mark !== null && Object.values(mark).some(hasMark));
 
 /** Returns an attribute as Terraform writes it: `aws_s3_bucket.this.rule[0].id`. */
 export const attributeOf = (address: string, path: AttributePath): string =>
@@ -219,8 +273,18 @@ export const attributeOf = (address: string, path: AttributePath): string =>
     address,
   );
 
-/** Returns the length of a list of blocks; 0 if there are none. */
-export const blockCount = (resource: TerraformResource, path: AttributePath): number => {
+/**
+ * Returns the length of a list of blocks; 0 if there are none, and `Unknown` if the list is not known.
+ *
+ * @throws UserError if the value is not a list.
+ */
+export function blockCount(resource: TerraformResource, path: AttributePath): number | Unknown {
   const value = readValue(resource, path);
-  return Array.isArray(value) ? value.length : 0;
-};
+  if (isUnknown(value)) return value;
+  if (Array.isArray(value)) return value.length;
+  if (value === undefined || value === null) return 0;
+  throw new UserError(
+    EXIT.usage,
+    `cannot use the plan or state: ${attributeOf(resource.address, path)} is not a list of blocks; ${HOW_TO_WRITE}`,
+  );
+}

@@ -1,11 +1,11 @@
-import type { Fact, KeyFacts } from '../core/facts.ts';
+import { type Fact, isUnread, type KeyFacts, type UnreadFact } from '../core/facts.ts';
 import type { Grant } from '../iam/grants.ts';
 import type { Policy } from '../iam/types.ts';
 import { documentKey, placeholderOf, stackArn } from './stack.ts';
 import { knownText, type TerraformContext } from './terraform-context.ts';
 import { type AttributePath, readValue, type TerraformResource } from './terraform-document.ts';
 import { policyAt } from './terraform-policies.ts';
-import { isUnknown, listOf, textOf, type Unknown } from './unknown.ts';
+import { isUnknown, listOf, textOf, type Unknown, unreadBecause } from './unknown.ts';
 
 const KEY_TYPES = [
   'aws_kms_key',
@@ -84,13 +84,17 @@ export function addKeys(context: TerraformContext): void {
     if (isUnknown(arn)) unlinked.push(arn.reason);
     else policies.set(arn, resource);
   }
+  const reset = keysWithResetPolicy(context);
   for (const resource of [...context.data('aws_kms_key'), ...context.managed(...KEY_TYPES)]) {
     const arn = arnOfKey(context, resource);
     if (isUnknown(arn)) continue;
     const policyResource = policies.get(arn) ?? resource;
     const key = keyFactsOf(context, resource, arn, policyResource);
-    const mayHaveOther = unlinked.length > 0 && !policies.has(arn);
-    stack.facts.keys[arn] = mayHaveOther ? { ...key, policy: { unread: unlinked.join(', ') } } : key;
+    if (!isUnread(key) && !policies.has(arn)) {
+      if (reset.has(arn)) key.policy = initialKeyPolicyOf(arn);
+      if (unlinked.length > 0) key.policy = { unread: unlinked.join(', ') };
+    }
+    stack.facts.keys[arn] = key;
     stack.addresses.set(documentKey('key', arn, 'self'), resource.address);
     stack.addresses.set(documentKey('key', arn, 'policy'), policyResource.address);
   }
@@ -103,6 +107,19 @@ export function addKeys(context: TerraformContext): void {
     stack.addresses.set(documentKey('key', arn, 'self'), alias.address);
   }
 }
+
+/**
+ * Returns the ARNs of the keys whose policy the plan deletes. The provider then sets the default policy, unless the
+ * resource bypasses the lockout check: then the policy stays (provider documentation, `aws_kms_key_policy`).
+ */
+const keysWithResetPolicy = (context: TerraformContext): Set<string> =>
+  new Set(
+    context.previous('aws_kms_key_policy').flatMap((resource) => {
+      const arn = keyOf(context, resource);
+      const staysInKms = readValue(resource, ['bypass_policy_lockout_safety_check']) === true;
+      return isUnknown(arn) || staysInKms ? [] : [arn];
+    }),
+  );
 
 /** Returns the ARN of the key of a policy or grant. */
 function keyOf(context: TerraformContext, resource: TerraformResource): string | Unknown {
@@ -123,12 +140,15 @@ function keyFactsOf(
   resource: TerraformResource,
   arn: string,
   policyResource: TerraformResource,
-): KeyFacts {
+): KeyFacts | UnreadFact {
   const isData = resource.mode === 'data';
+  const keyState = readValue(resource, ['key_state']);
   const isEnabled = readValue(resource, [
     isData || resource.type !== 'aws_kms_key' ? 'enabled' : 'is_enabled',
   ]);
-  const state = knownText(resource, 'key_state') ?? (isEnabled === false ? 'Disabled' : 'Enabled');
+  const unread = unreadBecause([keyState, isEnabled].filter(isUnknown));
+  if (unread) return unread;
+  const state = textOf(keyState) ?? (isEnabled === false ? 'Disabled' : 'Enabled');
   const usage = knownText(resource, 'key_usage');
   const keySpec = knownText(resource, 'customer_master_key_spec') ?? knownText(resource, 'key_spec');
   const manager = knownText(resource, 'key_manager');
@@ -155,7 +175,11 @@ function policyOfKey(context: TerraformContext, resource: TerraformResource, arn
       ? resource.isNew && !context.references.isSet(resource, 'policy')
       : textOf(value) === undefined);
   if (!isDefault) return policyAt(context, resource, ['policy']);
-  const [, partition, , , account] = arn.split(':');
+  return initialKeyPolicyOf(arn);
+}
+
+function initialKeyPolicyOf(keyArn: string): Policy {
+  const [, partition, , , account] = keyArn.split(':');
   return initialKeyPolicy(`arn:${partition}:iam::${account}:root`);
 }
 
@@ -180,7 +204,8 @@ function grantsOfKey(context: TerraformContext, keyArn: string): Grant[] {
     const grantee = knownText(resource, 'grantee_principal');
     const operations = readValue(resource, ['operations']);
     // A grant with unknown parts or constraints is not assumed to allow anything.
-    if (grantee === undefined || listOf(readValue(resource, ['constraints'])).length > 0) return [];
+    const constraints = readValue(resource, ['constraints']);
+    if (grantee === undefined || isUnknown(constraints) || listOf(constraints).length > 0) return [];
     return [
       {
         GrantId: knownText(resource, 'grant_id') ?? resource.address,

@@ -8,6 +8,7 @@ import {
   attributeOf,
   blockCount,
   readValue,
+  readWholeValue,
   type TerraformResource,
 } from './terraform-document.ts';
 import { isUnknown, listOf, textOf } from './unknown.ts';
@@ -50,7 +51,8 @@ function upperBoundAt(
   resource: TerraformResource,
   path: AttributePath,
 ): Policy | undefined {
-  if (!context.references.isSet(resource, String(path[0]))) return undefined;
+  const { references: index } = context;
+  if (!index.isSet(resource, String(path[0])) || !index.isResolved(resource, path)) return undefined;
   const references = context.references.of(resource, path);
   const [reference] = references;
   // With other references, the expression may be more than the rendered document.
@@ -66,8 +68,9 @@ function upperBoundAt(
     const value = readValue(document, [attribute]);
     if (isUnknown(value) || listOf(value).length > 0 || textOf(value) !== undefined) return undefined;
   }
-  if (isUnknown(readValue(document, ['statement']))) return undefined;
-  const statements = Array.from({ length: blockCount(document, ['statement']) }, (_, index) =>
+  const count = blockCount(document, ['statement']);
+  if (isUnknown(count)) return undefined;
+  const statements = Array.from({ length: count }, (_, index) =>
     upperBoundOfStatement(document, ['statement', index]),
   );
   return { Version: textOf(readValue(document, ['version'])) ?? '2012-10-17', Statement: statements.flat() };
@@ -97,7 +100,8 @@ function upperBoundOfStatement(document: TerraformResource, path: AttributePath)
   };
   const effect = read('effect');
   const condition: NonNullable<Statement['Condition']> = {};
-  for (let index = 0; index < blockCount(document, [...path, 'condition']); index++) {
+  const conditions = listOf(read('condition'));
+  for (const index of conditions.keys()) {
     const [test, variable] = [
       textOf(read('condition', index, 'test')),
       textOf(read('condition', index, 'variable')),
@@ -131,13 +135,14 @@ function principalsOfStatement(
   unknownParts: string[],
 ): Partial<Statement> {
   const principals: Record<string, string[]> = {};
-  if (blockCount(document, [...path, 'not_principals']) > 0) {
-    unknownParts.push('not_principals');
+  const blocks = readValue(document, [...path, 'principals']);
+  if (isUnknown(blocks) || blockCount(document, [...path, 'not_principals']) !== 0) {
+    unknownParts.push('principals');
     return { Principal: '*' };
   }
-  for (let index = 0; index < blockCount(document, [...path, 'principals']); index++) {
+  for (const index of listOf(blocks).keys()) {
     const type = readValue(document, [...path, 'principals', index, 'type']);
-    const identifiers = readValue(document, [...path, 'principals', index, 'identifiers']);
+    const identifiers = readWholeValue(document, [...path, 'principals', index, 'identifiers']);
     const texts = listOf(identifiers);
     if (
       typeof type !== 'string' ||

@@ -16,6 +16,11 @@ export interface References {
    * of the whole resource.
    */
   of(resource: TerraformResource, path: AttributePath): Reference[];
+  /**
+   * Returns whether an attribute refers only to resources of the plan. A local value, or a resource of another
+   * provider, may decide what the attribute is: `coalesce(local.key_arn, aws_kms_key.this.arn)`.
+   */
+  isResolved(resource: TerraformResource, path: AttributePath): boolean;
   /** Returns whether the configuration sets an attribute. */
   isSet(resource: TerraformResource, attribute: string): boolean;
   /** Returns the key of the provider configuration of a resource, `aws.replica`; undefined in a state. */
@@ -37,6 +42,9 @@ interface ModuleScope {
   index?: string | number | undefined;
   parent?: { scope: ModuleScope; call: JsonRecord };
 }
+
+/** What an expression refers to: a resource, or the text of a reference whose value is not in the plan. */
+type Target = Reference | string;
 
 /** Maximum number of variables and outputs in a row. Terraform allows no cycles; a file that was edited may have some. */
 const MAX_DEPTH = 32;
@@ -80,23 +88,26 @@ export function referencesOf({ configuration, resources, variables }: TerraformD
     scope: ModuleScope,
     from: { index?: string | number | undefined; forEach?: unknown },
     depth: number,
-  ): Reference[] => {
-    if (depth > MAX_DEPTH) return [];
+  ): Target[] => {
+    if (depth > MAX_DEPTH) return [references[0] ?? ''];
     const usesKey = references.some((text) => /^(each|count)\./.test(text));
-    return mostSpecific(references).flatMap((text): Reference[] => {
+    return mostSpecific(references).flatMap((text): Target[] => {
       const [first = '', second = ''] = text.split(/[.[]/);
       if (first === 'var') return resolveVariable(second, scope, depth);
       if (first === 'module') return resolveOutput(text, scope, usesKey ? from.index : undefined, depth);
       if (text.startsWith('each.value'))
         return resolve(expressionReferences(from.forEach), scope, { index: from.index }, depth + 1).filter(
-          ({ resource }) => from.index === undefined || resource.index === from.index,
+          (target) =>
+            typeof target === 'string' || from.index === undefined || target.resource.index === from.index,
         );
-      if (['local', 'each', 'count', 'path', 'terraform', 'self'].includes(first)) return [];
+      if (first === 'local') return [text];
+      if (['each', 'count', 'path', 'terraform', 'self'].includes(first)) return [];
+      if (!(first === 'data' ? second : first).startsWith('aws_')) return [text];
       return resolveResource(text, scope.address, usesKey ? from.index : undefined);
     });
   };
 
-  const resolveVariable = (name: string, { index, parent }: ModuleScope, depth: number): Reference[] =>
+  const resolveVariable = (name: string, { index, parent }: ModuleScope, depth: number): Target[] =>
     parent === undefined
       ? []
       : resolve(
@@ -111,7 +122,7 @@ export function referencesOf({ configuration, resources, variables }: TerraformD
     scope: ModuleScope,
     index: string | number | undefined,
     depth: number,
-  ): Reference[] => {
+  ): Target[] => {
     const [, name = '', key, output = ''] = /^module\.([^.[]+)(\[[^\]]*\])?\.([^.[]+)/.exec(text) ?? [];
     const call = asRecord(asRecord(scope.module.module_calls)[name]);
     if (!isRecord(call.module)) return [];
@@ -140,20 +151,25 @@ export function referencesOf({ configuration, resources, variables }: TerraformD
     return (selected.length > 0 ? selected : instances).map((resource) => ({ resource, attribute }));
   };
 
+  const targetsAt = (resource: TerraformResource, path: AttributePath): Target[] => {
+    const configured = configurationOf(resource);
+    if (!configured) return [];
+    const { scope, config } = configured;
+    const expression = expressionAt(asRecord(config.expressions), path) ?? config.expressions;
+    return resolve(
+      expressionReferences(expression),
+      scope,
+      { index: resource.index, forEach: config.for_each_expression },
+      0,
+    );
+  };
+
   return {
-    of(resource, path) {
-      const configured = configurationOf(resource);
-      if (!configured) return [];
-      const { scope, config } = configured;
-      const expression = expressionAt(asRecord(config.expressions), path) ?? config.expressions;
-      const references = resolve(
-        expressionReferences(expression),
-        scope,
-        { index: resource.index, forEach: config.for_each_expression },
-        0,
-      );
-      return references.filter((reference) => reference.resource.address !== resource.address);
-    },
+    of: (resource, path) =>
+      targetsAt(resource, path).flatMap((target) =>
+        typeof target === 'string' || target.resource.address === resource.address ? [] : target,
+      ),
+    isResolved: (resource, path) => targetsAt(resource, path).every((target) => typeof target !== 'string'),
     isSet(resource, attribute) {
       return asRecord(configurationOf(resource)?.config.expressions)[attribute] !== undefined;
     },

@@ -3,7 +3,12 @@ import type { Policy } from '../iam/types.ts';
 import { nameInArn } from '../util/arn.ts';
 import { documentKey, placeholderOf, rolePolicyKey, stackArn } from './stack.ts';
 import { knownText, type TerraformContext } from './terraform-context.ts';
-import { type AttributePath, readValue, type TerraformResource } from './terraform-document.ts';
+import {
+  type AttributePath,
+  readValue,
+  readWholeValue,
+  type TerraformResource,
+} from './terraform-document.ts';
 import { policyAt, toPolicyFact } from './terraform-policies.ts';
 import { isRecord, isUnknown, listOf, textOf, Unknown } from './unknown.ts';
 
@@ -106,7 +111,7 @@ function roleFactsOf(
     upperBounds[name] = upperBoundOf(fact) ?? UNBOUNDED_POLICY;
   }
   const id = knownText(resource, 'unique_id');
-  const tags = readValue(resource, ['tags_all']);
+  const tags = readWholeValue(resource, ['tags_all']);
   const boundary = boundaryOfRole(context, resource, policiesByArn);
   return {
     ...(id !== undefined && { id }),
@@ -156,10 +161,26 @@ function sameProvider(context: TerraformContext, a: TerraformResource, b: Terraf
   return isUnknown(first) || isUnknown(second) || first.account === second.account;
 }
 
+/**
+ * Returns whether a value is not known, because of the configuration. The provider computes attributes of a new role
+ * that the configuration does not set.
+ */
+const isUnknownSetting = (
+  { references }: TerraformContext,
+  resource: TerraformResource,
+  attribute: string,
+  value: unknown,
+): value is Unknown => isUnknown(value) && !(resource.isNew && !references.isSet(resource, attribute));
+
 /** Returns the inline policies of a role by name: those that the provider read, changed by resources of the plan. */
 function inlinePoliciesOf(context: TerraformContext, role: TerraformResource): Map<string, RolePolicy> {
   const policies = new Map<string, RolePolicy>();
   const blocks = readValue(role, ['inline_policy']);
+  if (isUnknownSetting(context, role, 'inline_policy', blocks))
+    policies.set(placeholderOf(`${role.address}.inline_policy`), {
+      fact: { unread: blocks.reason },
+      address: role.address,
+    });
   listOf(blocks).forEach((block, index) => {
     const name = isRecord(block) ? textOf(block.name) : undefined;
     // One block without a name and a policy means that the role has no inline policies.
@@ -195,7 +216,9 @@ function attachedPoliciesOf(
     if (isUnknown(arn)) policies.set(placeholderOf(address), { fact: { unread: arn.reason }, address });
     else policies.set(arn, managedPolicyOf(context, arn, address, policiesByArn));
   };
-  listOf(readValue(role, ['managed_policy_arns'])).forEach((_, index) => {
+  const arns = readValue(role, ['managed_policy_arns']);
+  if (isUnknownSetting(context, role, 'managed_policy_arns', arns)) attach(arns, role.address);
+  listOf(arns).forEach((_, index) => {
     attach(policyArnAt(context, role, ['managed_policy_arns', index]), role.address);
   });
   const roleName = knownText(role, 'name');

@@ -7,6 +7,8 @@ import { isRecord, isUnknown, listOf, textOf, type Unknown } from './unknown.ts'
 export interface RuleReader {
   /** Returns a value; `Unknown` if it is not known. */
   read(path: AttributePath): unknown;
+  /** Returns a list or map; `Unknown` if any part of it is not known. */
+  readWhole(path: AttributePath): unknown;
   /** ARN of the destination, with a placeholder for a name that is not known. */
   destination(path: AttributePath): string;
   /** ARN, id or alias of the replica key. */
@@ -16,15 +18,15 @@ export interface RuleReader {
 }
 
 /** The argument readers that both forms of a rule share. */
-function createReaders({ read, onUnknown }: RuleReader) {
-  const value = (...path: AttributePath) => {
-    const result = read(path);
+function createReaders({ read, readWhole, onUnknown }: RuleReader) {
+  const value = (...path: AttributePath) => knownValue(read(path));
+  const knownValue = (result: unknown) => {
     if (!isUnknown(result)) return result;
     onUnknown(result.reason);
     return undefined;
   };
   const text = (...path: AttributePath) => textOf(value(...path));
-  const hasBlock = (...path: AttributePath) => listOf(read(path)).length > 0;
+  const hasBlock = (...path: AttributePath) => listOf(value(...path)).length > 0;
   /** Returns the argument `status` or `enabled` of a block, as S3 writes it. */
   const status = (...path: AttributePath) => {
     if (!hasBlock(...path)) return undefined;
@@ -37,7 +39,7 @@ function createReaders({ read, onUnknown }: RuleReader) {
     return typeof result === 'number' ? result : undefined;
   };
   const tags = (...path: AttributePath) => {
-    const map = value(...path);
+    const map = knownValue(readWhole(path));
     return isRecord(map) ? Object.entries(map).map(([Key, Value]) => ({ Key, Value: String(Value) })) : [];
   };
   return { value, text, hasBlock, status, number, tags };
@@ -83,13 +85,13 @@ export function ruleOfResource(reader: RuleReader, fallbackId: string): Replicat
 /** Returns a rule of a block `replication_configuration` in `aws_s3_bucket` as S3 has it. */
 export function ruleOfBlock(reader: RuleReader, fallbackId: string): ReplicationRule {
   const readers = createReaders(reader);
-  const { text, hasBlock, number, tags } = readers;
+  const { value, text, hasBlock, number, tags } = readers;
   const destination = ['destination', 0] as const;
   const id = reader.read(['id']);
   const key = keyName(reader, [...destination, 'replica_kms_key_id']);
   const filterTags = tags('filter', 0, 'tags');
   const prefix = text('filter', 0, 'prefix');
-  const deleteMarkers = reader.read(['delete_marker_replication_status']);
+  const deleteMarkers = value('delete_marker_replication_status');
   return omitUndefined({
     ID: (isUnknown(id) ? undefined : textOf(id)) ?? fallbackId,
     Priority: hasBlock('filter') ? number('priority') : undefined,

@@ -20,7 +20,7 @@ export const toFact = <T>(value: T | Unknown): Fact<T> =>
   isUnknown(value) ? { unread: value.reason } : value;
 
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !isUnknown(value);
 
 /** Returns a list as it is, and every other value as the empty list. */
 export const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
