@@ -62,6 +62,9 @@ export const setCondition = (
 /** A resource, or a document that a proof needs (RK1901), which replikey could not read. The next read may succeed. */
 const UNREAD_CAUSE = /^cannot be read|^the proof of the rule \S+ is undecided: RK1901 /;
 
+/** A refusal because the control policies of a rule could not be read. */
+const UNREAD_REFUSAL = /^\S+ is not proven: RK1901 /;
+
 export function readyCondition({ plan, refusals, results, remaining }: Outcome): [ConditionState, RetryKind] {
   const notReady = (reason: string, message: string, retry: RetryKind): [ConditionState, RetryKind] => [
     { status: 'False', reason, message },
@@ -69,6 +72,8 @@ export function readyCondition({ plan, refusals, results, remaining }: Outcome):
   ];
   const [refusal] = refusals;
   if (refusal?.id === 'wrong-account') return notReady('WrongAccount', refusal.message, 'recoverable');
+  if (refusal && UNREAD_REFUSAL.test(refusal.message))
+    return notReady('Unreadable', refusal.message, 'recoverable');
   if (refusal) return notReady('Refused', refusal.message, 'terminal');
   const failed = results.filter(({ result }) => result === 'failed');
   if (failed.length > 0) return notReady('ApplyFailed', `${failed[0]?.id}: ${failed[0]?.why}`, 'recoverable');

@@ -1,4 +1,11 @@
-import { type AccountFacts, type Fact, type Facts, factValue, unreadReasonOf } from '../core/facts.ts';
+import {
+  type AccountFacts,
+  type Fact,
+  type Facts,
+  factValue,
+  isUnread,
+  unreadReasonOf,
+} from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
 import type { AccessRequest, ControlPolicyLevel, Policies } from '../iam/types.ts';
 import { keyFactOf } from './policies.ts';
@@ -8,6 +15,8 @@ export interface ApplicableControlPolicies {
   policies: Pick<Policies, 'scps' | 'rcps'>;
   /** Control policies that limit the request, and that replikey did not read: `SCPs of account 111122223333`. */
   unread: string[];
+  /** Why a read of these failed: `the control policies of account 111122223333 cannot be read: REASON`. Absent: none failed. */
+  failure?: string;
 }
 
 /**
@@ -21,10 +30,21 @@ export function applicableControlPolicies(
   const isManagedKey = action.startsWith('kms:') && factValue(keyFactOf(facts, resource))?.manager === 'AWS';
   const scps = principal.startsWith('arn:') ? readLevelsOf(facts, accountOfArn(principal), 'scps') : [];
   const rcps = isManagedKey ? [] : readLevelsOf(facts, resourceAccount, 'rcps');
+  const failure =
+    (isRead(scps) ? undefined : failureOf(facts, accountOfArn(principal), 'scps')) ??
+    (isRead(rcps) ? undefined : failureOf(facts, resourceAccount, 'rcps'));
   return {
     policies: { ...(isRead(scps) && { scps }), ...(isRead(rcps) && { rcps }) },
     unread: [scps, rcps].filter((levels) => !isRead(levels)) as string[],
+    ...(failure !== undefined && { failure }),
   };
+}
+
+/** Returns why a read failed. Undefined if nothing was read, or for an account outside the organization. */
+function failureOf(facts: Facts, id: string, part: 'scps' | 'rcps'): string | undefined {
+  const account = facts.accounts?.[id];
+  const failed = [account, factValue(account)?.[part]].find(isUnread);
+  return failed && `the control policies of account ${id} cannot be read: ${failed.unread}`;
 }
 
 const isRead = (levels: ControlPolicyLevel[] | string): levels is ControlPolicyLevel[] =>

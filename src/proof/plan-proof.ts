@@ -157,7 +157,8 @@ function declaredObjectsOf(pair: BucketReplication, keyArnOf: (side: Side) => st
 }
 
 /**
- * Returns the reasons to refuse a plan: rules that would not replicate after apply. It skips blocked specs: the plan
+ * Returns the reasons to refuse a plan: rules that would not replicate after apply, and rules whose control policies could not
+ * be read. It skips blocked specs: the plan
  * reports these already, and apply does not enable their replication.
  */
 export function unprovenRefusals(
@@ -169,9 +170,14 @@ export function unprovenRefusals(
     blocked.flatMap(({ id, pairs }) => (isForReplication(id, kinds) ? pairs : [])),
   );
   return proofs
-    .filter(({ verdict, spec = '' }) => verdict === 'broken' && !blockedSpecs.has(spec))
-    .map(({ rule, findings }) => ({
+    .filter(
+      ({ verdict, basis, spec = '' }) =>
+        // replikey was to read the control policies: without them, a proof is not what the user asked for.
+        (verdict === 'broken' || (verdict === 'unknown' && basis?.controlPolicies.undecided !== undefined)) &&
+        !blockedSpecs.has(spec),
+    )
+    .map(({ rule, verdict, findings }) => ({
       id: 'unproven',
-      message: `${rule} would not replicate: ${findings[0]?.code} ${findings[0]?.message}; fix the cause, or apply with --allow-unproven`,
+      message: `${rule} ${verdict === 'broken' ? 'would not replicate' : 'is not proven'}: ${findings[0]?.code} ${findings[0]?.message}; fix the cause, or apply with --allow-unproven`,
     }));
 }

@@ -137,17 +137,17 @@ function controlPolicyBasisOf(
   { facts, role, source, destinationName }: RuleContext,
   answers: readonly AccessResult[],
 ): ProofBasis['controlPolicies'] {
-  const dependent = answers.filter(
-    ({ unreadControlPolicies = [] }) => unreadControlPolicies.length > 0,
-  ).length;
+  const dependent = answers.filter(({ unreadControlPolicies = [] }) => unreadControlPolicies.length > 0);
+  const undecided = dependent.filter(({ result }) => result === 'unknown').length;
   const accounts = [role, ...Object.keys(facts.keys)].map(accountOfArn);
   const bucketAccounts = [source.name, destinationName].map(
     (name) => factValue(facts.buckets[name])?.account ?? '',
   );
   return {
     requests: answers.length,
-    dependent,
-    unread: dependent === 0 ? [] : unreadReasonsOf(facts, [...accounts, ...bucketAccounts]),
+    dependent: dependent.length,
+    ...(undecided > 0 && { undecided }),
+    unread: dependent.length === 0 ? [] : unreadReasonsOf(facts, [...accounts, ...bucketAccounts]),
   };
 }
 
@@ -302,6 +302,14 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
       const result: AccessResult = { ...requestInfo, result: 'unknown', reason: verdict.unknown };
       return { facts, result, finding: withRequest(createFinding(verdict.code, message), check) };
     }
+    if (verdict.decision.allowed && verdict.controlPolicyFailure !== undefined) {
+      // Beyond a fix, the control policies decide.
+      if (denialReason !== undefined) break;
+      const { unreadControlPolicies, controlPolicyFailure: reason } = verdict;
+      const result: AccessResult = { ...requestInfo, result: 'unknown', reason, unreadControlPolicies };
+      const message = `cannot decide whether S3 is allowed to replicate: ${reason}`;
+      return { facts, result, finding: withRequest(createFinding('RK1901', message), check) };
+    }
     if (verdict.decision.allowed) {
       allowReason = verdict.decision.reason;
       unreadControlPolicies = verdict.unreadControlPolicies;
@@ -359,6 +367,8 @@ type CheckDecision =
       policyRefs: Map<string, PolicyRef>;
       /** Control policies that were not read, and that may deny the request. */
       unreadControlPolicies: string[];
+      /** Why a read of these failed. Absent: none failed. */
+      controlPolicyFailure?: string | undefined;
     }
   | { unknown: string; code: 'RK1901' | 'RK1902' };
 
@@ -379,6 +389,7 @@ const isAllowed = (decision: CheckDecision): boolean => 'decision' in decision &
 interface PolicySet extends ApplicablePolicies {
   /** Control policies that limit the request, and that were not read. */
   unreadControlPolicies: string[];
+  controlPolicyFailure: string | undefined;
 }
 
 /** Decides a request by the policies, and a use of a key that they do not allow by the grants of the key. */
@@ -390,6 +401,7 @@ function decideCheck(context: RuleContext, check: AccessCheck): CheckDecision {
     ...applicable,
     policies: { ...applicable.policies, ...controlPolicies.policies },
     unreadControlPolicies: controlPolicies.unread,
+    controlPolicyFailure: controlPolicies.failure,
   };
   const verdict = decide(check.request, policySet.policies);
   const byPolicies = toCheckDecision(verdict, policySet);
@@ -441,13 +453,14 @@ function toCheckDecision(verdict: UncertainDecision, policySet: PolicySet): Chec
   const isDenied = 'allowed' in verdict && !verdict.allowed;
   if (policySet.unread !== undefined && !isDenied)
     return { unknown: `cannot read the ${policySet.unread}`, code: 'RK1901' };
-  const { policyRefs, unreadControlPolicies } = policySet;
+  const { policyRefs, unreadControlPolicies, controlPolicyFailure } = policySet;
   // What is denied already, no further policy can allow.
   if (!('undecided' in verdict))
     return {
       decision: verdict,
       policyRefs,
       unreadControlPolicies: verdict.allowed ? unreadControlPolicies : [],
+      controlPolicyFailure,
     };
   const keys = verdict.undecided.join(', ');
   return {

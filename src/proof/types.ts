@@ -70,6 +70,8 @@ export interface ControlPolicyBasis {
   requests: number;
   /** Number of these requests. */
   dependent: number;
+  /** Number of the dependent requests that are undecided, because a read of control policies failed. Absent: none. */
+  undecided?: number;
   /** Reasons by account: `account 111122223333: REASON`. Empty if replikey did not try to read them. */
   unread: string[];
 }

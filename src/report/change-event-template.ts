@@ -72,7 +72,7 @@ const PARAMETERS = {
   },
   CentralRegion: {
     Type: 'String',
-    AllowedPattern: '^[a-z]{2}(-[a-z]+)+-\\d$',
+    AllowedPattern: '^[a-z]{2,4}(-[a-z]+)+-\\d+$',
     Description: 'Region of the queue',
   },
   MemberAccounts: {

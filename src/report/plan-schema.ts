@@ -385,6 +385,9 @@ const ruleFields = {
         dependent: countField(
           'Number of these requests that are allowed unless a service or resource control policy denies them that replikey did not read.',
         ),
+        undecided: countField(
+          'Number of these requests that are undecided, because `--organization-account` could not read the control policies; absent: none.',
+        ).optional(),
         unread: listField(
           z.string(),
           'Reasons by account: `account 111122223333: REASON`. Empty without `--organization-account`.',

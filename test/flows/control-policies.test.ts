@@ -4,6 +4,7 @@ import path from 'node:path';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
 import { createAwsClient } from '../../src/aws/client.ts';
+import { readyCondition } from '../../src/controller/conditions.ts';
 import { diagnose } from '../../src/doctor/diagnose.ts';
 import { loadFacts } from '../../src/facts/from-files.ts';
 import { locationsOf } from '../../src/facts/locations.ts';
@@ -218,13 +219,27 @@ describe('control policies that were not read', () => {
     );
   });
 
-  test('an account without permission: the reason is shown, and the requests are counted', async () => {
+  test('an account without permission: the requests are undecided, with the reason', async () => {
     await using env = await replicatingEnv();
-    await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    const organization = await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    await organization.attach('SCP', MAIN, DENY_DECRYPT);
     const proof = await prove(env, 'backup');
     const { length } = proof.answers;
-    expect(proof).toMatchObject(PROVEN);
-    expect(proof.basis?.controlPolicies).toMatchObject({ requests: length, dependent: length });
+    expect(proof.verdict).toBe('unknown');
+    expect(proof.findings.filter(({ severity }) => severity === 'unknown')).toEqual([
+      expect.objectContaining({
+        code: 'RK1901',
+        message: expect.stringContaining(
+          `: the control policies of account ${MAIN} cannot be read: organizations:ListParents in account backup, us-east-1: AccessDeniedException`,
+        ),
+      }),
+    ]);
+    expect(proof.answers.every(({ result }) => result === 'unknown')).toBe(true);
+    expect(proof.basis?.controlPolicies).toMatchObject({
+      requests: length,
+      dependent: length,
+      undecided: length,
+    });
     const reason = `account ${MAIN}: organizations:ListParents in account backup, us-east-1: AccessDeniedException`;
     expect(proof.basis?.controlPolicies.unread).toEqual([
       expect.stringContaining(reason),
@@ -277,6 +292,37 @@ describe('a pass with an organization account', () => {
     const applied = await env.reconcile({ organizationAccount: 'organization' });
     expect(applied.refusals).toEqual([]);
     expect(await replicate(env)).toMatchObject(COMPLETED);
+  });
+
+  test('the organization cannot be read: a new rule is blocked, and allowed with --allow-unproven', async () => {
+    await using env = await testEnv(SPECS);
+    await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    const blocked = await env.reconcile({ organizationAccount: 'backup' });
+    expect(blocked.plan.blocked[0]?.why).toMatch(/ is undecided: RK1901 .*AccessDeniedException/);
+    expect(blocked.results.filter(({ result }) => result === 'applied')).toEqual([]);
+    expect(readyCondition(blocked)).toMatchObject([{ status: 'False', reason: 'Unreadable' }, 'recoverable']);
+    const applied = await env.reconcile({ organizationAccount: 'backup', allowUnproven: true });
+    expect([applied.refusals, applied.plan.blocked]).toEqual([[], []]);
+    expect(await replicate(env)).toMatchObject(COMPLETED);
+  });
+
+  test('the organization cannot be read: the pass over an existing rule is refused, and retried', async () => {
+    await using env = await replicatingEnv();
+    await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN, BACKUP]);
+    const refused = await env.reconcile({ organizationAccount: 'backup' });
+    expect(refused.refusals).toEqual([
+      {
+        id: 'unproven',
+        message: expect.stringMatching(
+          /^\S+ is not proven: RK1901 .*AccessDeniedException.*; fix the cause, or apply with --allow-unproven$/,
+        ),
+      },
+    ]);
+    expect(readyCondition(refused)).toMatchObject([{ status: 'False', reason: 'Unreadable' }, 'recoverable']);
+    expect((await env.reconcile({ organizationAccount: 'backup', allowUnproven: true })).refusals).toEqual(
+      [],
+    );
+    expect((await env.reconcile()).refusals).toEqual([]);
   });
 
   test('no Account document of this name: an error, before other credentials are used', async () => {
