@@ -51,6 +51,8 @@ export interface AwsClient extends Aws {
    * behind. It stays fenced and read-only.
    */
   uninterruptible(): AwsClient;
+  /** Returns the ARN of the credentials of an account, as GetCallerIdentity reported it; undefined before the first call. */
+  callerArn(account?: string): string | undefined;
   /** Returns the time of AWS, in milliseconds since 1970. */
   now(): number;
   /**
@@ -106,6 +108,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
   const calls: CallCounts = { reads: 0, writes: 0, byOperation: new Map() };
   const rateLimiter = createRateLimiter((error) => classifyError(error) === 'throttle', options.signal);
   const accountIds = new Map<string, Promise<string>>();
+  const callerArns = new Map<string, string>();
 
   async function sendWithRetry<O>(location: Location, command: Command<O>, control: CallControl): Promise<O> {
     const { signal, assertLeader } = control;
@@ -203,7 +206,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
   async function fetchAccountId(account: string | undefined, send: Aws['send']): Promise<string> {
     const identify = (region: string) =>
       send(omitUndefined({ account, region }), new GetCallerIdentityCommand({}));
-    const { Account: id = '' } = await identify(options.region).catch((error) => {
+    const { Account: id = '', Arn: arn } = await identify(options.region).catch((error) => {
       if (error instanceof RegionNotEnabledError) return identify(globalRegionOf(options.region));
       throw error;
     });
@@ -218,6 +221,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
         `wrong account: ${requirement}; nothing was read or changed there`,
       );
     }
+    if (arn !== undefined) callerArns.set(account ?? '', arn);
     return id;
   }
 
@@ -256,6 +260,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
       send,
       accountId: (account) => cachedAccountId(account, send),
       verifyAccounts: async () => {},
+      callerArn: (account) => callerArns.get(account ?? ''),
       now: clients.now,
       endpoint,
       calls,

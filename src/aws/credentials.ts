@@ -118,7 +118,7 @@ async function loadBaseCredentials(
 }
 
 /** The session name of an assumed role, if its Account document gives none. CloudTrail records it. */
-export const DEFAULT_SESSION_NAME = 'replikey';
+const DEFAULT_SESSION_NAME = 'replikey';
 
 /** Returns a provider that assumes the role of an Account document with the ambient credentials. */
 function assumeRoleProvider(

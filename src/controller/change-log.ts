@@ -8,6 +8,8 @@ export interface ReceivedChange {
   names: readonly string[];
   /** Whether this replikey made the change. */
   isOwn: boolean;
+  /** Whether a pair uses one of the resources. */
+  isRelated: boolean;
   /** When it was received, on the monotonic clock. */
   receivedAt: number;
 }
@@ -24,18 +26,22 @@ export interface ChangeLog {
 
 const RETENTION_MS = 2 * 3_600_000;
 
-/** Bounds the memory. An account with many pipelines writes several changes a second. */
+/**
+ * Bounds the memory, for related and for unrelated events each. An account with many pipelines writes several changes a second,
+ * and these must not displace the evidence for pairs. A later proof may still show that a pair uses a resource.
+ */
 const MAX_CHANGE_EVENTS = 20_000;
 
 export function createChangeLog(clock: Clock): ChangeLog {
   /** By event id and receiving account, oldest first. A call across accounts has an event in each, with an id of its own. */
-  const changes = new Map<string, ReceivedChange>();
+  const related = new Map<string, ReceivedChange>();
+  const unrelated = new Map<string, ReceivedChange>();
   const bySubject = new Map<string, ReceivedChange[]>();
 
   const keysOf = ({ event, names }: ReceivedChange): string[] =>
     names.map((name) => subjectKey({ source: event.eventSource, region: event.awsRegion, name }));
 
-  function removeOld(): void {
+  function removeOld(changes: Map<string, ReceivedChange>): void {
     for (const [id, change] of changes) {
       if (changes.size <= MAX_CHANGE_EVENTS && change.receivedAt > clock.monotonicNow() - RETENTION_MS)
         return;
@@ -51,7 +57,8 @@ export function createChangeLog(clock: Clock): ChangeLog {
   return {
     add(received) {
       const id = `${received.event.recipientAccountId} ${received.event.eventID}`;
-      if (changes.has(id)) return false;
+      if (related.has(id) || unrelated.has(id)) return false;
+      const changes = received.isRelated ? related : unrelated;
       const change = { ...received, receivedAt: clock.monotonicNow() };
       changes.set(id, change);
       for (const key of keysOf(change)) {
@@ -59,13 +66,14 @@ export function createChangeLog(clock: Clock): ChangeLog {
         if (list) list.push(change);
         else bySubject.set(key, [change]);
       }
-      removeOld();
+      removeOld(related);
+      removeOld(unrelated);
       return true;
     },
     of: (subject) => bySubject.get(subjectKey(subject)) ?? [],
     byName(eventNames, region, accountId) {
       const names = new Set(eventNames);
-      return [...changes.values()].flatMap(({ event }) =>
+      return [...related.values(), ...unrelated.values()].flatMap(({ event }) =>
         names.has(event.eventName) &&
         event.awsRegion === region &&
         (accountId === undefined || event.recipientAccountId === accountId)

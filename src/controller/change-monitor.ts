@@ -1,5 +1,4 @@
 import type { AwsClient } from '../aws/client.ts';
-import { DEFAULT_SESSION_NAME } from '../aws/credentials.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Location, Resource, Step } from '../core/resource.ts';
 import { changeEventNames } from '../kinds/cloudtrail-events.ts';
@@ -136,9 +135,9 @@ export function createChangeMonitor(options: ChangeMonitorOptions): ChangeMonito
     if (names.length === 0) return count(event, 'unrelated');
     if (event.errorCode !== undefined) return count(event, 'failed');
     const isOwn = isOwnChange(event);
-    const isNew = changes.add({ event, names, isOwn });
-    health.recordEvent(placeOf(event.recipientAccountId, event.awsRegion));
     const pairs = index.pairsOf(event);
+    const isNew = changes.add({ event, names, isOwn, isRelated: pairs.length > 0 });
+    health.recordEvent(placeOf(event.recipientAccountId, event.awsRegion));
     if (isNew) {
       const requested = isOwn ? [] : pairs.filter((pair) => isHandled(pair) && !isStale(event, pair));
       for (const pair of requested) options.requestPass(pair, CHANGE_DEBOUNCE_MS);
@@ -195,12 +194,16 @@ export function createChangeMonitor(options: ChangeMonitorOptions): ChangeMonito
   const isStale = (event: ChangeEvent, pair: string): boolean =>
     Date.parse(event.eventTime) + CONSISTENCY_MS < (cleanSince.get(pair) ?? Number.NEGATIVE_INFINITY);
 
-  /** Whether this replikey made a call: by its user agent, and by the session name of the account if it assumes a role. */
+  /**
+   * Whether this replikey made a call: by its user agent, and by the ARN of one of its credentials. Another replikey, such as
+   * an apply of other specs, has the same user agent. A pass for an event of unknown origin is harmless.
+   */
   function isOwnChange(event: ChangeEvent): boolean {
-    if (!isReplikey(event)) return false;
-    const account = options.specs()?.accounts.find(({ id }) => id === event.recipientAccountId);
-    const session = account?.assumeRole && (account.assumeRole.sessionName ?? DEFAULT_SESSION_NAME);
-    return session === undefined || (event.userIdentity.arn?.endsWith(`/${session}`) ?? false);
+    const { arn } = event.userIdentity;
+    if (!isReplikey(event) || arn === undefined) return false;
+    const names = [undefined, ...(options.specs()?.accounts ?? []).map(({ name }) => name)];
+    const client = options.client();
+    return names.some((name) => withoutSessionTime(client.callerArn(name)) === withoutSessionTime(arn));
   }
 
   /** Returns where events of a document come from. */
@@ -225,7 +228,8 @@ export function createChangeMonitor(options: ChangeMonitorOptions): ChangeMonito
       expectEvent('drift', steps, previousCleanAt, until, ({ event, isOwn }) => {
         const at = Date.parse(event.eventTime);
         // The event of replikey's own last write announces no later change.
-        return at > previousCleanAt - TIME_PRECISION_MS && (!isOwn || at > writtenUntil);
+        // The previous pass may have read the state before a change that was made earlier.
+        return at > previousCleanAt - CONSISTENCY_MS && (!isOwn || at > writtenUntil);
       });
     }
     const applied = steps.filter(({ id }) => appliedIds.has(id));
@@ -327,5 +331,9 @@ export function createChangeMonitor(options: ChangeMonitorOptions): ChangeMonito
     },
   };
 }
+
+/** Removes the time from a session name that the AWS SDK chose. It changes whenever the credentials are renewed. */
+const withoutSessionTime = (arn: string | undefined): string | undefined =>
+  arn?.replace(/\/aws-sdk-js-(session-)?\d+$/, '/aws-sdk-js');
 
 const placeOf = (accountId: string, region: string): string => `${accountId} ${region}`;

@@ -263,6 +263,38 @@ describe('change events', () => {
     expect(running.controller.status().queue.adds).toBeLessThanOrEqual(addsBefore + 2);
   });
 
+  test("another caller's replikey changes a bucket: a pass, because the ARN differs", async () => {
+    await using running = await feedController();
+    const { sqs, QueueUrl, results, clock } = running;
+    const MessageBody = changeEventBody({ at: clock.now(), userAgent: 'replikey/0.1.0' });
+    await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody }));
+    await running.until(() => expect(results).toEqual(['pass']));
+  });
+
+  test('a clean pass reads the state before a change: the earlier event announces the drift of the next pass', async () => {
+    await using running = await feedController();
+    const { env, sqs, QueueUrl, clock, results, pair, events } = running;
+    const { s3 } = await clientsOfJane(env);
+    await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: changeEventBody({ at: clock.now() }) }));
+    await running.until(() => expect(results).toContain('pass'));
+    await clock.advance(10_000);
+    await running.idle();
+    expect(pair().changes[0]?.cause).not.toBe('drift');
+    // The change takes effect only now, as S3 may still return the previous state to the pass.
+    env.sandbox.faultSettings.changeQueue = '';
+    await s3.send(new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
+    env.sandbox.faultSettings.changeQueue = QUEUE_ARN;
+    await running.until(
+      () => expect(pair().changes[0]).toMatchObject({ result: 'applied', cause: 'drift' }),
+      60_000,
+    );
+    for (let minute = 0; minute < 30; minute += 1) {
+      await clock.advance(MINUTE);
+      await running.idle();
+      expect(events()?.status).toBe('True');
+    }
+  });
+
   test('a message that is no change event: stays for the dead-letter queue, with one warning', async () => {
     await using running = await feedController();
     const { sqs, QueueUrl } = running;
@@ -374,11 +406,13 @@ function changeEventBody({
   at,
   region = 'us-east-1',
   bucket = 'acme-tax',
+  userAgent = 'aws-cli/2.31.0',
 }: {
   at: number;
   region?: string;
   bucket?: string;
   eventID?: string;
+  userAgent?: string;
 }) {
   const time = new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
   return JSON.stringify({
@@ -398,7 +432,7 @@ function changeEventBody({
       eventName: 'PutBucketVersioning',
       awsRegion: region,
       sourceIPAddress: '192.0.2.1',
-      userAgent: '[aws-cli/2.31.0]',
+      userAgent: `[${userAgent}]`,
       requestParameters: { bucketName: bucket, versioning: '' },
       responseElements: null,
       eventID,

@@ -76,6 +76,20 @@ describe('controller process', () => {
     expect(stderr).not.toContain('test-secret');
   });
 
+  test.each([
+    ['as soon as it listens', /http:/],
+    ['while it cannot receive', /cannot receive change events/],
+  ])('a missing queue of --changes, and SIGTERM %s: exits within the grace', async (_, output) => {
+    await using env = await testEnv();
+    const queue = 'arn:aws:sqs:us-east-1:111122223333:missing';
+    const controller = await start(env, '--changes', queue, '--grace', '5');
+    await vi.waitFor(() => expect(controller.output() + controller.log()).toMatch(output), 10_000);
+    const stoppedAt = performance.now();
+    controller.child.kill('SIGTERM');
+    expect((await controller.exited).code).toBe(0);
+    expect(performance.now() - stoppedAt).toBeLessThan(10_000);
+  });
+
   test('SIGHUP: reloads the specs, and keeps the last valid version of an invalid spec', async () => {
     await using env = await testEnv();
     const controller = await start(env);

@@ -99,6 +99,14 @@ describe('change event template', () => {
     expect(JSON.stringify(changeEventPattern(names)).length).toBeLessThanOrEqual(2_048);
   });
 
+  test.each(['us-east-1', 'us-gov-west-1', 'eusc-de-east-1', 'us-isob-east-1'])(
+    'the template: accepts the Region %s',
+    (region) => {
+      const [, pattern = ''] = /CentralRegion:\n.*\n\s*AllowedPattern: (.*)/.exec(template) ?? [];
+      expect(region).toMatch(new RegExp(pattern));
+    },
+  );
+
   test('the template: is the golden file', async () => {
     await expect(template).toMatchFileSnapshot('golden/change-events.yaml');
   });
