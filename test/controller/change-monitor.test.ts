@@ -271,6 +271,33 @@ describe('change events', () => {
     await running.until(() => expect(results).toEqual(['pass']));
   });
 
+  test('a clean pass reads the state before a change: the earlier event announces the drift of the next pass', async () => {
+    await using running = await feedController();
+    const { env, sqs, QueueUrl, clock, results, pair, events } = running;
+    const { s3 } = await clientsOfJane(env);
+    await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: changeEventBody({ at: clock.now() }) }));
+    await running.until(() => expect(results).toContain('pass'));
+    await clock.advance(10_000);
+    await running.idle();
+    expect(pair().changes[0]?.cause).not.toBe('drift');
+    // The change takes effect only now, as S3 may still return the previous state to the pass.
+    env.sandbox.faultSettings.changeQueue = '';
+    await s3.send(new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
+    // No event of a revert arrives, because it fails.
+    const what = { status: 403, code: 'AccessDenied' };
+    env.sandbox.faultSettings.faults = [{ match: 'PutBucketReplication', nth: 1, times: 10_000, what }];
+    env.sandbox.faultSettings.changeQueue = QUEUE_ARN;
+    await running.until(
+      () => expect(pair().changes[0]).toMatchObject({ result: 'failed', cause: 'drift' }),
+      60_000,
+    );
+    for (let minute = 0; minute < 30; minute += 1) {
+      await clock.advance(MINUTE);
+      await running.idle();
+      expect(events()?.status).toBe('True');
+    }
+  });
+
   test('a message that is no change event: stays for the dead-letter queue, with one warning', async () => {
     await using running = await feedController();
     const { sqs, QueueUrl } = running;
