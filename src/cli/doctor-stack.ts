@@ -7,7 +7,8 @@ import type { Stack } from '../iac/stack.ts';
 import { proveStack } from '../iac/stack-proof.ts';
 import { toTerraformDocument } from '../iac/terraform-document.ts';
 import { terraformStack } from '../iac/terraform-stack.ts';
-import { type StackInput, stackText } from '../report/stack-text.ts';
+import type { RuleProof } from '../proof/types.ts';
+import { nameOfInput, type StackInput, stackText } from '../report/stack-text.ts';
 import { createPaint } from '../report/style.ts';
 import { safeJson } from '../util/escape.ts';
 import { parseJson, readJson } from '../util/files.ts';
@@ -45,9 +46,7 @@ export async function runDoctorStack(
     stack,
     input.type === 'terraform-state' ? Date.now() : undefined,
   );
-  const selected = rules.filter(
-    ({ bucket }) => options.bucket.length === 0 || options.bucket.includes(bucket),
-  );
+  const selected = selectRules(rules, options.bucket, input);
   const renderers = {
     text: () =>
       stackText(
@@ -63,7 +62,37 @@ export async function runDoctorStack(
     sarif: () => sarifText(selected, [], input.file),
   };
   io.stdout.write(`${renderers[output]()}\n`);
-  return doctorExitCode(selected, options);
+  if (selected.length > 0) return doctorExitCode(selected, options);
+  if (options.allowUnproven) return EXIT.ok;
+  io.stderr.write(
+    `nothing proven: ${nameOfInput(input)} contains no replication rules; check the file, or accept it with --allow-unproven\n`,
+  );
+  return EXIT.failed;
+}
+
+/** Maximum number of buckets in a message. */
+const MAX_LISTED = 20;
+
+/**
+ * Returns the rules of some source buckets; all rules if `buckets` is empty.
+ *
+ * @throws UserError if a bucket has no rules, but others have.
+ */
+function selectRules(
+  rules: readonly RuleProof[],
+  buckets: readonly string[],
+  input: StackInput,
+): RuleProof[] {
+  const sources = [...new Set(rules.map(({ bucket }) => bucket))];
+  const missing = buckets.filter((bucket) => !sources.includes(bucket));
+  if (missing.length > 0 && sources.length > 0) {
+    const more = sources.length - MAX_LISTED;
+    throw new UserError(
+      EXIT.usage,
+      `cannot select ${missing.join(', ')}: no source bucket of ${nameOfInput(input)}; it has ${sources.slice(0, MAX_LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
+    );
+  }
+  return rules.filter(({ bucket }) => buckets.length === 0 || buckets.includes(bucket));
 }
 
 /** @throws UserError for an option that has no effect on a file of another tool. */
@@ -73,6 +102,11 @@ function rejectOtherInputs(paths: readonly string[], options: DoctorStackOptions
     ...(options.observed === undefined ? [] : ['--observed']),
     ...(options.object === undefined ? [] : ['--object']),
     ...(options.sandbox ? ['--sandbox'] : []),
+    ...(options.sample === undefined ? [] : ['--sample']),
+    ...(options.failedSince === undefined ? [] : ['--failed-since']),
+    ...(options.organizationAccount === undefined ? [] : ['--organization-account']),
+    // The Regions of a plan or a state are in its resources and providers.
+    ...(options.region !== undefined && options.terraform !== undefined ? ['--region'] : []),
     ...(options.terraform !== undefined && options.cloudformation !== undefined ? ['--cloudformation'] : []),
   ];
   if (options.stack !== undefined && options.cloudformation === undefined)
@@ -117,6 +151,11 @@ async function loadCloudFormation(
 
 /** Reads a text file in UTF-8, or in UTF-16 as PowerShell writes the output of a program. */
 async function readInputText(file: string, name: string, io: Io): Promise<string> {
+  if (file === '')
+    throw new UserError(
+      EXIT.usage,
+      'the name of the file to prove is empty; name a file, or - for standard input',
+    );
   let bytes: Buffer;
   try {
     bytes = file === '-' ? await buffer(io.stdin) : await readFile(file);

@@ -58,7 +58,8 @@ export function stackText(
 const undecidedRequests = (rules: readonly RuleProof[]): number =>
   rules.reduce((sum, { answers }) => sum + answers.filter(({ result }) => result === 'unknown').length, 0);
 
-const nameOfInput = ({ type, file }: StackInput): string => {
+/** Returns the input for messages: `the plan in plan.json`. */
+export const nameOfInput = ({ type, file }: StackInput): string => {
   const source = file === '-' ? 'standard input' : file;
   return `the ${INPUT_NOUNS[type]} in ${source}`;
 };

@@ -187,11 +187,37 @@ describe('input that is no plan', () => {
     },
   );
 
-  test('doctor --terraform with an empty state: reports no rules, and succeeds', async () => {
-    const { code, stdout } = await runCli(['doctor', '--terraform', '-'], {
-      input: '{"format_version":"1.0"}',
-    });
-    expect([code, stdout]).toEqual([0, 'No replication rules in the state in standard input.\n']);
+  test('doctor --terraform with an empty state: reports no rules, and fails unless --allow-unproven', async () => {
+    const input = { input: '{"format_version":"1.0"}' };
+    const { code, stdout, stderr } = await runCli(['doctor', '--terraform', '-'], input);
+    expect([code, stdout]).toEqual([1, 'No replication rules in the state in standard input.\n']);
+    expect(stderr).toContain('nothing proven: the state in standard input contains no replication rules');
+    const accepted = await runCli(['doctor', '--terraform', '-', '--allow-unproven'], input);
+    expect([accepted.code, accepted.stderr]).toEqual([0, '']);
+  });
+
+  test('doctor --terraform --bucket with another name: fails, and lists the source buckets', async () => {
+    const args = ['doctor', '--terraform', recorded('cross-account-correct'), '--bucket'];
+    const { code, stdout, stderr } = await runCli([...args, 'acme-tx']);
+    expect([code, stdout]).toEqual([64, '']);
+    expect(stderr).toMatch(/cannot select acme-tx: .*; it has acme-ledgers/);
+  });
+
+  test.each([
+    ['--organization-account', 'Main'],
+    ['--sample', '5'],
+    ['--failed-since', '1h'],
+    ['--region', 'us-east-1'],
+  ])('doctor --terraform %s: is refused', async (option, value) => {
+    const args = ['doctor', '--terraform', recorded('cross-account-correct'), option, value];
+    const { code, stderr } = await runCli(args);
+    expect(code).toBe(64);
+    expect(stderr).toContain(`use it without ${option}`);
+  });
+
+  test('doctor --terraform with an empty name: is refused', async () => {
+    const { code, stderr } = await runCli(['doctor', '--terraform', '']);
+    expect([code, stderr]).toEqual([64, expect.stringContaining('the name of the file to prove is empty')]);
   });
 
   test('doctor --terraform with specs: is refused', async () => {
