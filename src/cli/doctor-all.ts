@@ -25,6 +25,7 @@ import { safeJson } from '../util/escape.ts';
 import { readJsonIfExists, writeFileAtomic } from '../util/files.ts';
 import type { Io } from './command-model.ts';
 import type { DoctorOptions } from './diagnosis.ts';
+import type { StackOptions } from './doctor-stack.ts';
 import { variableInputOf } from './options.ts';
 import { isLive, REDRAW_MS, showStatusLine } from './progress.ts';
 import { applySelection, type CliSession, openSession } from './session.ts';
@@ -40,7 +41,7 @@ export interface FleetOptions {
   save?: string;
 }
 
-type DoctorAllOptions = DoctorOptions & FleetOptions;
+type DoctorAllOptions = DoctorOptions & FleetOptions & StackOptions;
 
 /** `reconcile doctor --all`: surveys all buckets of the accounts of specs, of a file, or of the organization. */
 export async function runDoctorAll(
@@ -63,6 +64,7 @@ export async function runDoctorAll(
 
 function rejectInvalidOptions(options: DoctorAllOptions): void {
   const { bucket, object, observed, organization, accounts, roleName, regions = [] } = options;
+  const { terraform, cloudformation, stack } = options;
   // A misspelt Region would survey no bucket, and report no finding.
   const unknownRegion = regions.find((region) => !isListedRegion(region));
   if (unknownRegion !== undefined)
@@ -74,9 +76,17 @@ function rejectInvalidOptions(options: DoctorAllOptions): void {
     ...(bucket.length > 0 ? ['--bucket'] : []),
     ...(object === undefined ? [] : ['--object']),
     ...(observed === undefined ? [] : ['--observed']),
+    ...(terraform === undefined ? [] : ['--terraform']),
+    ...(cloudformation === undefined ? [] : ['--cloudformation']),
+    ...(stack === undefined ? [] : ['--stack']),
   ];
   if (excluded.length > 0)
     throw new UserError(EXIT.usage, `--all surveys all buckets: remove ${excluded.join(' and ')}, or --all`);
+  if (organization && accounts !== undefined)
+    throw new UserError(
+      EXIT.usage,
+      '--accounts and --organization both choose the accounts: remove one of them; Account documents that say how to read an account of the organization may be given as specs',
+    );
   if (organization && roleName === undefined)
     throw new UserError(
       EXIT.usage,
@@ -92,11 +102,17 @@ async function loadAccounts(
   io: Io,
   signal: AbortSignal,
 ): Promise<{ specs: Specs; listedAccounts: MemberAccount[] }> {
-  const list = options.accounts === undefined ? undefined : await readAccountList(options.accounts);
+  const list =
+    options.accounts === undefined ? undefined : await readAccountList(options.accounts, options.roleName);
   if (list && options.roleName === undefined)
     throw new UserError(
       EXIT.usage,
       `${options.accounts} lists account ids without roles: add --role-name, or use Account documents`,
+    );
+  if (!list && options.accounts !== undefined && options.roleName !== undefined)
+    throw new UserError(
+      EXIT.usage,
+      `the Account documents in ${options.accounts} name their own roles: remove --role-name`,
     );
   const specPaths = [...paths, ...(options.accounts !== undefined && !list ? [options.accounts] : [])];
   const { files, problems: pathProblems } = await readSpecFiles(specPaths, {
@@ -123,29 +139,44 @@ async function loadAccounts(
  *
  * @returns undefined for a file in another form, such as Account documents.
  */
-async function readAccountList(file: string): Promise<MemberAccount[] | undefined> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    throw new UserError(EXIT.usage, `cannot read ${file}: ${systemErrorReason(error as Error)}`, {
-      cause: error,
-    });
-  }
-  const lines = text
+async function readAccountList(
+  file: string,
+  roleName: string | undefined,
+): Promise<MemberAccount[] | undefined> {
+  const lines = (await readAccountFile(file))
     .replace(/^\uFEFF/, '')
     .split(/\r?\n/)
-    .map((line) => line.replace(/#.*/, '').trim())
-    .filter((line) => line !== '');
-  const matches = lines.map((line) => /^(\d{12})(?:[\s,]+(.*))?$/.exec(line));
-  if (matches.length === 0 || matches[0] === null) return undefined;
-  const invalid = lines.find((_, index) => matches[index] === null);
-  if (invalid !== undefined)
+    .map((text, index) => ({ text: text.replace(/#.*/, '').trim(), number: index + 1 }))
+    .filter(({ text }) => text !== '');
+  const [first] = lines;
+  if (!first)
     throw new UserError(
       EXIT.usage,
-      `invalid line "${invalid}" in ${file}: write an account id of 12 digits and an optional name`,
+      `${file} contains no account: write one account id a line, or Account documents`,
     );
-  return matches.flatMap((match) => omitUndefined({ id: match?.[1] ?? '', name: match?.[2] }));
+  const hasDocuments = lines.some(({ text }) => /^(---|\{|"?(apiVersion|kind)"?\s*:)/.test(text));
+  if (hasDocuments || (roleName === undefined && !/^\p{Nd}/u.test(first.text))) return undefined;
+  return lines.map(({ text, number }) => {
+    const [, id = '', name] = /^([^\s,]+)(?:[\s,]+(.*))?$/.exec(text) ?? [];
+    if (!/^[0-9]{12}$/.test(id))
+      throw new UserError(
+        EXIT.usage,
+        `${file}:${number}: "${id}" is not an account id of 12 digits; write one account id a line, with an optional name after it`,
+      );
+    return omitUndefined({ id, name });
+  });
+}
+
+async function readAccountFile(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const isFolder = (error as NodeJS.ErrnoException).code === 'EISDIR';
+    const reason = isFolder
+      ? 'it is a folder; name a file, or give the folder as specs, without --accounts'
+      : systemErrorReason(error as Error);
+    throw new UserError(EXIT.usage, `cannot read ${file}: ${reason}`, { cause: error });
+  }
 }
 
 /** Decides how each account is read. An account occurs once; an Account document decides. */
@@ -349,12 +380,10 @@ function specNamesByBucket({ pairs }: Specs): Map<string, string[]> {
 async function readSavedReport(file: string): Promise<FleetReport | undefined> {
   const value = await readJsonIfExists(file);
   if (value === undefined) return undefined;
-  const { success, error } = fleetReportSchema.safeParse(value);
-  if (success) return value as FleetReport;
-  const [issue] = error.issues;
+  if (fleetReportSchema.safeParse(value).success) return value as FleetReport;
   throw new UserError(
     EXIT.usage,
-    `cannot compare with ${file}: it is not a report of doctor --all (${issue?.path.join('.')}: ${issue?.message}); use another file for --save`,
+    `cannot compare with ${file}: it is not a report of doctor --all; use another file for --save`,
   );
 }
 

@@ -10,6 +10,7 @@ import {
   type FleetReport,
   type FleetTotals,
   type LocatedFinding,
+  type UnverifiedFinding,
 } from './types.ts';
 
 /** The result of a survey, before the comparison with the last run. */
@@ -25,7 +26,7 @@ export interface SurveyResult {
 export function assembleReport(result: SurveyResult, previous: FleetReport | undefined): FleetReport {
   const { startedAt, endedAt, regions } = result;
   const sinceByKey = new Map(
-    locatedFindings(previous?.buckets ?? []).map((finding) => [findingKey(finding), finding.since]),
+    (previous ? earlierFindings(previous) : []).map((finding) => [findingKey(finding), finding.since]),
   );
   const buckets = result.buckets
     .map((bucket): FleetBucket => {
@@ -37,6 +38,7 @@ export function assembleReport(result: SurveyResult, previous: FleetReport | und
     })
     .sort(compareBuckets);
   const accounts = [...result.accounts].sort((a, b) => compareCodeUnits(a.id, b.id));
+  const comparison = previous && compareReports(previous, { regions, accounts, buckets });
   return omitUndefined({
     format: 1 as const,
     startedAt,
@@ -45,7 +47,8 @@ export function assembleReport(result: SurveyResult, previous: FleetReport | und
     accounts,
     buckets,
     totals: totalsOf(accounts, buckets),
-    diff: previous && diffReports(previous, { startedAt, regions, accounts, buckets }),
+    diff: comparison?.diff,
+    unverified: comparison?.unverified.length === 0 ? undefined : comparison?.unverified,
   });
 }
 
@@ -122,9 +125,20 @@ const locatedFindings = (buckets: readonly FleetBucket[]): LocatedFinding[] =>
     findings.map((finding) => ({ ...finding, account, bucket: name })),
   );
 
+/** Returns the findings of a report, and those of earlier runs that it could not check. */
+const earlierFindings = ({ buckets, unverified = [] }: FleetReport): UnverifiedFinding[] => {
+  const regions = new Map(buckets.map(({ account, name, region }) => [`${account} ${name}`, region]));
+  return [
+    ...locatedFindings(buckets).map((finding) =>
+      omitUndefined({ ...finding, region: regions.get(`${finding.account} ${finding.bucket}`) }),
+    ),
+    ...unverified,
+  ];
+};
+
 /** Groups findings by their key: one rule may have several findings of one code. */
-function groupByKey(findings: readonly LocatedFinding[]): Map<string, LocatedFinding[]> {
-  const groups = new Map<string, LocatedFinding[]>();
+function groupByKey<T extends LocatedFinding>(findings: readonly T[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
   for (const finding of findings) {
     const key = findingKey(finding);
     groups.set(key, [...(groups.get(key) ?? []), finding]);
@@ -136,23 +150,55 @@ function groupByKey(findings: readonly LocatedFinding[]): Map<string, LocatedFin
 const comparedContentOf = ({ severity, message }: LocatedFinding): string =>
   `${severity} ${message.replace(/, request [\w-]+/g, '')}`;
 
-function diffReports(
-  previous: FleetReport,
-  current: Pick<FleetReport, 'startedAt' | 'accounts' | 'buckets'> & { regions: string[] | undefined },
-): FleetDiff {
-  const readAccounts = new Set(current.accounts.flatMap(({ id, error }) => (error === undefined ? id : [])));
-  const unknownBuckets = new Set(
-    current.buckets.flatMap(({ name, rules }) => (rules.length === 0 ? name : [])),
-  );
-  const regionByBucket = new Map(previous.buckets.map(({ name, region }) => [name, region]));
-  const wasSurveyed = ({ account, bucket }: LocatedFinding): boolean => {
-    const region = regionByBucket.get(bucket);
-    const isInRegions = !current.regions || region === undefined || current.regions.includes(region);
-    return readAccounts.has(account) && !unknownBuckets.has(bucket) && isInRegions;
+type CurrentReport = Pick<FleetReport, 'accounts' | 'buckets'> & { regions: string[] | undefined };
+
+/**
+ * Returns a function that decides whether this run has read everything on which an earlier finding depends, so that its
+ * absence is known. If something about a rule or its destination is unknown, none of their earlier findings is resolved.
+ */
+function createVerifier({
+  regions,
+  accounts,
+  buckets,
+}: CurrentReport): (finding: UnverifiedFinding) => boolean {
+  const readAccounts = new Set(accounts.flatMap(({ id, error }) => (error === undefined ? id : [])));
+  const bucketsByName = new Map(buckets.map((bucket) => [bucket.name, bucket]));
+  const isCovered = (finding: LocatedFinding, bucket: FleetBucket): boolean => {
+    if (bucket.rules.length === 0) return false;
+    const { rule, destination, category } = finding;
+    // A rule that no longer exists has no findings, and an unknown finding that is gone has been decided.
+    const isGone =
+      rule !== undefined &&
+      !bucket.rules.some((each) => each.id === rule && each.destination === destination);
+    if (isGone || category === 'unknown') return true;
+    const unknown = bucket.findings.filter((each) => each.category === 'unknown');
+    return !unknown.some(
+      (each) => each.rule === rule || (each.destination !== undefined && each.destination === destination),
+    );
   };
-  const before = groupByKey(locatedFindings(previous.buckets));
+  return (finding) => {
+    if (!readAccounts.has(finding.account)) return false;
+    if (regions && finding.region !== undefined && !regions.includes(finding.region)) return false;
+    const bucket = bucketsByName.get(finding.bucket);
+    return bucket === undefined || isCovered(finding, bucket);
+  };
+}
+
+function compareReports(
+  previous: FleetReport,
+  current: CurrentReport,
+): { diff: FleetDiff; unverified: UnverifiedFinding[] } {
+  const isVerified = createVerifier(current);
+  const before = groupByKey(earlierFindings(previous));
   const after = groupByKey(locatedFindings(current.buckets));
   const diff: FleetDiff = { since: previous.startedAt, added: [], resolved: [], changed: [] };
+  const unverified: UnverifiedFinding[] = [];
+  const addAbsent = (findings: readonly UnverifiedFinding[]): void => {
+    for (const finding of findings) {
+      if (!isVerified(finding)) unverified.push(finding);
+      else diff.resolved.push(withoutRegion(finding));
+    }
+  };
   for (const [key, findings] of after) {
     const earlier = before.get(key) ?? [];
     const contents = new Set(earlier.map(comparedContentOf));
@@ -160,12 +206,13 @@ function diffReports(
     const gone = earlier.filter((finding) => contents.has(comparedContentOf(finding)));
     for (const [index, finding] of different.entries()) {
       const match = gone[index];
-      if (match) diff.changed.push({ before: match, after: finding });
+      if (match) diff.changed.push({ before: withoutRegion(match), after: finding });
       else diff.added.push(finding);
     }
-    diff.resolved.push(...gone.slice(different.length));
+    addAbsent(gone.slice(different.length));
   }
-  for (const [key, findings] of before)
-    if (!after.has(key)) diff.resolved.push(...findings.filter(wasSurveyed));
-  return diff;
+  for (const [key, findings] of before) if (!after.has(key)) addAbsent(findings);
+  return { diff, unverified };
 }
+
+const withoutRegion = ({ region: _, ...finding }: UnverifiedFinding): LocatedFinding => finding;

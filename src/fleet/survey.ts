@@ -14,7 +14,7 @@ import { EXIT, UserError } from '../errors.ts';
 import type { Locations } from '../facts/locations.ts';
 import type { OrganizationReader } from '../facts/organization.ts';
 import { readFact } from '../facts/read.ts';
-import { fetchBucketRegion, fetchBucketTags } from '../kinds/s3-bucket.ts';
+import { bucketRegionIn, fetchBucketRegion, fetchBucketTags } from '../kinds/s3-bucket.ts';
 import { s3Replication } from '../kinds/s3-replication.ts';
 import { destinationBucketOf } from '../proof/rule-context.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
@@ -109,7 +109,7 @@ export async function survey(aws: AwsClient, options: SurveyOptions): Promise<Su
   for (const { account, buckets } of listings)
     for (const { name, region } of buckets) {
       owners.set(name, account.id);
-      locations.set(name, { account: account.client, region });
+      locations.set(name, { account: account.client, region: region ?? options.region });
     }
   const isListed = ({ error }: AccountListing) => error === undefined;
   const context: SurveyContext = {
@@ -172,10 +172,19 @@ interface SurveyContext {
   locations: Locations;
 }
 
+/** A bucket in the list of an account. */
+interface ListedBucket {
+  name: string;
+  /** Absent: it cannot be read. */
+  region?: string;
+  /** Why the Region cannot be read. */
+  error?: string;
+}
+
 /** The buckets of an account. An account with an error has none. */
 interface AccountListing {
   account: SurveyAccount;
-  buckets: { name: string; region: string }[];
+  buckets: ListedBucket[];
   error?: string;
   /** Whether AWS refused the credentials, or they could not be loaded. */
   hasInvalidCredentials?: boolean;
@@ -210,28 +219,44 @@ async function listAccount(
   }
 }
 
-const isSurveyed = (region: string, { regions }: SurveyOptions): boolean =>
-  regions === undefined || regions.includes(region);
+/** A bucket whose Region is not known may be in any of them. */
+const isSurveyed = (region: string | undefined, { regions }: SurveyOptions): boolean =>
+  regions === undefined || region === undefined || regions.includes(region);
 
 /** Lists the buckets of an account with their Regions. If the list has no Regions, reads that of each bucket. */
-async function listBuckets(aws: Aws, location: Location): Promise<{ name: string; region: string }[]> {
+async function listBuckets(aws: Aws, location: Location): Promise<ListedBucket[]> {
   const pages = paginate(
     (ContinuationToken) =>
       aws.send(location, new ListBucketsCommand(omitUndefined({ MaxBuckets: 1_000, ContinuationToken }))),
     ({ ContinuationToken: marker }) => ({ hasMore: marker !== undefined, marker }),
   );
-  const buckets: { name: string; region: string }[] = [];
+  const buckets: ListedBucket[] = [];
   for await (const { Buckets = [] } of pages)
     for (const { Name: name, BucketRegion } of Buckets) {
       if (name === undefined) continue;
       // S3 reports it only since 2024, and other endpoints do not.
-      const region =
-        BucketRegion ??
-        (await fetchBucketRegion(aws, name, location.region, location.account).catch(() => location.region));
-      buckets.push({ name, region });
+      buckets.push(
+        BucketRegion === undefined ? await locateBucket(aws, name, location) : { name, region: BucketRegion },
+      );
     }
   return buckets;
 }
+
+/** Reads the Region of a bucket. S3 names it also to callers that may not read the bucket. */
+async function locateBucket(aws: Aws, name: string, location: Location): Promise<ListedBucket> {
+  try {
+    return { name, region: await fetchBucketRegion(aws, name, location.region, location.account) };
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const region = bucketRegionIn(error);
+    return region === undefined
+      ? { name, error: `its Region cannot be read: ${formatAwsError(error)}` }
+      : { name, region };
+  }
+}
+
+const unreadBucket = ({ id }: SurveyAccount, { name, region }: ListedBucket, reason: string): NewBucket =>
+  unknownBucket(omitUndefined({ name, account: id, region }), reason);
 
 interface AccountSurvey {
   account: FleetAccount;
@@ -255,7 +280,7 @@ async function surveyAccount(
     }
   };
   const done = options.done.get(account.id);
-  const unread = new Map<string, AccountListing['buckets'][number]>();
+  const unread = new Map<string, ListedBucket>();
   for (const bucket of buckets.filter(({ region }) => isSurveyed(region, options))) {
     const result = done?.get(bucket.name);
     if (result) add(result);
@@ -274,8 +299,9 @@ async function surveyAccount(
     options.signal.throwIfAborted();
   }
   const reason = lostCredentials ?? 'its diagnosis ended early';
-  for (const { name, region } of unread.values()) {
-    const report = unknownBucket({ name, account: account.id, region }, reason);
+  for (const bucket of unread.values()) {
+    const { name } = bucket;
+    const report = unreadBucket(account, bucket, reason);
     emit({ status: 'unknown', account: account.id, name, report });
   }
   const { id, name, access } = account;
@@ -305,7 +331,7 @@ interface DiagnosedBucket {
  */
 async function surveyBatch(
   account: SurveyAccount,
-  batch: AccountListing['buckets'],
+  batch: readonly ListedBucket[],
   context: SurveyContext,
   emit: (result: BucketResult) => void,
 ): Promise<string | undefined> {
@@ -313,11 +339,16 @@ async function surveyBatch(
   const diagnosed: DiagnosedBucket[] = [];
   let lostCredentials: string | undefined;
   const limit = pLimit(MAX_BUCKETS);
-  const surveyOne = async (bucket: AccountListing['buckets'][number]): Promise<void> => {
+  const surveyOne = async (bucket: ListedBucket): Promise<void> => {
     if (lostCredentials !== undefined || signal.aborted) return;
     const about = { account: account.id, name: bucket.name };
+    const { name, region } = bucket;
+    if (region === undefined) {
+      const report = unreadBucket(account, bucket, bucket.error ?? 'its Region is not known');
+      return emit({ status: 'unknown', ...about, report });
+    }
     try {
-      const result = await surveyBucket(account, bucket, context);
+      const result = await surveyBucket(account, { name, region }, context);
       // An interrupted call looks like a document that cannot be read.
       if (signal.aborted) return;
       if (result) diagnosed.push(result);
@@ -328,7 +359,7 @@ async function surveyBatch(
         lostCredentials ??= error.message;
         return;
       }
-      const report = unknownBucket({ ...bucket, account: account.id }, formatAwsError(error));
+      const report = unreadBucket(account, bucket, formatAwsError(error));
       emit({ status: 'unknown', ...about, report });
     }
   };
@@ -362,7 +393,7 @@ function bucketResultOf(
 /** Diagnoses a bucket, if it has a replication configuration. */
 async function surveyBucket(
   account: SurveyAccount,
-  { name, region }: AccountListing['buckets'][number],
+  { name, region }: { name: string; region: string },
   context: SurveyContext,
 ): Promise<DiagnosedBucket | undefined> {
   const { aws, options, locations } = context;

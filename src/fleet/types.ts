@@ -35,6 +35,11 @@ export interface FleetReport {
   totals: FleetTotals;
   /** The comparison with the last complete run; absent: there is none. */
   diff?: FleetDiff;
+  /**
+   * Findings of earlier runs of which this run could not read whether they still exist. The next run compares with them as
+   * well; absent: none.
+   */
+  unverified?: UnverifiedFinding[];
 }
 
 export interface FleetAccount {
@@ -97,7 +102,7 @@ export interface FleetFinding {
   rule?: string;
   /** Name of the destination bucket. */
   destination?: string;
-  /** ISO 8601: the start of the first saved run that has the finding without interruption. */
+  /** ISO 8601: the start of the first saved run with the finding, which no later run has found resolved. */
   since: string;
 }
 
@@ -130,11 +135,17 @@ export interface LocatedFinding extends FleetFinding {
   bucket: string;
 }
 
+/** A finding of an earlier run whose bucket, rule or destination this run did not read completely. */
+export interface UnverifiedFinding extends LocatedFinding {
+  /** Region of the bucket; absent: not known. */
+  region?: string;
+}
+
 export interface FleetDiff {
   /** ISO 8601: the start of the run that this one is compared with. */
   since: string;
   added: LocatedFinding[];
-  /** Findings of the earlier run that no longer exist. A finding of a bucket that is unknown now is not resolved. */
+  /** Findings of earlier runs that no longer exist. What this run could not read is not resolved. */
   resolved: LocatedFinding[];
   /** Findings whose severity or message is different. */
   changed: { before: LocatedFinding; after: LocatedFinding }[];

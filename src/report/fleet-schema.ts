@@ -39,14 +39,21 @@ const findingFields = {
   message: stringField('The cause.'),
   rule: stringField('ID of the rule; absent: the finding concerns the bucket.').optional(),
   destination: stringField('Name of the destination bucket.').optional(),
-  since: instantField('The start of the first saved run that has the finding without interruption.'),
+  since: instantField(
+    'The start of the first saved run with the finding, which no later run has found resolved.',
+  ),
 };
 
-const locatedFindingSchema = namedObject('FleetDiffFinding', 'A finding with its bucket.', {
+const locatedFindingFields = {
   ...findingFields,
   account: accountIdField,
   bucket: stringField('Name of the bucket.'),
-});
+};
+const locatedFindingSchema = namedObject(
+  'FleetDiffFinding',
+  'A finding with its bucket.',
+  locatedFindingFields,
+);
 
 const fleetBucketSchema = namedObject(
   'FleetBucket',
@@ -129,4 +136,11 @@ export const fleetReportSchema = namedObject('FleetReport', 'The survey of all b
   })
     .describe('The comparison with the last complete run; present only with `--save` and an earlier report.')
     .optional(),
+  unverified: listField(
+    namedObject('UnverifiedFinding', 'A finding of an earlier run that this run could not check.', {
+      ...locatedFindingFields,
+      region: stringField('AWS Region of the bucket; absent: not known.').optional(),
+    }),
+    'Findings of earlier runs that this run could not check, because something was unknown or not surveyed. They keep their `since`.',
+  ).optional(),
 });

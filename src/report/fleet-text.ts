@@ -61,7 +61,7 @@ export function fleetText(report: FleetReport, verbose: boolean, paint: Paint): 
     ...sections,
     ...unreadable.flatMap((account) => accountErrorLines(account, paint)),
     ...(unreadable.length > 0 ? [''] : []),
-    ...(report.diff ? diffLines(report.diff, verbose, paint) : []),
+    ...(report.diff ? diffLines(report.diff, report.unverified?.length ?? 0, verbose, paint) : []),
     ...totalLines(report, paint),
   ].join('\n');
 }
@@ -112,7 +112,12 @@ const accountErrorLines = ({ id, name, error }: FleetAccount, paint: Paint): str
   `${paint.yellow('?')} ${escapeUnprintable(`account ${[id, name && name !== id && `(${name})`].filter(Boolean).join(' ')} could not be read: ${error}`)}`,
 ];
 
-function diffLines({ since, added, resolved, changed }: FleetDiff, verbose: boolean, paint: Paint): string[] {
+function diffLines(
+  { since, added, resolved, changed }: FleetDiff,
+  unverified: number,
+  verbose: boolean,
+  paint: Paint,
+): string[] {
   const changes = [
     ...added.map((finding) => ({ mark: paint.red('+'), finding })),
     ...changed.map(({ after }) => ({ mark: paint.yellow('~'), finding: after })),
@@ -127,6 +132,11 @@ function diffLines({ since, added, resolved, changed }: FleetDiff, verbose: bool
     ),
     ...listed,
     ...(hidden > 0 ? [paint.dim(`  and ${numberText(hidden)} more; -v shows all`)] : []),
+    ...(unverified > 0
+      ? [
+          `  ? ${countText(unverified, 'earlier finding')} could not be checked: something is unknown, or was not surveyed`,
+        ]
+      : []),
     '',
   ];
 }

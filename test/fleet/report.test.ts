@@ -135,6 +135,41 @@ describe('assembleReport', () => {
     expect(diff?.resolved).toEqual([]);
   });
 
+  const UNKNOWN = finding({ category: 'unknown', severity: 'unknown', code: 'RK1901', message: 'denied' });
+  test.each<[string, NewBucket[], Partial<SurveyResult>]>([
+    ['rule is unknown', [bucket('a', [UNKNOWN])], {}],
+    ['destination is unknown', [bucket('a', [{ ...UNKNOWN, rule: 'other' }])], {}],
+    ['bucket cannot be read', [bucket('a', [UNKNOWN], { rules: [], verdict: 'unknown' })], {}],
+    ['account cannot be read', [], { accounts: [account(MAIN, 'denied')] }],
+    ['Region is not surveyed', [], { regions: ['eu-west-1'] }],
+  ])('diff: a finding whose %s is not resolved, and is not new in the next run', (_, buckets, overrides) => {
+    const third = '2026-11-03T00:00:00.000Z';
+    const first = firstReport(bucket('a', [finding()]));
+    const second = assembleReport(result(buckets, overrides), first);
+    expect(second.diff?.resolved).toEqual([]);
+    expect(second.unverified).toMatchObject([{ bucket: 'a', code: 'RK1308', since: FIRST }]);
+    // The finding is carried over any number of runs.
+    const repeated = assembleReport(result(buckets, overrides), second);
+    expect(repeated.unverified).toEqual(second.unverified);
+    const found = assembleReport(result([bucket('a', [finding()])], { startedAt: third }), repeated);
+    expect(found.diff).toMatchObject({ added: [], changed: [] });
+    expect(found.buckets[0]?.findings[0]?.since).toBe(FIRST);
+    expect(found).not.toHaveProperty('unverified');
+    const repaired = assembleReport(result([bucket('a', [])], { startedAt: third }), repeated);
+    expect(repaired.diff?.resolved).toContainEqual(expect.objectContaining({ code: 'RK1308', since: FIRST }));
+  });
+
+  test('diff: a finding of another rule, or of a rule that was removed, is resolved although a rule is unknown', () => {
+    const other = { rule: 'logs', destination: 'acme-logs-replica' };
+    const rules = (...ids: string[]) =>
+      ids.map((id) => ({ id, destination: `acme-${id}-replica`, verdict: 'unknown' as const }));
+    const first = firstReport(bucket('a', [finding(), finding(other)], { rules: rules('tax', 'logs') }));
+    for (const remaining of [rules('tax', 'logs'), rules('tax')]) {
+      const { diff } = assembleReport(result([bucket('a', [UNKNOWN], { rules: remaining })]), first);
+      expect(diff?.resolved.map(({ rule }) => rule)).toEqual(['logs']);
+    }
+  });
+
   test('diff: of several findings of one code, only the ones that are gone are resolved', () => {
     const findings = ['first', 'second', 'third'].map((message) => finding({ message }));
     const { diff } = assembleReport(

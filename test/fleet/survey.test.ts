@@ -25,6 +25,7 @@ interface Call {
 let env: TestEnv;
 let calls: Call[];
 let onCall: (call: Call) => void;
+let onOutput: (call: Call, output: unknown) => void;
 
 beforeAll(async () => {
   env = await testEnv(`${ACCOUNT_SPECS}${CROSS_ACCOUNT_SPEC}`);
@@ -37,6 +38,7 @@ afterAll(() => env[Symbol.asyncDispose]());
 beforeEach(() => {
   calls = [];
   onCall = () => {};
+  onOutput = () => {};
 });
 
 /** Returns a client of the sandbox that records its calls. */
@@ -59,13 +61,21 @@ function recordingClient(signal?: AbortSignal): AwsClient {
           };
           calls.push(call);
           onCall(call);
-          return transport.send(command, beforeSend);
+          const output = await transport.send(command, beforeSend);
+          onOutput(call, output);
+          return output;
         },
       };
     },
   };
   const { accounts } = env.specs;
   return createAwsClient({ clients, accounts, region: 'us-east-1', ...(signal && { signal }) });
+}
+
+/** Removes the Regions from a list of buckets, as S3 before 2024 and other endpoints send it. */
+function withoutRegions(output: unknown): void {
+  const { Buckets = [] } = output as { Buckets?: { BucketRegion?: string }[] };
+  for (const bucket of Buckets) delete bucket.BucketRegion;
 }
 
 const error = (name: string, httpStatusCode: number): Error =>
@@ -177,6 +187,29 @@ describe('survey', () => {
     expect(bucketsRead()).not.toContain('backup-plain-west');
     expect(buckets[0]?.rules[0]).toMatchObject({ destinationAccount: BACKUP, verdict: 'proven' });
   });
+
+  test.each([undefined, ['eu-west-1'], ['us-east-1']])(
+    'a bucket whose Region cannot be read: is unknown with the Region filter %s',
+    async (regions) => {
+      onOutput = ({ operation }, output) => {
+        if (operation === 'ListBuckets') withoutRegions(output);
+      };
+      onCall = ({ operation, bucket }) => {
+        if (operation === 'HeadBucket' && bucket === 'plain-2') throw error('Forbidden', 403);
+      };
+      const { accounts, buckets } = await surveyFleet(regions && { regions });
+      expect(accounts[0]?.totals).toMatchObject({ unknown: 1, total: regions?.[0] === 'eu-west-1' ? 1 : 5 });
+      const unknown = buckets.find(({ name }) => name === 'plain-2');
+      expect(unknown).toMatchObject({
+        verdict: 'unknown',
+        rules: [],
+        findings: [
+          { code: 'RK1901', message: expect.stringMatching(/its Region cannot be read: .*HeadBucket/) },
+        ],
+      });
+      expect(unknown).not.toHaveProperty('region');
+    },
+  );
 
   test('an account that denies the list: is unknown with the reason, and the others continue', async () => {
     onCall = ({ operation, location }) => {

@@ -235,6 +235,23 @@ describe('doctor --all', () => {
     expect(kilobytes / 1_000).toBeLessThan(300);
   });
 
+  const INVALID_LISTS: Record<string, { text: string; error: string }> = {
+    'wrong.txt': {
+      text: '111122223333\n12345 Tax\n',
+      error: 'wrong.txt:2: "12345" is not an account id of 12 digits',
+    },
+    'dash.txt': {
+      text: '1111-2222-3333\n',
+      error: 'dash.txt:1: "1111-2222-3333" is not an account id of 12 digits',
+    },
+    'digits.txt': {
+      text: '１１１１２２２２３３３３\n',
+      error: 'digits.txt:1: "１１１１２２２２３３３３" is not an account id of 12 digits',
+    },
+    'names.txt': { text: '# a\n\nTax, 1\n', error: 'names.txt:3: "Tax" is not an account id of 12 digits' },
+    'empty.txt': { text: '# none\n', error: 'empty.txt contains no account' },
+  };
+
   const REJECTIONS: [args: string[], message: string][] = [
     [['--save', 'x.json'], '--save requires --all: add it, or remove the option'],
     [
@@ -258,16 +275,41 @@ describe('doctor --all', () => {
     [['--all', '--accounts', 'none.yaml'], 'cannot read none.yaml: no such file or directory'],
     [['--all', '--save', 'wrong.txt'], 'invalid JSON in wrong.txt'],
     [['--all', '--save', 'other.json'], 'cannot compare with other.json: it is not a report of doctor --all'],
-    [['--all', '--accounts', 'wrong.txt', '--role-name', 'audit'], 'invalid line "12345 Tax" in wrong.txt'],
+    ...[
+      ['--terraform', 'plan.json'],
+      ['--cloudformation', 'stack.json'],
+      ['--stack', 'stack.json'],
+    ].map(([option = '', file = '']): [string[], string] => [
+      ['--all', option, file],
+      `--all surveys all buckets: remove ${option}, or --all`,
+    ]),
+    [
+      ['--all', '--accounts', 'ids.txt', '--organization', '--role-name', 'audit'],
+      '--accounts and --organization both choose the accounts: remove one of them',
+    ],
+    [
+      ['--all', '--accounts', 'documents.txt', '--role-name', 'audit'],
+      'the Account documents in documents.txt name their own roles: remove --role-name',
+    ],
+    ...Object.entries(INVALID_LISTS).flatMap(([file, { error }]): [string[], string][] => [
+      [['--all', '--accounts', file, '--role-name', 'audit'], error],
+    ]),
+    [['--all', '--accounts', 'digits.txt'], 'digits.txt:1: "１１１１２２２２３３３３" is not an account id'],
+    [['--all', '--accounts', 'empty.txt'], 'empty.txt contains no account'],
+    [['--all', '--accounts', tmpdir()], `cannot read ${tmpdir()}: it is a folder`],
+    [['--all', '--sample', '-1'], 'Expected a whole number, 0 or more.'],
   ];
 
   test('rejects arguments before a call: exit code 64, and what to do', async () => {
     await writeFile(path.join(folder, 'ids.txt'), '111122223333\n');
-    await writeFile(path.join(folder, 'wrong.txt'), '111122223333\n12345 Tax\n');
+    await writeFile(path.join(folder, 'documents.txt'), 'apiVersion: replikey.dev/v1\nkind: Account\n');
+    for (const [file, { text }] of Object.entries(INVALID_LISTS))
+      await writeFile(path.join(folder, file), text);
     await writeFile(path.join(folder, 'other.json'), '{"format":3}');
     for (const [args, message] of REJECTIONS) {
       const inFolder = args.map((arg) => (/\.(txt|json)$/.test(arg) ? path.join(folder, arg) : arg));
       const { code, stderr } = await runInProcess(['doctor', ...inFolder]);
+      expect(stderr).not.toMatch(/Invalid input|expected /);
       expect(stderr.replaceAll(`${folder}/`, ''), args.join(' ')).toContain(message);
       expect(code).toBe(64);
     }
