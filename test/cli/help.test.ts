@@ -121,7 +121,7 @@ describe('a mistyped command line', () => {
       ['specs/', '--shard', '4/3'],
       'is invalid. Expected a shard (from 1) and the number of shards, for example 1/3.\n',
     ],
-    [['specs/', '--once', '--max-changes', 'few'], 'is invalid. Expected a whole number.\n'],
+    [['specs/', '--once', '--max-changes', 'few'], 'is invalid. Expected a whole number, 0 or more.\n'],
     [['completion', 'tcsh'], 'Allowed choices are bash, zsh, fish'],
   ])('%j: prints a suggestion or the valid values', async (args, suggestion) => {
     expect(await usageErrorOf(args)).toContain(suggestion);
