@@ -59,11 +59,12 @@ export function addRoles(context: TerraformContext): void {
     addRoleAddresses(context, resource, arn);
   }
   const policies = indexPolicies(context);
+  const attachments = indexAttachments(context);
   for (const resource of context.managed('aws_iam_role')) {
     const arn = arnOfRoleOrPolicy(context, resource, 'role');
     if (isUnknown(arn)) continue;
     addRoleAddresses(context, resource, arn);
-    stack.facts.roles[arn] = roleFactsOf(context, resource, arn, policies);
+    stack.facts.roles[arn] = roleFactsOf(context, resource, arn, policies, attachments);
   }
 }
 
@@ -85,6 +86,45 @@ function indexPolicies(context: TerraformContext): PoliciesByArn {
   );
 }
 
+/** Resources that give policies to roles. */
+interface Attachments {
+  /** Returns the resources of some types that name a role, and those whose roles are not known, in their order. */
+  of(role: TerraformResource, types: readonly string[]): TerraformResource[];
+}
+
+const rolePathOf = ({ type }: TerraformResource): AttributePath =>
+  type === 'aws_iam_policy_attachment' ? ['roles'] : ['role'];
+
+/** Indexes the resources by the name of their role, so that thousands of roles are not compared with each. */
+function indexAttachments(context: TerraformContext): Attachments {
+  const byName = new Map<string | undefined, TerraformResource[]>();
+  const add = (name: string | undefined, resource: TerraformResource) => {
+    const group = byName.get(name);
+    if (group) group.push(resource);
+    else byName.set(name, [resource]);
+  };
+  const resources = context.managed(
+    'aws_iam_role_policy',
+    'aws_iam_role_policy_attachment',
+    'aws_iam_policy_attachment',
+  );
+  const positions = new Map(resources.map((resource, index) => [resource, index]));
+  for (const resource of resources) {
+    const value = readValue(resource, rolePathOf(resource));
+    if (isUnknown(value)) add(undefined, resource);
+    else for (const name of new Set([value].flat())) if (typeof name === 'string') add(name, resource);
+  }
+  return {
+    of(role, types) {
+      const name = knownText(role, 'name');
+      const named = name === undefined ? [] : (byName.get(name) ?? []);
+      return [...named, ...(byName.get(undefined) ?? [])]
+        .filter(({ type }) => types.includes(type))
+        .sort((a, b) => (positions.get(a) ?? 0) - (positions.get(b) ?? 0));
+    },
+  };
+}
+
 /** A policy of a role, before it is known whether all of them can be read. */
 interface RolePolicy {
   fact: Fact<Policy>;
@@ -96,11 +136,12 @@ function roleFactsOf(
   resource: TerraformResource,
   arn: string,
   policiesByArn: PoliciesByArn,
+  attachments: Attachments,
 ): RoleFacts {
   const { stack } = context;
   const policies = new Map([
-    ...inlinePoliciesOf(context, resource),
-    ...attachedPoliciesOf(context, resource, policiesByArn),
+    ...inlinePoliciesOf(context, resource, attachments),
+    ...attachedPoliciesOf(context, resource, policiesByArn, attachments),
   ]);
   const upperBounds: Record<string, Policy> = {};
   const unread: string[] = [];
@@ -173,7 +214,11 @@ const isUnknownSetting = (
 ): value is Unknown => isUnknown(value) && !(resource.isNew && !references.isSet(resource, attribute));
 
 /** Returns the inline policies of a role by name: those that the provider read, changed by resources of the plan. */
-function inlinePoliciesOf(context: TerraformContext, role: TerraformResource): Map<string, RolePolicy> {
+function inlinePoliciesOf(
+  context: TerraformContext,
+  role: TerraformResource,
+  attachments: Attachments,
+): Map<string, RolePolicy> {
   const policies = new Map<string, RolePolicy>();
   const blocks = readValue(role, ['inline_policy']);
   if (isUnknownSetting(context, role, 'inline_policy', blocks))
@@ -193,8 +238,8 @@ function inlinePoliciesOf(context: TerraformContext, role: TerraformResource): M
   const roleName = knownText(role, 'name');
   for (const { values } of context.previous('aws_iam_role_policy'))
     if (values.role === roleName && typeof values.name === 'string') policies.delete(values.name);
-  for (const resource of context.managed('aws_iam_role_policy')) {
-    const isAttached = belongsToRole(context, resource, ['role'], role);
+  for (const resource of attachments.of(role, ['aws_iam_role_policy'])) {
+    const isAttached = belongsToRole(context, resource, rolePathOf(resource), role);
     if (isAttached === false) continue;
     const name = knownText(resource, 'name') ?? placeholderOf(resource.address);
     const fact = isUnknown(isAttached)
@@ -210,6 +255,7 @@ function attachedPoliciesOf(
   context: TerraformContext,
   role: TerraformResource,
   policiesByArn: PoliciesByArn,
+  attachments: Attachments,
 ): Map<string, RolePolicy> {
   const policies = new Map<string, RolePolicy>();
   const attach = (arn: string | Unknown, address: string) => {
@@ -226,9 +272,11 @@ function attachedPoliciesOf(
     if (values.role === roleName) policies.delete(String(values.policy_arn));
   for (const { values } of context.previous('aws_iam_policy_attachment'))
     if (listOf(values.roles).includes(roleName)) policies.delete(String(values.policy_arn));
-  for (const resource of context.managed('aws_iam_role_policy_attachment', 'aws_iam_policy_attachment')) {
-    const path = resource.type === 'aws_iam_policy_attachment' ? ['roles'] : ['role'];
-    const isAttached = belongsToRole(context, resource, path, role);
+  for (const resource of attachments.of(role, [
+    'aws_iam_role_policy_attachment',
+    'aws_iam_policy_attachment',
+  ])) {
+    const isAttached = belongsToRole(context, resource, rolePathOf(resource), role);
     if (isAttached !== false)
       attach(
         isUnknown(isAttached) ? isAttached : policyArnAt(context, resource, ['policy_arn']),
