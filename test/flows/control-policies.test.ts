@@ -20,7 +20,8 @@ import { createRecordingClients } from '../../src/snapshot/record.ts';
 import { createReplayClients } from '../../src/snapshot/replay.ts';
 import type { Snapshot } from '../../src/snapshot/snapshot.ts';
 import { versionOf } from '../sandbox/support.ts';
-import { ACCOUNT_SPECS, CROSS_ACCOUNT_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { runCli } from '../support/cli.ts';
+import { ACCOUNT_SPECS, CROSS_ACCOUNT_SPEC, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { createTestOrganization } from '../support/organization.ts';
 
 /*
@@ -324,6 +325,34 @@ describe('a pass with an organization account', () => {
     );
     expect((await env.reconcile()).refusals).toEqual([]);
   });
+
+  test.each([
+    ['doctor', 1],
+    ['plan', 0],
+  ])(
+    '%s: exits with %i if the organization cannot be read, and with 0 without the option',
+    async (command, code) => {
+      await using env = await testEnv(TAX_SPEC);
+      await env.reconcile();
+      await createTestOrganization(env.sandbox.endpoint, MANAGEMENT, [MAIN]);
+      const folder = await mkdtemp(path.join(tmpdir(), 'replikey-specs-'));
+      try {
+        await writeFile(
+          path.join(folder, 'specs.yaml'),
+          `${ORGANIZATION_ACCOUNT.replace(MANAGEMENT, MAIN)}${TAX_SPEC}`,
+        );
+        const options = { endpoint: env.sandbox.endpoint };
+        const unread = await runCli([command, folder, '--organization-account', 'organization'], options);
+        expect({ code: unread.code, text: unread.stdout + unread.stderr }).toEqual({
+          code,
+          text: expect.stringContaining(`the control policies of account ${MAIN} cannot be read`),
+        });
+        expect((await runCli([command, folder], options)).code).toBe(0);
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    },
+  );
 
   test('no Account document of this name: an error, before other credentials are used', async () => {
     await using env = await testEnv(SPECS);
