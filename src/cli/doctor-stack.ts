@@ -71,7 +71,7 @@ export async function runDoctorStack(
 }
 
 /** Maximum number of buckets in a message. */
-const MAX_LISTED = 20;
+const MAX_LISTED_BUCKETS = 20;
 
 /**
  * Returns the rules of some source buckets; all rules if `buckets` is empty.
@@ -86,10 +86,10 @@ function selectRules(
   const sources = [...new Set(rules.map(({ bucket }) => bucket))];
   const missing = buckets.filter((bucket) => !sources.includes(bucket));
   if (missing.length > 0 && sources.length > 0) {
-    const more = sources.length - MAX_LISTED;
+    const more = sources.length - MAX_LISTED_BUCKETS;
     throw new UserError(
       EXIT.usage,
-      `cannot select ${missing.join(', ')}: no source bucket of ${nameOfInput(input)}; it has ${sources.slice(0, MAX_LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
+      `cannot select ${missing.join(', ')}: no source bucket of ${nameOfInput(input)}; it has ${sources.slice(0, MAX_LISTED_BUCKETS).join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
     );
   }
   return rules.filter(({ bucket }) => buckets.length === 0 || buckets.includes(bucket));
