@@ -25,8 +25,9 @@ import { RECORDED } from '../iac/recorded.ts';
 import { changeRolePolicy, EAST, keyOf, REPLICA, ROLE, WEST } from '../sandbox/support.ts';
 import { runCli } from '../support/cli.ts';
 import { controllerStatus, pairStatus } from '../support/controller-status.ts';
-import { instantSoon, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { ACCOUNT_SPECS, instantSoon, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { fakeClock } from '../support/fake-clock.ts';
+import { createTestOrganization } from '../support/organization.ts';
 import { nameOf, type Schema } from './output-tables.ts';
 
 /** A controller whose status has every field. */
@@ -399,6 +400,33 @@ const RUNS: Record<string, Run> = {
     before: async (env) => {
       await addDenials(env);
       await replicateBack(env);
+    },
+  },
+  'a survey that cannot read a bucket of the last one': {
+    as: 'FleetReport',
+    code: 1,
+    yaml: ACCOUNTS,
+    args: ['doctor', '--all', '-', '--save', 'survey.json'],
+    before: async (env) => {
+      await addDenials(env);
+      const statement = {
+        Effect: 'Deny',
+        Principal: '*',
+        Action: 's3:GetReplicationConfiguration',
+        Resource: 'arn:aws:s3:::acme-tax',
+      };
+      const Policy = JSON.stringify({ Version: '2012-10-17', Statement: statement });
+      await env.client.send(EAST, new PutBucketPolicyCommand({ Bucket: 'acme-tax', Policy }));
+    },
+  },
+  'a diagnosis that cannot read the organization': {
+    as: 'Diagnosis',
+    code: 1,
+    yaml: `${ACCOUNT_SPECS}${TAX_SPEC}`,
+    args: ['doctor', '-', '--organization-account', 'main'],
+    before: async (env) => {
+      await env.reconcile();
+      await createTestOrganization(env.sandbox.endpoint, '999988887777', ['111122223333']);
     },
   },
   'a diagnosis of a plan of Terraform': {
