@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import manifest from '../../package.json' with { type: 'json' };
+import type { Aws } from '../core/resource.ts';
 import { DEFAULT_FAILED_SINCE_MS } from '../doctor/object-status.ts';
 import { EXIT, systemErrorReason, UserError } from '../errors.ts';
-import { organizationReaderOf } from '../facts/organization.ts';
+import { createOrganizationReader, organizationReaderOf } from '../facts/organization.ts';
 import { openSurveyJournal, type SurveyJournal } from '../fleet/journal.ts';
 import { listMemberAccounts, type MemberAccount } from '../fleet/organization.ts';
 import { assembleReport } from '../fleet/report.ts';
@@ -18,7 +19,7 @@ import { readSpecFiles } from '../spec/files.ts';
 import { formatProblems } from '../spec/format-problems.ts';
 import { loadSpecFiles } from '../spec/load.ts';
 import type { Account, Specs } from '../spec/types.ts';
-import { isListedRegion, partitionOfRegion } from '../util/arn.ts';
+import { globalRegionOf, isListedRegion, partitionOfRegion } from '../util/arn.ts';
 import { canonicalJson, omitUndefined } from '../util/canonical-json.ts';
 import { systemClock } from '../util/clock.ts';
 import { safeJson } from '../util/escape.ts';
@@ -281,6 +282,7 @@ async function surveyAndReport(
   const specsByBucket = specNamesByBucket(specs);
   const failedSinceMs = options.failedSince ?? DEFAULT_FAILED_SINCE_MS;
   const sampleSize = options.sample ?? 0;
+  const otherAccounts = new Set(specs.accounts.filter(({ managed }) => !managed).map(({ id }) => id));
   const scope = canonicalJson({
     accounts: accounts.map(({ id }) => id).sort(),
     regions: options.regions ?? [],
@@ -289,6 +291,12 @@ async function surveyAndReport(
     samplePages: options.samplePages,
     failedSinceMs,
     organizationAccount: options.organizationAccount ?? '',
+    organization: options.organization ?? false,
+    otherAccounts: [...otherAccounts].sort(),
+    access: Object.fromEntries(accounts.map(({ id, access }) => [id, access])),
+    roleName: options.roleName ?? '',
+    endpoint: await aws.endpoint(),
+    version: manifest.version,
   });
   const partialFile = options.save === undefined ? undefined : `${options.save}.partial`;
   const journal =
@@ -306,14 +314,14 @@ async function surveyAndReport(
   try {
     const result = await survey(aws, {
       accounts,
-      otherAccounts: new Set(specs.accounts.filter(({ managed }) => !managed).map(({ id }) => id)),
+      otherAccounts,
       ...(options.regions === undefined ? {} : { regions: options.regions }),
       region: regionOf(specs, options),
       sampleSize,
       samplePages: options.samplePages,
       failedSinceMs,
       specsByBucket,
-      organization: organizationReaderOf(aws.readOnly(), specs, options.organizationAccount),
+      organization: surveyOrganization(aws.readOnly(), specs, options),
       done: journal?.done ?? new Map(),
       signal,
       onEvent,
@@ -353,6 +361,14 @@ async function surveyAndReport(
     if (signal.aborted) log.warn(continuationText(options.save, progress.done()));
     throw error;
   }
+}
+
+/** With `--organization`, the credentials that list the accounts read the control policies as well. */
+function surveyOrganization(aws: Aws, specs: Specs, options: DoctorAllOptions) {
+  const { organizationAccount } = options;
+  if (organizationAccount !== undefined || !options.organization)
+    return organizationReaderOf(aws, specs, organizationAccount);
+  return createOrganizationReader(aws, { region: globalRegionOf(regionOf(specs, options)) });
 }
 
 function logJournal({ done, startedAt, discarded }: SurveyJournal, file: string, log: Log): void {

@@ -84,10 +84,13 @@ export function reportBucket(readings: BucketReadings): NewBucket {
         destination,
         destinationAccount: owner?.status === 'owned' ? owner.account : undefined,
         verdict: hasError ? 'broken' : (verdict as FleetRule['verdict']),
-        controlPolicies: basis && {
-          requests: basis.controlPolicies.requests,
-          dependent: basis.controlPolicies.dependent,
-        },
+        controlPolicies:
+          basis &&
+          omitUndefined({
+            requests: basis.controlPolicies.requests,
+            dependent: basis.controlPolicies.dependent,
+            unread: basis.controlPolicies.unread.length > 0 ? basis.controlPolicies.unread : undefined,
+          }),
       });
     });
   return omitUndefined({
@@ -196,7 +199,18 @@ function proofFindings(proof: RuleProof, readings: BucketReadings): NewFinding[]
     const category = categoryOf(finding);
     return category === undefined || (owner && isConsequence(finding))
       ? []
-      : [toFleetFinding(finding, category, about)];
+      : [
+          toFleetFinding(
+            finding.code === 'RK1103'
+              ? {
+                  ...finding,
+                  message: `${finding.message}, and any account can create a bucket of this name`,
+                }
+              : finding,
+            category,
+            about,
+          ),
+        ];
   });
   return [
     ...findings,

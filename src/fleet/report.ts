@@ -1,4 +1,4 @@
-import { compareCodeUnits, omitUndefined } from '../util/canonical-json.ts';
+import { compareCodeUnits, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { type NewBucket, rankOfCategory } from './bucket-report.ts';
 import {
   FLEET_CATEGORIES,
@@ -79,6 +79,9 @@ function totalsOf(accounts: readonly FleetAccount[], buckets: readonly FleetBuck
     ),
   ];
   for (const reason of reasons.map(reasonOf)) unknownReasons[reason] = (unknownReasons[reason] ?? 0) + 1;
+  const unread = toSortedSet(
+    buckets.flatMap(({ rules }) => rules).flatMap(({ controlPolicies }) => controlPolicies?.unread ?? []),
+  );
   return {
     total: sum('total'),
     replicating: sum('replicating'),
@@ -90,10 +93,11 @@ function totalsOf(accounts: readonly FleetAccount[], buckets: readonly FleetBuck
     byVerdict,
     byCategory,
     unknownReasons,
-    controlPolicies: {
+    controlPolicies: omitUndefined({
       requests: sumOfRules(buckets, 'requests'),
       dependent: sumOfRules(buckets, 'dependent'),
-    },
+      unread: unread.length > 0 ? unread : undefined,
+    }),
   };
 }
 

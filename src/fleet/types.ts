@@ -89,6 +89,8 @@ export interface ControlPolicyTotals {
   requests: number;
   /** Requests whose result depends on control policies that were not read. */
   dependent: number;
+  /** Why they were not read: `account 111122223333: REASON`; absent: replikey did not try to read them. */
+  unread?: string[];
 }
 
 export interface FleetFinding {

@@ -103,9 +103,10 @@ const badge = (severity: keyof typeof SEVERITY_SIGNS, label: string): string =>
 const categories = Object.entries(FLEET_CATEGORIES) as [FleetCategory, string][];
 
 function factsHtml({ startedAt, endedAt, regions, totals }: FleetReport): string {
-  const minutes = Math.max(1, Math.round((Date.parse(endedAt) - Date.parse(startedAt)) / 60_000));
+  const seconds = Math.max(1, Math.round((Date.parse(endedAt) - Date.parse(startedAt)) / 1000));
+  const duration = seconds < 120 ? count(seconds, 'second') : count(Math.round(seconds / 60), 'minute');
   const where = regions ? regions.map(escapeHtml).join(', ') : 'all';
-  return `<div id="facts"><span><b>${figure(totals.accounts)}</b> accounts</span> <span>Regions: <b>${where}</b></span> <span>${time(startedAt)}, ${count(minutes, 'minute')}</span></div>`;
+  return `<div id="facts"><span><b>${figure(totals.accounts)}</b> accounts</span> <span>Regions: <b>${where}</b></span> <span>${time(startedAt)}, ${duration}</span></div>`;
 }
 
 function unreadableAccountsHtml(accounts: readonly FleetAccount[]): string {

@@ -25,6 +25,10 @@ const controlPoliciesField = namedObject(
   {
     requests: countField('Number of requests that S3 makes.'),
     dependent: countField('Number of these whose result depends on control policies that were not read.'),
+    unread: listField(
+      z.string(),
+      'Why they were not read, by account; absent: replikey did not try to read them.',
+    ).optional(),
   },
 );
 

@@ -144,12 +144,19 @@ function diffLines(
 const locatedText = (finding: LocatedFinding): string =>
   `${finding.code} ${finding.title}: ${escapeUnprintable(`${finding.bucket} (${finding.account})${ruleText(finding).replace(/^:/, ' ')}`)}`;
 
+/** Returns why control policies were not read, or the option that reads them. */
+function unreadText([first, ...others]: readonly string[]): string {
+  if (first === undefined) return ' (--organization-account)';
+  const more = others.length > 0 ? ` (and ${countText(others.length, 'other reason')})` : '';
+  return `: ${escapeUnprintable(first)}${more}`;
+}
+
 function totalLines({ totals, regions }: FleetReport, paint: Paint): string[] {
   const { byVerdict } = totals;
   const reasons = Object.entries(totals.unknownReasons).map(
     ([reason, count]) => `${numberText(count)} × ${reason}`,
   );
-  const { requests = 0, dependent = 0 } = totals.controlPolicies ?? {};
+  const { requests = 0, dependent = 0, unread = [] } = totals.controlPolicies ?? {};
   const inRegions = regions ? ` in ${regions.join(', ')}` : '';
   return [
     paint.bold(
@@ -165,7 +172,7 @@ function totalLines({ totals, regions }: FleetReport, paint: Paint): string[] {
       : []),
     ...(dependent > 0
       ? [
-          `${numberText(dependent)} of ${countText(requests, 'request')} of S3 depend on control policies that were not read (--organization-account)`,
+          `${numberText(dependent)} of ${countText(requests, 'request')} of S3 depend on control policies that were not read${unreadText(unread)}`,
         ]
       : []),
     ...(reasons.length > 0 ? [`unknown because of: ${escapeUnprintable(reasons.join(', '))}`] : []),

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { NewBucket, NewFinding } from '../../src/fleet/bucket-report.ts';
 import { assembleReport, type SurveyResult } from '../../src/fleet/report.ts';
 import type { FleetAccount, FleetReport } from '../../src/fleet/types.ts';
+import { fleetText } from '../../src/report/fleet-text.ts';
+import { PLAIN_STYLE } from '../../src/report/style.ts';
 
 const MAIN = '111122223333';
 const BACKUP = '444455556666';
@@ -83,6 +85,27 @@ describe('assembleReport', () => {
     );
     expect(totals.unknownReasons).toEqual({ AccessDenied: 2, ThrottlingException: 1 });
     expect(totals.unreadableAccounts).toBe(1);
+  });
+
+  test('control policies that could not be read: the totals and the text name the reasons', () => {
+    const rule = (unread?: string[]) => ({
+      id: 'tax',
+      destination: 'd',
+      verdict: 'proven' as const,
+      controlPolicies: { requests: 9, dependent: 4, ...(unread && { unread }) },
+    });
+    const reportOf = (...reasons: (string[] | undefined)[]) =>
+      firstReport(...reasons.map((unread, index) => bucket(`b${index}`, [], { rules: [rule(unread)] })));
+    const denied = reportOf(['account 1: AccessDenied'], ['account 1: AccessDenied']);
+    expect(denied.totals.controlPolicies).toEqual({
+      requests: 18,
+      dependent: 8,
+      unread: ['account 1: AccessDenied'],
+    });
+    const text = (report: FleetReport) => fleetText(report, false, PLAIN_STYLE.paint);
+    expect(text(denied)).toContain('control policies that were not read: account 1: AccessDenied\n'.trim());
+    expect(text(denied)).not.toContain('--organization-account');
+    expect(text(reportOf(undefined))).toContain('were not read (--organization-account)');
   });
 
   test('diff: new, changed and resolved findings, and the time since which each exists', () => {

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -50,8 +50,9 @@ const EXPIRED = '<Error><Code>ExpiredToken</Code><Message>The provided token has
 async function startInterruptingProxy(interruptAt: number, how: 'SIGTERM' | 'ExpiredToken') {
   let child: ChildProcess | undefined;
   let reads = 0;
+  let interrupting = true;
   const server = createServer((incoming, outgoing) => {
-    if (incoming.url?.includes('?replication') && ++reads >= interruptAt) {
+    if (interrupting && incoming.url?.includes('?replication') && ++reads >= interruptAt) {
       if (how === 'ExpiredToken') return void outgoing.writeHead(400).end(EXPIRED);
       if (reads === interruptAt) child?.kill('SIGTERM');
     }
@@ -69,6 +70,9 @@ async function startInterruptingProxy(interruptAt: number, how: 'SIGTERM' | 'Exp
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     interrupts: (process: ChildProcess) => {
       child = process;
+    },
+    stopInterrupting: () => {
+      interrupting = false;
     },
     close: () => {
       server.closeAllConnections();
@@ -120,6 +124,7 @@ describe('doctor --all', () => {
     );
     const accounts = ['--accounts', 'main.yaml'];
     const proxy = await startInterruptingProxy(12, how);
+    let continued: Awaited<ReturnType<typeof runCli>>;
     try {
       const interrupted = await runCli(['doctor', '--all', ...accounts, '--save', file], {
         endpoint: proxy.endpoint,
@@ -132,20 +137,28 @@ describe('doctor --all', () => {
           `the run is incomplete: the results of \\d+ buckets are in ${file}\\.partial, and the same`,
         ),
       );
+      proxy.stopInterrupting();
+      // The results of another endpoint are those of other buckets.
+      await copyFile(path.join(folder, `${file}.partial`), path.join(folder, `other-${file}.partial`));
+      const elsewhere = await doctorAll(...accounts, '--save', `other-${file}`);
+      expect(elsewhere.stderr).toContain(`discarded the results in other-${file}.partial: it is of other`);
+      // With credentials that are still refused, the next run keeps the results as well.
+      const refused = await runCli(['doctor', '--all', ...accounts, '--save', file], {
+        endpoint: proxy.endpoint,
+        cwd: folder,
+        env: { AWS_SECRET_ACCESS_KEY: '', AWS_ACCESS_KEY_ID: '' },
+      });
+      expect({ code: refused.code, saved: existsSync(path.join(folder, file)) }).toEqual({
+        code: 4,
+        saved: false,
+      });
+      continued = await runCli(['doctor', '--all', ...accounts, '--save', file], {
+        endpoint: proxy.endpoint,
+        cwd: folder,
+      });
     } finally {
       proxy.close();
     }
-    // With credentials that are still refused, the next run keeps the results as well.
-    const refused = await runCli(['doctor', '--all', ...accounts, '--save', file], {
-      endpoint: env.sandbox.endpoint,
-      cwd: folder,
-      env: { AWS_SECRET_ACCESS_KEY: '', AWS_ACCESS_KEY_ID: '' },
-    });
-    expect({ code: refused.code, saved: existsSync(path.join(folder, file)) }).toEqual({
-      code: 4,
-      saved: false,
-    });
-    const continued = await doctorAll(...accounts, '--save', file);
     expect(continued.stderr).toMatch(
       /continuing the run of \S+: the results of [1-9]\d* buckets are in \S+\.partial/,
     );
