@@ -174,10 +174,10 @@ describe('assembleReport', () => {
     // The finding is carried over any number of runs.
     const repeated = assembleReport(result(buckets, overrides), second);
     expect(repeated.unverified).toEqual(second.unverified);
-    const found = assembleReport(result([bucket('a', [finding()])], { startedAt: third }), repeated);
-    expect(found.diff).toMatchObject({ added: [], changed: [] });
-    expect(found.buckets[0]?.findings[0]?.since).toBe(FIRST);
-    expect(found).not.toHaveProperty('unverified');
+    const thirdReport = assembleReport(result([bucket('a', [finding()])], { startedAt: third }), repeated);
+    expect(thirdReport.diff).toMatchObject({ added: [], changed: [] });
+    expect(thirdReport.buckets[0]?.findings[0]?.since).toBe(FIRST);
+    expect(thirdReport).not.toHaveProperty('unverified');
     const repaired = assembleReport(result([bucket('a', [])], { startedAt: third }), repeated);
     expect(repaired.diff?.resolved).toContainEqual(expect.objectContaining({ code: 'RK1308', since: FIRST }));
   });
