@@ -396,9 +396,20 @@ const RUNS: Record<string, Run> = {
     as: 'FleetReport',
     code: 1,
     yaml: ACCOUNTS,
-    args: ['doctor', '--all', '-', '--save', 'survey.json', '--regions', 'us-east-1,us-west-2'],
+    args: [
+      'doctor',
+      '--all',
+      '-',
+      '--save',
+      'survey.json',
+      '--regions',
+      'us-east-1,us-west-2',
+      '--organization-account',
+      'main',
+    ],
     before: async (env) => {
       await addDenials(env);
+      await createTestOrganization(env.sandbox.endpoint, '999988887777', ['111122223333']);
       await replicateBack(env);
     },
   },
