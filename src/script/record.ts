@@ -3,7 +3,7 @@ import { ownerKey } from '../core/adoption.ts';
 import { pairsWithChangingRules } from '../core/housekeeping.ts';
 import type { Change, Kind, Retention } from '../core/kind.ts';
 import { createRefResolver, renderFrom, requireKind } from '../core/plan.ts';
-import { isRef, ref } from '../core/ref.ts';
+import { ref, resolveRefs } from '../core/ref.ts';
 import {
   type ActualState,
   type Aws,
@@ -202,11 +202,8 @@ export async function recordPlan(inputs: RecordInputs): Promise<Recording> {
     if (!isNew || !kind.response.initialContent) return undefined;
     const owner = resourcesById.get(kind.scope.ownerId(resource.id));
     const arn = (owner && resolve(ref(owner.id))) ?? '';
-    return { spec: resolveSpec(resource.spec), attrs: { arn } };
+    return { spec: resolveRefs(resource.spec, resolve), attrs: { arn } };
   }
-
-  const resolveSpec = (spec: unknown): unknown =>
-    JSON.parse(JSON.stringify(spec, (_, value) => (isRef(value) ? resolve(value) : value)));
 
   async function recordSend(resource: Resource, kind: Kind, change: Change): Promise<RecordedCall[]> {
     const calls: RecordedCall[] = [];
