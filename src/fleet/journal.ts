@@ -1,4 +1,5 @@
-import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { appendFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { EXIT, systemErrorReason, UserError } from '../errors.ts';
 import type { BucketResult } from './survey.ts';
@@ -13,9 +14,13 @@ export interface SurveyJournal {
   discarded?: string;
   /** Appends a result. One in which something is unknown is not kept, so that the next run reads the bucket again. */
   add(result: BucketResult): void;
-  /** @throws UserError if a result could not be written */
+  /**
+   * Waits until the results are written.
+   *
+   * @throws UserError if a result could not be written
+   */
   close(): Promise<void>;
-  /** Closes and deletes the file. */
+  /** Deletes the file. */
   remove(): Promise<void>;
 }
 
@@ -61,14 +66,12 @@ export async function openSurveyJournal(
   }
   // A crash may have left half a line, so the file is written again. The results are its owner's only.
   const temporaryFile = `${file}.tmp`;
-  const handle = await orCannotWrite(file, async () => {
+  await orCannotWrite(file, async () => {
     await rm(temporaryFile, { force: true });
-    const created = await open(temporaryFile, 'wx', 0o600);
-    await created.appendFile([header, ...results].map(toLine).join(''));
+    await writeFile(temporaryFile, [header, ...results].map(toLine).join(''), { flag: 'wx', mode: 0o600 });
     await rename(temporaryFile, file);
-    return created;
   });
-  const writer = createWriter(handle, file);
+  const writer = createWriter(file);
   return {
     startedAt: header.startedAt,
     done,
@@ -90,10 +93,14 @@ const isDecided = (result: BucketResult): boolean =>
 
 const toLine = (value: object): string => `${JSON.stringify(value)}\n`;
 
-function createWriter(
-  handle: FileHandle,
-  file: string,
-): { assertWritable(): void; write(line: string): void; close(): Promise<void> } {
+/** A deleted file is not created again: it would have neither the header nor the mode. */
+const APPEND_TO_EXISTING = constants.O_WRONLY | constants.O_APPEND;
+
+function createWriter(file: string): {
+  assertWritable(): void;
+  write(line: string): void;
+  close(): Promise<void>;
+} {
   let pending = '';
   let failure: unknown;
   let writing: Promise<void> | undefined;
@@ -101,7 +108,8 @@ function createWriter(
     while (pending !== '') {
       const text = pending;
       pending = '';
-      await handle.appendFile(text);
+      // Opened for each write, because a run that ends without close() must not leave an open handle.
+      await appendFile(file, text, { flag: APPEND_TO_EXISTING });
     }
   };
   const throwFailure = (): void => {
@@ -127,7 +135,6 @@ function createWriter(
     },
     async close() {
       while (writing) await writing;
-      await handle.close();
       throwFailure();
     },
   };
