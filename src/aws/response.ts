@@ -8,12 +8,14 @@ import { type OperationSchema, schemaOf } from './command.ts';
  * would create or overwrite the resource.
  */
 const REQUIRED_FIELDS: Record<string, string> = {
+  DescribeOrganization: 'Organization',
   GetAccountAuthorizationDetails: 'RoleDetailList',
   GetCallerIdentity: 'Account',
   ListAliases: 'Aliases',
   ListBuckets: 'Buckets',
   ListGrants: 'Grants',
   ListKeys: 'Keys',
+  ListPoliciesForTarget: 'Policies',
   ListRoles: 'Roles',
   LookupEvents: 'Events',
 };

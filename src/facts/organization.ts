@@ -7,6 +7,7 @@ import {
   type PolicyType,
 } from '@aws-sdk/client-organizations';
 import { paginate } from '../aws/paginate.ts';
+import { requireField } from '../aws/response.ts';
 import {
   type AccountFacts,
   type Fact,
@@ -19,7 +20,7 @@ import type { Aws, Location } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { accountOfArn } from '../iam/context.ts';
 import type { ControlPolicyLevel } from '../iam/types.ts';
-import { EMPTY_POLICY, parsePolicyDocument } from '../kinds/policy-document.ts';
+import { parsePolicyDocument } from '../kinds/policy-document.ts';
 import type { Specs } from '../spec/types.ts';
 import { globalRegionOf } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
@@ -196,8 +197,8 @@ async function listPolicies(
 }
 
 async function readPolicyDocument(aws: Aws, location: Location, PolicyId: string) {
-  const { Policy } = await aws.send(location, new DescribePolicyCommand({ PolicyId }));
-  return parsePolicyDocument(Policy?.Content ?? EMPTY_POLICY);
+  const response = await aws.send(location, new DescribePolicyCommand({ PolicyId }));
+  return parsePolicyDocument(requireField(requireField(response, 'Policy'), 'Content'));
 }
 
 /** Returns a function that keeps its results by key. Concurrent calls share a result. */

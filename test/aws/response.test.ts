@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { DescribeKeyCommand, ListAliasesCommand, ListKeysCommand } from '@aws-sdk/client-kms';
+import { DescribeOrganizationCommand, ListPoliciesForTargetCommand } from '@aws-sdk/client-organizations';
 import { GetBucketReplicationCommand, GetBucketVersioningCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createAwsClient } from '../../src/aws/client.ts';
@@ -29,6 +30,13 @@ test.each<[what: string, command: object, response: unknown]>([
 
 test.each<[what: string, command: object, response: unknown, message: string]>([
   ['no list of aliases', new ListAliasesCommand({}), {}, 'Aliases is missing'],
+  ['no organization', new DescribeOrganizationCommand({}), {}, 'Organization is missing'],
+  [
+    'no list of policies',
+    new ListPoliciesForTargetCommand({ TargetId: 'r-acme', Filter: 'SERVICE_CONTROL_POLICY' }),
+    {},
+    'Policies is missing',
+  ],
   ['a string for a structure', key, { KeyMetadata: 'k' }, 'KeyMetadata is not a structure'],
   ['a number for a string', key, { KeyMetadata: { KeyId: 7 } }, 'KeyMetadata.KeyId is not a string'],
   [
