@@ -21,6 +21,8 @@ export type Example = readonly [line: string, description: string];
  */
 export interface CommandDefinition {
   name: string;
+  /** Another name for users of other programs. */
+  alias?: string;
   /** One line in the list of commands; absent: the description. */
   summary?: string;
   description: string;

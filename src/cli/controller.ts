@@ -32,13 +32,16 @@ import { createAbortController, systemClock } from '../util/clock.ts';
 import { parseQueueName } from '../util/queue-address.ts';
 import type { Io } from './command-model.ts';
 import { attemptTimeout, createIdentity, type LockOptions, leaseTimesOf, openLeaseStore } from './lock.ts';
-import { propagationWaitMs, variableInputOf } from './options.ts';
+import { propagationWaitMs, variableInputOf, type WaitOptions } from './options.ts';
 import { rejectInvalidEndpoints, sandboxConnection, startEmbeddedSandbox } from './session.ts';
 import { InterruptedError } from './signals.ts';
 import { guardThresholds, type ReconcileOptions } from './single-pass.ts';
 
 /** Options of `reconcile` itself: of one pass, or of the controller. */
-export interface RunOptions extends Omit<ReconcileOptions, keyof LockOptions>, LockOptions {
+export interface RunOptions
+  extends Omit<ReconcileOptions, keyof LockOptions | keyof WaitOptions>,
+    LockOptions,
+    WaitOptions {
   source: 'files' | 'kubernetes';
   /** Seconds; absent: the default. */
   interval?: number;

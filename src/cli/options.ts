@@ -13,9 +13,14 @@ export interface GlobalOptions {
   sandbox?: string;
   output: 'text' | 'json';
   allow: string[];
-  wait: number;
   logLevel: string;
   debug?: true;
+}
+
+/** Options of a command that writes. */
+export interface WaitOptions {
+  /** In seconds. */
+  wait: number;
 }
 
 /** What the ambient credentials must belong to. */
@@ -88,9 +93,12 @@ export function addCommonOptions(command: Command, ...formats: string[]): Comman
         .choices(Object.keys(RISKS))
         .argParser((id: string, previous: string[]) => [...previous, parseRisk(id)])
         .default([]),
-    )
-    .option('--wait <seconds>', 'time to wait until writes are visible', parseSeconds, 60);
+    );
 }
+
+/** Adds the option of the commands that write, and read back what they wrote. */
+export const addWaitOption = (command: Command): Command =>
+  command.option('--wait <duration>', 'time to wait until writes are visible', parseSeconds, 60);
 
 /** Adds the options that select specs from the given paths. */
 export const addSelectionOptions = (command: Command): Command =>
@@ -128,12 +136,20 @@ export const addOrganizationOption = (command: Command): Command =>
     'read service and resource control policies with the credentials of this Account document: the management account, or a delegated administrator',
   );
 
+/** Adds the options of a pass over specs, whether it plans or applies. */
+export const addPassOptions = (command: Command, ...formats: string[]): Command =>
+  addGuardOptions(
+    addAccountOption(
+      addOrganizationOption(addSelectionOptions(addCommonOptions(command, ...formats))).addOption(
+        pruneOption(),
+      ),
+    ),
+  ).option('--explain', 'list the API calls of each change');
+
 /** Adds the options of a command that shows a plan. */
 export const addPlanOptions = (command: Command): Command =>
   command
-    .addOption(pruneOption())
     .addOption(new Option('--detailed-exitcode', 'exit with 2 if the plan contains changes'))
-    .option('--explain', 'list the API calls of each change')
     .option('--observed <file>', 'plan from a snapshot of `reconcile observe`, without calling AWS')
     .option('--out <file>', 'save the plan for `reconcile apply`')
     .option('--sarif <file>', 'save the findings of the proof as SARIF, with positions in the specs');
@@ -146,7 +162,7 @@ export const addAccountOption = (command: Command): Command =>
     parseAccountId,
   );
 
-/** Adds the options of a command that applies a plan. */
+/** Adds the options that change or limit what a plan applies. A dry run shows their effect. */
 export const addGuardOptions = (command: Command): Command =>
   command
     .option('--allow-unproven', 'apply even if rules are not proven to replicate')
@@ -166,7 +182,7 @@ export const addGuardOptions = (command: Command): Command =>
       parseDurationMs,
     )
     .option(
-      '--propagation-wait <seconds>',
+      '--propagation-wait <duration>',
       `time between a change of permissions and the rules or jobs of an existing bucket that need it (default: ${PROPAGATION_WAIT_SECONDS}; sandbox and other endpoints: 0)`,
       parseSeconds,
     )
@@ -174,6 +190,14 @@ export const addGuardOptions = (command: Command): Command =>
       '--canary-first',
       'test changed rules of existing buckets with canary objects first, for all specs (spec.rollout: canary)',
     );
+
+/** Adds the options that approve a plan before it is applied. */
+export const addApprovalOptions = (command: Command): Command =>
+  addConfirmOption(command).option(
+    '--plan <checksum>',
+    'apply only the plan with this checksum, as printed by a dry run',
+    parseChecksum,
+  );
 
 /** Adds the option that skips the question before a plan is applied. */
 export const addConfirmOption = (command: Command): Command =>
@@ -196,7 +220,7 @@ export const addLockOptions = (command: Command): Command =>
       parseLockUrl,
     )
     .option(
-      '--lease-duration <seconds>',
+      '--lease-duration <duration>',
       'lease duration; another process takes over after this time without a renewal',
       parseLeaseDuration,
       30,
@@ -210,7 +234,7 @@ function parseLockUrl(text: string): { bucket: string; key: string } {
 
 function parseLeaseDuration(text: string): number {
   const seconds = parseSeconds(text);
-  if (seconds < 1) throw new InvalidArgumentError('Expected a number of seconds, 1 to 86400.');
+  if (seconds < 1) throw new InvalidArgumentError('Expected a duration, 1s to 24h.');
   return seconds;
 }
 
@@ -254,6 +278,13 @@ function parseRisk(id: string): string {
   throw new InvalidArgumentError(`Allowed choices are ${Object.keys(RISKS).join(', ')}.`);
 }
 
+function parseChecksum(text: string): string {
+  if (/^[0-9a-f]{16,64}$/i.test(text)) return text;
+  throw new InvalidArgumentError(
+    'Expected the checksum that a dry run prints, at least 16 hexadecimal digits.',
+  );
+}
+
 function parseAccountId(text: string): string {
   if (/^\d{12}$/.test(text)) return text;
   throw new InvalidArgumentError('Expected an account id: 12 digits.');
@@ -279,17 +310,25 @@ function parseMaxChanges(text: string): NonNullable<Thresholds['maxChanges']> {
   return percent === undefined ? { count: parseInteger(text) } : { percent: Number(percent) };
 }
 
+/**
+ * Parses a duration: seconds without a unit (`30`, `0.5`), or with a unit (`30s`, `5m`, `1h`).
+ *
+ * @returns milliseconds
+ */
 export function parseDurationMs(text: string): number {
-  const reason = checkDuration(text);
-  if (reason !== undefined) throw new InvalidArgumentError(`Invalid duration: ${reason}.`);
+  if (/^\d{1,6}(\.\d{1,3})?$/.test(text)) return Math.round(Number(text) * 1000);
+  if (checkDuration(text) !== undefined)
+    throw new InvalidArgumentError(
+      'Expected a duration, for example 30s, 5m or 1h; without a unit, seconds.',
+    );
   return parseDuration(text);
 }
 
+/** Parses a duration of at most a day. Returns seconds. */
 export function parseSeconds(text: string): number {
-  const value = Number(text);
-  if (!(value >= 0 && value <= 86_400))
-    throw new InvalidArgumentError('Expected a number of seconds, 0 to 86400.');
-  return value;
+  const seconds = parseDurationMs(text) / 1000;
+  if (seconds > 86_400) throw new InvalidArgumentError('Expected a duration of at most 24h.');
+  return seconds;
 }
 
 export function parsePort(text: string): number {

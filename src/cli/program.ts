@@ -127,10 +127,10 @@ export function buildProgram(io: Io, onExit: (code: number) => void): Command {
   };
   define(program, reconcileCommand);
   for (const definition of COMMANDS) {
-    define(
-      program.command(definition.name).showHelpAfterError(`See 'reconcile ${definition.name} --help'.`),
-      definition,
-    );
+    const command = program
+      .command(definition.name)
+      .showHelpAfterError(`See 'reconcile ${definition.name} --help'.`);
+    define(definition.alias === undefined ? command : command.alias(definition.alias), definition);
   }
   return program;
 }

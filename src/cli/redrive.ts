@@ -39,6 +39,7 @@ import {
   type SpecOptions,
   sandboxFlags,
   specArgumentsOf,
+  type WaitOptions,
 } from './options.ts';
 import { createReporter, type Reporter } from './output.ts';
 import { showStatusLine } from './progress.ts';
@@ -46,7 +47,7 @@ import { confirm, isInteractive } from './prompt.ts';
 import { applySelection, type CliSession, loadSelectedSpecs, openSession } from './session.ts';
 import { reconcileExitCode } from './single-pass.ts';
 
-export interface RedriveCommandOptions extends SpecOptions, AccountOptions, GlobalOptions {
+export interface RedriveCommandOptions extends SpecOptions, AccountOptions, GlobalOptions, WaitOptions {
   /** Source buckets, in place of specs. */
   bucket: string[];
   region: string;

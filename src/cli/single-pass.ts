@@ -25,6 +25,7 @@ import {
   type SpecOptions,
   sandboxFlags,
   specArgumentsOf,
+  type WaitOptions,
 } from './options.ts';
 import { createReporter, type OutputFormat, sarifText } from './output.ts';
 import { showProgress } from './progress.ts';
@@ -39,6 +40,7 @@ export interface ReconcileOptions
     OrganizationOptions,
     GuardOptions,
     Partial<LockOptions>,
+    Partial<WaitOptions>,
     Omit<GlobalOptions, 'output'> {
   output: OutputFormat;
   once?: true;
@@ -149,7 +151,7 @@ async function runPassIn(
         ? {}
         : { approvedPlan: { checksum, ...(savedPlan && { plan: savedPlan.plan }) } }),
       thresholds: guardThresholds(options, specs.limits),
-      propagationTimeoutMs: options.wait * 1000,
+      propagationTimeoutMs: (options.wait ?? 0) * 1000,
       ...(options.drain === undefined ? {} : { drainMs: options.drain }),
       propagation: createPropagation({
         clock: systemClock,

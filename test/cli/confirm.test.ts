@@ -63,6 +63,13 @@ describe.skipIf(!isInstalled('python3'))('on a terminal', () => {
     expect(code).toBe(0);
   });
 
+  it('apply specs: asks as --once does', async () => {
+    await using env = await testEnv();
+    const { code, output } = await runOnTerminal(env, ['apply', 'tax.yaml'], 'n\n');
+    expect(output).toContain(QUESTION);
+    expect({ code, writes: writesOf(env) }).toEqual({ code: 3, writes: [] });
+  });
+
   it.each(['n\n', '\n', 'yep\n', 'no y\n', '\u0004'])(
     '--once: %j declines, with exit code 3',
     async (answer) => {

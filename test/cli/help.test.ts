@@ -106,10 +106,10 @@ describe('a mistyped command line', () => {
   }
 
   test.each([
-    [['paln', 'specs/'], 'did you mean plan?'],
-    [['plna', 'specs/'], 'did you mean plan?'],
-    [['mna'], 'did you mean man?'],
-    [['compleiton', 'bash'], 'did you mean completion?'],
+    [['paln', 'specs/'], 'did you mean reconcile plan?'],
+    [['plna', 'specs/'], 'did you mean reconcile plan?'],
+    [['mna'], 'did you mean reconcile man?'],
+    [['compleiton', 'bash'], 'did you mean reconcile completion?'],
     [['--ouput', 'jsn', 'specs/'], 'Did you mean --output?'],
     [['--dry-rnu', 'specs/'], 'Did you mean --dry-run?'],
     [['doctor', '--bukcet', 'x'], 'Did you mean --bucket?'],

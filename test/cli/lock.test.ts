@@ -214,7 +214,7 @@ const ineffective: [string[], string][] = [
     '--failures deletes the messages that it received, but --plan-only never writes: remove one of them',
   ],
   [['--failures', 'arn:aws:sns:us-east-1:111122223333:t'], 'Expected the ARN of an SQS queue'],
-  [['--once', ...LOCK, '--lease-duration', '0'], 'Expected a number of seconds, 1 to 86400.'],
+  [['--once', ...LOCK, '--lease-duration', '0'], 'Expected a duration, 1s to 24h.'],
 ];
 
 it.each(ineffective)('64: an option without an effect: %j', async (args, message) => {

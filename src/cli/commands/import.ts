@@ -5,7 +5,7 @@ import { safeJson } from '../../util/escape.ts';
 import type { CommandDefinition } from '../command-model.ts';
 import { addAwsOptions, collectValues, type GlobalOptions, outputOption } from '../options.ts';
 
-interface ImportOptions extends Omit<GlobalOptions, 'allow' | 'wait'> {
+interface ImportOptions extends Omit<GlobalOptions, 'allow'> {
   bucket: string[];
   all?: true;
   byArn?: true;

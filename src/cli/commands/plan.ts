@@ -1,15 +1,10 @@
 import type { CommandDefinition } from '../command-model.ts';
-import {
-  addAccountOption,
-  addCommonOptions,
-  addOrganizationOption,
-  addPlanOptions,
-  addSelectionOptions,
-} from '../options.ts';
+import { addPassOptions, addPlanOptions } from '../options.ts';
 import type { ReconcileOptions } from '../single-pass.ts';
 
 export const planCommand: CommandDefinition = {
   name: 'plan',
+  alias: 'diff',
   description: 'show the changes without applying them; same as --dry-run',
   examples: [
     ['reconcile plan specs/', 'show the changes'],
@@ -20,15 +15,7 @@ export const planCommand: CommandDefinition = {
     ['reconcile plan specs/ --observed observed.json', 'plan from a snapshot'],
   ],
   configure: (command) =>
-    addAccountOption(
-      addPlanOptions(
-        addOrganizationOption(
-          addSelectionOptions(
-            addCommonOptions(command.argument('<paths...>', 'specs'), 'ndjson', 'markdown', 'script'),
-          ),
-        ),
-      ),
-    ),
+    addPlanOptions(addPassOptions(command.argument('<paths...>', 'specs'), 'ndjson', 'markdown', 'script')),
   async run({ io, signal }, paths: string[], options: ReconcileOptions) {
     const { runOnce } = await import('../single-pass.ts');
     return runOnce(paths, { ...options, dryRun: true }, io, signal);

@@ -1,17 +1,17 @@
+import { existsSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT, UserError } from '../../errors.ts';
+import { escapeUnprintable } from '../../util/escape.ts';
 import type { CommandDefinition, CommandModel } from '../command-model.ts';
 import type { RunOptions } from '../controller.ts';
 import { suggestCommand } from '../help.ts';
 import {
-  addAccountOption,
-  addCommonOptions,
+  addApprovalOptions,
   addConfirmOption,
-  addGuardOptions,
   addLockOptions,
-  addOrganizationOption,
+  addPassOptions,
   addPlanOptions,
-  addSelectionOptions,
+  addWaitOption,
   collectQueues,
   parseInteger,
   parsePages,
@@ -38,19 +38,11 @@ export const reconcileCommand: CommandDefinition = {
       '[paths...]',
       'files, folders or globs of specs; - for standard input',
     );
-    const withPlan = addAccountOption(
-      addPlanOptions(
-        addOrganizationOption(addSelectionOptions(addCommonOptions(withPaths, 'ndjson', 'markdown'))),
-      ),
-    );
-    const singlePass = addConfirmOption(addGuardOptions(withPlan))
+    const singlePass = addApprovalOptions(
+      addWaitOption(addPlanOptions(addPassOptions(withPaths, 'ndjson', 'markdown'))),
+    )
       .option('--once', 'run one pass and exit')
-      .option('--dry-run', 'plan without applying')
-      .option(
-        '--plan <checksum>',
-        'apply only the plan with this checksum, as printed by a dry run',
-        parseChecksum,
-      );
+      .option('--dry-run', 'plan without applying');
     return addLockOptions(addControllerOptions(singlePass));
   },
   runsUntilStopped: (_paths: string[], options: RunOptions) => isController(options),
@@ -62,12 +54,12 @@ export const reconcileCommand: CommandDefinition = {
         EXIT.usage,
         "no specs given: use reconcile --once specs/, or see 'reconcile --help'",
       );
+    rejectUnknownCommand(program(), paths[0]);
     rejectIneffectiveOptions(options, command);
     if (!isController(options)) {
       const { runOnce } = await import('../single-pass.ts');
       return runOnce(paths, options, io, signal);
     }
-    rejectMisspelledCommand(program(), paths[0]);
     const { runController } = await import('../controller.ts');
     return runController(paths, options, io, signal);
   },
@@ -99,11 +91,18 @@ function rejectIneffectiveOptions(options: RunOptions, command: Command): void {
     );
 }
 
-/** Rejects a word that is not a file but resembles the name of a command. */
-function rejectMisspelledCommand(program: CommandModel, word = ''): void {
+/**
+ * Rejects a word that is neither a command nor an existing path. A new folder of specs can still be named with a slash.
+ *
+ * @throws UserError with the command that the word resembles
+ */
+function rejectUnknownCommand(program: CommandModel, word = '-'): void {
+  if (word === '-' || /[/.*]/.test(word) || existsSync(word)) return;
   const suggestion = suggestCommand(program, word);
-  if (suggestion)
-    throw new UserError(EXIT.usage, `unknown command or file "${word}": did you mean ${suggestion}?`);
+  const advice = suggestion
+    ? `did you mean reconcile ${suggestion}?`
+    : `the commands are in 'reconcile --help'; a folder is written ${word}/`;
+  throw new UserError(EXIT.usage, `unknown command or file "${escapeUnprintable(word)}": ${advice}`);
 }
 
 /** Adds the options of the controller. */
@@ -115,13 +114,13 @@ const addControllerOptions = (command: Command): Command =>
         .default('files'),
     )
     .option(
-      '--interval <seconds>',
+      '--interval <duration>',
       'reconcile each pair at this interval (default: 300; with --changes 7200)',
       parseSeconds,
     )
-    .option('--verify-interval <seconds>', 'write canaries at this interval (default: never)', parseSeconds)
+    .option('--verify-interval <duration>', 'write canaries at this interval (default: never)', parseSeconds)
     .option(
-      '--metrics-interval <seconds>',
+      '--metrics-interval <duration>',
       'read the CloudWatch metrics of all rules at this interval; 0: never (default: --interval if given, at least 300)',
       parseSeconds,
     )
@@ -163,20 +162,13 @@ const addControllerOptions = (command: Command): Command =>
       'serve only the health checks, for probes: 8081, or 0.0.0.0:8081',
       parseListenAddress,
     )
-    .option('--grace <seconds>', 'time to finish calls in flight after a stop signal', parseSeconds, 25)
+    .option('--grace <duration>', 'time to finish calls in flight after a stop signal', parseSeconds, 25)
     .option(
       '--shard <i/n>',
       'reconcile only the pairs of this shard: 1/3, or auto/3 in a StatefulSet',
       parseShard,
     )
     .option('--plan-only', 'never write; report pending changes');
-
-function parseChecksum(text: string): string {
-  if (/^[0-9a-f]{16,64}$/i.test(text)) return text;
-  throw new InvalidArgumentError(
-    'Expected the checksum that a dry run prints, at least 16 hexadecimal digits.',
-  );
-}
 
 function parseListenAddress(text: string): { host: string; port: number } {
   const [, host = '127.0.0.1', portText = ''] = /^(?:\[?([^\]]+)\]?:)?(\d+)$/.exec(text) ?? [];

@@ -7,6 +7,7 @@ import {
   addCommonOptions,
   addConfirmOption,
   addSelectionOptions,
+  addWaitOption,
   collectValues,
 } from '../options.ts';
 import type { RedriveCommandOptions } from '../redrive.ts';
@@ -26,7 +27,11 @@ export const redriveCommand: CommandDefinition = {
   configure: (command) =>
     addConfirmOption(
       addAccountOption(
-        addSelectionOptions(addCommonOptions(command.argument('[paths...]', 'specs of the source buckets'))),
+        addWaitOption(
+          addSelectionOptions(
+            addCommonOptions(command.argument('[paths...]', 'specs of the source buckets')),
+          ),
+        ),
       ),
     )
       .option(

@@ -18,7 +18,7 @@ export const statusCommand: CommandDefinition = {
       .option('-w, --watch', 'show changes until interrupted')
       .addOption(
         new Option(
-          '--interval <seconds>',
+          '--interval <duration>',
           'with --watch, read at this interval (default: 10 with --server, else 60)',
         )
           .argParser(parseInterval)
@@ -35,7 +35,7 @@ export const statusCommand: CommandDefinition = {
 
 function parseInterval(text: string): number {
   const seconds = parseSeconds(text);
-  if (seconds < 1) throw new InvalidArgumentError('Expected a number of seconds, 1 to 86400.');
+  if (seconds < 1) throw new InvalidArgumentError('Expected a duration, 1s to 24h.');
   return seconds;
 }
 

@@ -24,11 +24,11 @@ export const verifyCommand: CommandDefinition = {
     'write canary objects for each rule, wait for their replicas under the declared key, and delete both',
   examples: [
     ['reconcile verify specs/', 'test every rule'],
-    ['reconcile verify specs/ --only tax --timeout 60', 'test one spec, for up to 60 s'],
+    ['reconcile verify specs/ --only tax --timeout 5m', 'test one spec, at most 5m'],
   ],
   configure: (command) =>
     addSelectionOptions(addCommonOptions(command.argument('<paths...>', 'specs'))).option(
-      '--timeout <seconds>',
+      '--timeout <duration>',
       'time to wait for a replica',
       parseSeconds,
       900,
