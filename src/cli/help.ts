@@ -22,6 +22,12 @@ export const EXIT_CODES: [code: string, meaning: string][] = [
   ['129, 130, 143', 'interrupted, after finishing the calls in flight'],
 ];
 
+const EXIT_CODE_WIDTH = '129, 130, 143'.length;
+
+/** Returns what `reconcile help exit-codes` prints. */
+export const exitCodesText = (): string =>
+  EXIT_CODES.map(([code, meaning]) => `${code.padEnd(EXIT_CODE_WIDTH)}  ${meaning}\n`).join('');
+
 /**
  * Configures the format of `--help`: commands and options are grouped by purpose.
  *
@@ -95,7 +101,7 @@ function formatHelp(
       ),
     ),
     ...helpExamples(examples),
-    ...(command.parent ? [] : section('Exit codes:', EXIT_CODES, '129, 130, 143'.length)),
+    ...(command.parent ? [] : section('Exit codes:', EXIT_CODES, EXIT_CODE_WIDTH)),
   ];
   return `${sections.join('\n\n')}\n`;
 }

@@ -126,6 +126,12 @@ export function addAwsOptions(command: Command): Command {
         .choices(['debug', 'info', 'warn', 'error', 'silent'])
         .default('info'),
     )
+    .addOption(
+      new Option('-q, --quiet', 'show only warnings and errors beside the result: no progress')
+        .conflicts('logLevel')
+        .helpGroup('Output:'),
+    )
+    .addOption(colorOption())
     .option('--debug', 'show the stack trace of an error');
 }
 
@@ -260,6 +266,40 @@ export function collectQueues(value: string, previous: string[]): string[] {
     throw new InvalidArgumentError((error as Error).message);
   }
   return [...previous, value];
+}
+
+/** Gives `--quiet` its effect. An implied option would conflict with itself. */
+export function applyQuiet(command: Command): void {
+  if (command.opts<{ quiet?: true }>().quiet) command.setOptionValueWithSource('logLevel', 'warn', 'implied');
+}
+
+/** The option wins over NO_COLOR and FORCE_COLOR. */
+export const colorOption = () =>
+  new Option('--color <when>', 'use colours; auto: on a terminal')
+    .choices(['auto', 'always', 'never'])
+    .default('auto')
+    .helpGroup('Output:');
+
+export type ColorChoice = 'auto' | 'always' | 'never';
+
+const COLOR_ENVIRONMENTS: Record<ColorChoice, Io['env']> = {
+  auto: {},
+  always: { NO_COLOR: undefined, FORCE_COLOR: '1' },
+  never: { NO_COLOR: '1' },
+};
+
+/** Returns the process as a command sees it whose option `--color` has this value. */
+export function withColor(io: Io, choice: ColorChoice = 'auto'): Io {
+  if (choice === 'auto') return io;
+  return {
+    stdin: io.stdin,
+    stdout: io.stdout,
+    stderr: io.stderr,
+    env: { ...io.env, ...COLOR_ENVIRONMENTS[choice] },
+    on: (event, listener) => io.on(event, listener),
+    off: (event, listener) => io.off(event, listener),
+    exit: (code) => io.exit(code),
+  };
 }
 
 export const outputOption = (...formats: string[]) =>

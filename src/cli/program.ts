@@ -12,8 +12,8 @@ import {
 } from './command-model.ts';
 import { COMMAND_GROUPS, COMMANDS } from './commands/index.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
-import { type HeadingGroups, helpConfiguration, helpWidth, suggestCommand } from './help.ts';
-import { withSandboxDir } from './options.ts';
+import { exitCodesText, type HeadingGroups, helpConfiguration, helpWidth, suggestCommand } from './help.ts';
+import { applyQuiet, type ColorChoice, withColor, withSandboxDir } from './options.ts';
 import { runInterruptible } from './signals.ts';
 
 /** Runs one command line and returns the exit code. It does not end the process. */
@@ -42,6 +42,10 @@ function watchOutput(io: Io): () => boolean {
 }
 
 async function runCommand(argv: readonly string[], io: Io): Promise<number> {
+  if (argv[0] === 'help' && argv[1] === 'exit-codes') {
+    io.stdout.write(exitCodesText());
+    return EXIT.ok;
+  }
   let code: number = EXIT.ok;
   const program = buildProgram(io, (result) => {
     code = result;
@@ -113,16 +117,18 @@ export function buildProgram(io: Io, onExit: (code: number) => void): Command {
     .exitOverride()
     .showHelpAfterError("See 'reconcile --help'.")
     .enablePositionalOptions()
-    .hook('preSubcommand', passOptionsDown);
+    .hook('preSubcommand', passOptionsDown)
+    .hook('preAction', (_, command) => applyQuiet(command));
 
   const define = (command: Command, definition: CommandDefinition): void => {
     definition
       .configure(command.description(definition.description).summary(definition.summary ?? ''))
       .action(async (...args: unknown[]) => {
         const untilStopped = definition.runsUntilStopped?.(...args) ?? false;
+        const ownIo = withColor(io, command.opts<{ color?: ColorChoice }>().color);
         const body = (signal: AbortSignal) =>
-          definition.run({ io, signal, program: () => programModel(program) }, ...args);
-        onExit(await runInterruptible(io, body, { untilStopped }));
+          definition.run({ io: ownIo, signal, program: () => programModel(program) }, ...args);
+        onExit(await runInterruptible(ownIo, body, { untilStopped }));
       });
   };
   define(program, reconcileCommand);

@@ -315,6 +315,16 @@ const errorSchema = namedObject('ErrorResult', 'A run that ended before it had a
   error: failureSchema,
 });
 
+const versionSchema = namedObject('Version', 'The versions of the program and of what it runs on.', {
+  format: formatField,
+  version: stringField('Version of replikey.'),
+  node: stringField('Version of Node.'),
+  platform: stringField('Operating system and processor: `linux-x64`.'),
+  awsSdk: z
+    .record(z.string(), z.string())
+    .describe('Version of each client of the AWS SDK that the program contains, by service.'),
+});
+
 /** All values that a command prints as JSON, or as a line of NDJSON. */
 const outputValueSchema = z.union([
   planDocumentSchema,
@@ -329,6 +339,7 @@ const outputValueSchema = z.union([
   importSchema,
   snapshotSchema,
   statusReportSchema,
+  versionSchema,
   errorSchema,
 ]);
 

@@ -98,6 +98,46 @@ it('output: contains colours without a terminal only if FORCE_COLOR is set, and 
   expect(both(await runCli(['plan', '-'], disabled))).not.toMatch(CONTROL_CHARACTERS);
 });
 
+it('--color: wins over NO_COLOR and FORCE_COLOR, before and after the command', async () => {
+  await using testEnvironment = await testEnv();
+  const options = { endpoint: testEnvironment.sandbox.endpoint, input: TAX_SPEC };
+  const disabled = { ...options, env: { NO_COLOR: '1' } };
+  expect(both(await runCli(['plan', '-', '--color', 'always'], disabled))).toMatch(CONTROL_CHARACTERS);
+  const forced = { ...options, env: { FORCE_COLOR: '1' } };
+  expect(both(await runCli(['--color', 'never', 'plan', '-'], forced))).not.toMatch(CONTROL_CHARACTERS);
+  expect(both(await runCli(['plan', '-', '--color', 'auto'], forced))).toMatch(CONTROL_CHARACTERS);
+});
+
+it('--quiet: prints the result, warnings and errors, and no information', async () => {
+  await using testEnvironment = await testEnv(TAX_SPEC, {
+    faultSettings: { faults: [{ match: 'CreateRole', nth: 1, what: { status: 403, code: 'AccessDenied' } }] },
+  });
+  const options = { endpoint: testEnvironment.sandbox.endpoint, input: TAX_SPEC };
+  const failed = await runCli(['--once', '-', '--quiet'], options);
+  expect(failed).toMatchObject({ code: 1, stdout: expect.stringContaining('Not converged') });
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-quiet-'));
+  const survey = async (...more: string[]) =>
+    (await runCli(['doctor', '-', '--all', '--save', path.join(folder, 'fleet.json'), ...more], options))
+      .stderr;
+  try {
+    expect(await survey()).toContain('surveyed');
+    expect(await survey('--quiet')).not.toContain('surveyed');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+  expect(await runCli(['plan', '-', '--quiet', '--log-level', 'debug'], options)).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining("'-q, --quiet' cannot be used with option '--log-level <level>'"),
+  });
+});
+
+it('help exit-codes, version: print without AWS', async () => {
+  const { stdout } = await runCli(['help', 'exit-codes'], {});
+  expect(stdout).toMatch(/^0 +converged/);
+  expect(stdout).toMatch(/^64 +invalid arguments$/m);
+  expect((await runCli(['version'], {})).stdout).toBe((await runCli(['--version'], {})).stdout);
+});
+
 it('standard error: empty on success, without warnings of dependencies', async () => {
   await using testEnvironment = await testEnv();
   const options = { endpoint: testEnvironment.sandbox.endpoint, input: TAX_SPEC };

@@ -584,6 +584,7 @@ const RUNS: Record<string, Run> = {
         }),
       ),
   },
+  'the version': { as: 'Version', args: ['version'] },
   'invalid arguments': { as: 'ErrorResult', code: 64, args: ['plan', '-', '--wait', 'long'] },
   'a missing bucket': { as: 'ErrorResult', code: 1, args: ['import', '--bucket', 'nowhere'] },
 };

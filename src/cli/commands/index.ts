@@ -17,6 +17,7 @@ import { schemaCommand } from './schema.ts';
 import { statusCommand } from './status.ts';
 import { validateCommand } from './validate.ts';
 import { verifyCommand } from './verify.ts';
+import { versionCommand } from './version.ts';
 
 /** All commands, in the order of completion and of the man page. */
 export const COMMANDS: readonly CommandDefinition[] = [
@@ -38,6 +39,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   initCommand,
   completionCommand,
   manCommand,
+  versionCommand,
 ];
 
 /** Headings of the list of commands in `reconcile --help`. */
@@ -47,5 +49,5 @@ export const COMMAND_GROUPS: readonly (readonly [heading: string, commands: read
     ['Plan and apply:', [planCommand, applyCommand, observeCommand]],
     ['Check and repair replication:', [statusCommand, doctorCommand, verifyCommand, redriveCommand]],
     ['Try it without an AWS account:', [sandboxCommand, demoCommand]],
-    ['Setup:', [permissionsCommand, eventsCommand, completionCommand, manCommand]],
+    ['Setup:', [permissionsCommand, eventsCommand, completionCommand, manCommand, versionCommand]],
   ];
