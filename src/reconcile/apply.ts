@@ -48,6 +48,12 @@ import { observe, observeResource } from './observe.ts';
 import { documentsNeededBy, type Propagation, REPORT_INTERVAL_MS } from './propagation.ts';
 import { type SwitchCheck, SwitchError } from './switch-check.ts';
 
+/** Reasons of steps that an interruption stopped. */
+export const INTERRUPTED = {
+  notStarted: 'interrupted before it started',
+  inFlight: 'interrupted: the call in flight was finished, and the next run continues from the actual state',
+} as const;
+
 /** The result of one step. */
 export interface StepResult {
   id: Id;
@@ -144,7 +150,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       const dependency = await run;
       if (dependency && dependency.result !== 'applied') return skip(`${need} was not applied`);
     }
-    if (signal?.aborted) return skip('interrupted before it started');
+    if (signal?.aborted) return skip(INTERRUPTED.notStarted);
     const resource = resourcesById.get(id);
     if (!resource) throw new Error(`the plan contains ${id}, which no spec declares`);
     try {
@@ -153,7 +159,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
         : isJobStart(step)
           ? await startJob(step, resource)
           : await writeAndVerify(step, resource, retentionMode(step));
-      if (current === 'interrupted') return skip('interrupted before it started');
+      if (current === 'interrupted') return skip(INTERRUPTED.notStarted);
       actual.set(id, current ? { state: 'present', current } : { state: 'absent' });
       if (!housekeeping.has(id)) {
         options.propagation?.recordWrite(resource);
@@ -162,7 +168,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       return { id, action, result: 'applied' };
     } catch (error) {
       const why = isInterruption(error, signal)
-        ? 'interrupted: the call in flight was finished, and the next run continues from the actual state'
+        ? INTERRUPTED.inFlight
         : error instanceof Error
           ? error.message
           : String(error);

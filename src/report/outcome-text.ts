@@ -1,6 +1,7 @@
 import type { CanaryResult } from '../canary/canary.ts';
 import type { Refusal } from '../core/guard.ts';
 import { allowanceOf, RISKS } from '../core/resource.ts';
+import { INTERRUPTED } from '../reconcile/apply.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import { escapeUnprintable, shellQuote } from '../util/escape.ts';
 import { groupByReason } from './plan-text.ts';
@@ -15,11 +16,17 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
   const { plan, results, refusals, remaining: left } = outcome;
   if (refusals.length > 0)
     return [paint.red('Refused: nothing was changed.'), ...refusalLines(refusals, paint)].join('\n');
-  const failed = results.filter(({ result }) => result === 'failed');
-  const skipped = results.filter(({ result }) => result === 'skipped');
-  const applied = results.length - failed.length - skipped.length;
+  const inFlight = results.filter(({ why }) => why === INTERRUPTED.inFlight);
+  const failed = results.filter(({ result, why }) => result === 'failed' && why !== INTERRUPTED.inFlight);
+  const unapplied = results.filter(({ result }) => result === 'skipped');
+  const isInterrupted = inFlight.length > 0 || unapplied.some(({ why }) => why === INTERRUPTED.notStarted);
+  // After an interruption, a step is skipped because of a failure only if it names the failed step.
+  const failureReasons = new Set(failed.map(({ id }) => `${id} was not applied`));
+  const skipped = isInterrupted ? unapplied.filter(({ why = '' }) => failureReasons.has(why)) : unapplied;
+  const notStarted = unapplied.length - skipped.length;
+  const applied = results.length - failed.length - unapplied.length - inFlight.length;
   const remaining = left === undefined ? [] : left.waves.flat();
-  const unappliedCount = failed.length + skipped.length;
+  const unappliedCount = results.length - applied;
   const differingSteps = unappliedCount === 0 ? remaining : [];
   const blockedIds = new Set(plan.blocked.map(({ id }) => id));
   const newlyBlocked =
@@ -27,6 +34,7 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
   const problems = [
     ...problemLines('failed', failed, paint),
     ...problemLines('skipped', skipped, paint),
+    ...problemLines('in flight', inFlight, paint),
     ...problemLines(
       'differs after apply',
       differingSteps.map(({ id }) => ({ id, why: DIFFERS_REASON })),
@@ -37,7 +45,7 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
   const granted = left
     ? [...stillGrantedLines(left.housekeeping).map(escapeUnprintable), ...expiryLine(left.retained)]
     : leftByInterruptLines(outcome).map(escapeUnprintable);
-  if (problems.length + plan.blocked.length === 0) {
+  if (problems.length + plan.blocked.length + notStarted === 0) {
     const converged =
       results.length === 0
         ? []
@@ -46,8 +54,19 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
   }
   const blocked = `${plan.blocked.length} blocked${plan.blocked.length > 0 ? ' (see the plan)' : ''}`;
   const isCauseToFix = failed.length + plan.blocked.length + newlyBlocked.length > 0;
+  const countOf = (count: number, label: string) => (count > 0 ? [`${count} ${label}`] : []);
+  const summary = isInterrupted
+    ? `${paint.yellow('Interrupted')}: ${[
+        `${applied} applied`,
+        ...countOf(inFlight.length, 'in flight'),
+        `${notStarted} not started`,
+        ...countOf(failed.length, 'failed'),
+        ...countOf(skipped.length, 'skipped'),
+        ...countOf(plan.blocked.length, 'blocked (see the plan)'),
+      ].join(', ')}.`
+    : `${paint.red('Not converged')}: ${applied} applied, ${failed.length} failed, ${skipped.length} skipped, ${blocked}.`;
   return [
-    `${paint.red('Not converged')}: ${applied} applied, ${failed.length} failed, ${skipped.length} skipped, ${blocked}.`,
+    summary,
     ...problems,
     ...leftBehindLines(results, paint),
     ...granted,

@@ -305,8 +305,10 @@ it.each(signals)(
       stderr: noticeOf(signal),
     });
     expect(interruptedCall?.status).toBe(200);
-    expect(result.stdout).toMatch(/\nNot converged: \d+ applied, \d+ failed, \d+ skipped, 0 blocked\.\n/);
-    expect(result.stdout).toContain('interrupted: the call in flight was finished');
+    expect(result.stdout).toMatch(/\nInterrupted: \d+ applied, \d+ in flight, [1-9]\d* not started\.\n/);
+    expect(result.stdout).toMatch(
+      /\n {2}in flight[^\n]*: interrupted: the call in flight was finished[\s\S]*\nRun it again: it continues with the remaining changes\.\n$/,
+    );
     expect(entries.some(({ operation }) => operation === 'PutBucketReplication')).toBe(false);
 
     expect(

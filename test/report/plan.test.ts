@@ -4,6 +4,7 @@ import {
   PutBucketVersioningCommand,
 } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
+import { INTERRUPTED } from '../../src/reconcile/apply.ts';
 import { outcomeJson, planJson } from '../../src/report/json.ts';
 import { outcomeText } from '../../src/report/outcome-text.ts';
 import { planText } from '../../src/report/plan-text.ts';
@@ -88,6 +89,28 @@ test('outcome text: shows the cause of a failure, the skipped steps and the requ
     /skipped s3\.replication\/acme-tax: s3\.encryption\/acme-tax(-replica)? was not applied/,
   );
   expect(text).toMatch(/then run it again/);
+});
+
+test('outcome text: an interruption counts what was not started, and names only what failed or was in flight', async () => {
+  await using env = await testEnv();
+  env.sandbox.faultSettings.faults = [
+    { match: 'PutBucketEncryption', nth: 1, what: { status: 403, code: 'AccessDenied' } },
+  ];
+  const { plan, results } = await env.reconcile();
+  const interrupted = results.map((result) => {
+    if (result.id.startsWith('iam.role-policy/'))
+      return { ...result, result: 'failed' as const, why: INTERRUPTED.inFlight };
+    return result.id.startsWith('kms.key-policy/')
+      ? { ...result, result: 'skipped' as const, why: INTERRUPTED.notStarted }
+      : result;
+  });
+  const text = outcomeText({ plan, results: interrupted, refusals: [], proof: [] }, plain);
+  expect(text).toMatch(/^Interrupted: 8 applied, 1 in flight, 2 not started, 1 failed, 1 skipped\.$/m);
+  expect(text).toMatch(
+    /^ {2}in flight iam\.role-policy\/replikey-acme-tax: interrupted: the call in flight/m,
+  );
+  expect(text).not.toContain('kms.key-policy');
+  expect(text).toMatch(/^Fix the cause, then run it again/m);
 });
 
 test('JSON: the plan of a pass is equal to the plan of a dry run', async () => {
