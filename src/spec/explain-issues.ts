@@ -10,6 +10,7 @@ import {
   valueAtPath,
   variableHintAt,
 } from './document.ts';
+import { hintForField, normalizeFieldName } from './field-hints.ts';
 import { quoteValue } from './format-problems.ts';
 import { exampleAt, keysAt, parentsOfKey } from './schema-keys.ts';
 import type { Problem } from './types.ts';
@@ -112,12 +113,15 @@ function formatValue({ parsed, path }: IssueContext): string {
 
 function unknownKeyProblem(key: string, { parsed, path, schema }: IssueContext): Problem {
   const knownKeys = keysAt(schema, path);
-  const suggestion = suggest(key, knownKeys);
+  // `storage_class` is the same name as storageClass.
+  const sameName = (candidate: string) => normalizeFieldName(candidate) === normalizeFieldName(key);
+  const spelling = knownKeys.find(sameName);
+  const suggestion = spelling ?? suggest(key, knownKeys);
   const otherParents = parentsOfKey(schema, key).map((parent) =>
     parent === '' ? 'at the top level' : `in ${parent}`,
   );
   const hint =
-    KEY_HINTS.get(key) ??
+    (spelling === undefined ? hintForField(key) : undefined) ??
     (suggestion !== undefined
       ? `did you mean ${suggestion}?`
       : otherParents.length > 0
@@ -127,19 +131,6 @@ function unknownKeyProblem(key: string, { parsed, path, schema }: IssueContext):
           : `valid fields: ${knownKeys.join(', ')}`);
   return problemAtPath(parsed, [...path, key], 'unknown field', hint, true);
 }
-
-/** Hints for fields that users know from other tools. */
-const KEY_HINTS: ReadonlyMap<string, string> = new Map([
-  [
-    'existingObjectReplication',
-    'remove it; S3 rejects this element (MalformedXML). Live replication covers new objects only; existing objects need an S3 Batch Replication job',
-  ],
-  ['namespace', 'remove it; specs have no namespace'],
-  [
-    'status',
-    'remove it; replikey reports the status, and specs do not declare it. To pause a rule, write enabled: false',
-  ],
-]);
 
 /**
  * Explains a union from the branch of the value's own type. Examples are `key:`, a string or a mapping, and the default
