@@ -129,7 +129,7 @@ it.each([
     });
   });
   expect(result.code).toBe(code);
-  expect(result.stdout).toContain('Not converged');
+  expect(result.stdout).toContain('Interrupted: ');
   expect((await readLock(env)).holder).toBe('');
 });
 
