@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { appendFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { EXIT, systemErrorReason, UserError } from '../errors.ts';
 import type { BucketResult } from './survey.ts';
@@ -15,12 +14,13 @@ export interface SurveyJournal {
   /** Appends a result. One in which something is unknown is not kept, so that the next run reads the bucket again. */
   add(result: BucketResult): void;
   /**
-   * Waits until the results are written.
+   * Waits until the results are written, and closes the file. Every journal must be closed or removed: Node 26 ends a
+   * process that loses an open file.
    *
    * @throws UserError if a result could not be written
    */
   close(): Promise<void>;
-  /** Deletes the file. */
+  /** Closes and deletes the file. */
   remove(): Promise<void>;
 }
 
@@ -66,12 +66,19 @@ export async function openSurveyJournal(
   }
   // A crash may have left half a line, so the file is written again. The results are its owner's only.
   const temporaryFile = `${file}.tmp`;
-  await orCannotWrite(file, async () => {
+  const handle = await orCannotWrite(file, async () => {
     await rm(temporaryFile, { force: true });
-    await writeFile(temporaryFile, [header, ...results].map(toLine).join(''), { flag: 'wx', mode: 0o600 });
-    await rename(temporaryFile, file);
+    const created = await open(temporaryFile, 'wx', 0o600);
+    try {
+      await created.appendFile([header, ...results].map(toLine).join(''));
+      await rename(temporaryFile, file);
+      return created;
+    } catch (error) {
+      await created.close();
+      throw error;
+    }
   });
-  const writer = createWriter(file);
+  const writer = createWriter(handle, file);
   return {
     startedAt: header.startedAt,
     done,
@@ -93,14 +100,10 @@ const isDecided = (result: BucketResult): boolean =>
 
 const toLine = (value: object): string => `${JSON.stringify(value)}\n`;
 
-/** A deleted file is not created again: it would have neither the header nor the mode. */
-const APPEND_TO_EXISTING = constants.O_WRONLY | constants.O_APPEND;
-
-function createWriter(file: string): {
-  assertWritable(): void;
-  write(line: string): void;
-  close(): Promise<void>;
-} {
+function createWriter(
+  handle: FileHandle,
+  file: string,
+): { assertWritable(): void; write(line: string): void; close(): Promise<void> } {
   let pending = '';
   let failure: unknown;
   let writing: Promise<void> | undefined;
@@ -108,8 +111,7 @@ function createWriter(file: string): {
     while (pending !== '') {
       const text = pending;
       pending = '';
-      // Opened for each write, because a run that ends without close() must not leave an open handle.
-      await appendFile(file, text, { flag: APPEND_TO_EXISTING });
+      await handle.appendFile(text);
     }
   };
   const throwFailure = (): void => {
@@ -135,6 +137,7 @@ function createWriter(file: string): {
     },
     async close() {
       while (writing) await writing;
+      await handle.close();
       throwFailure();
     },
   };

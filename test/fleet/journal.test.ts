@@ -2,7 +2,7 @@ import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/prom
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openSurveyJournal } from '../../src/fleet/journal.ts';
+import { openSurveyJournal, type SurveyJournal } from '../../src/fleet/journal.ts';
 import type { BucketResult } from '../../src/fleet/survey.ts';
 
 const STARTED_AT = '2026-11-30T10:00:00.000Z';
@@ -19,10 +19,18 @@ beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-journal-'));
   file = path.join(folder, 'fleet.json.partial');
 });
-afterEach(() => rm(folder, { recursive: true }));
+const opened: SurveyJournal[] = [];
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((journal) => journal.close()));
+  await rm(folder, { recursive: true });
+});
 
-const openAt = (nowMs = NOW_MS, scope = 'all') =>
-  openSurveyJournal(file, { scope, startedAt: new Date(nowMs).toISOString(), nowMs });
+async function openAt(nowMs = NOW_MS, scope = 'all'): Promise<SurveyJournal> {
+  const journal = await openSurveyJournal(file, { scope, startedAt: new Date(nowMs).toISOString(), nowMs });
+  opened.push(journal);
+  return journal;
+}
+
 const doneNames = (journal: Awaited<ReturnType<typeof openAt>>): string[] =>
   [...journal.done.values()].flatMap((byName) => [...byName.keys()]);
 
@@ -98,6 +106,24 @@ test('journal: the file of a running process is refused, that of an ended one is
   // Larger than every process id of Linux.
   await writeFile(file, `${header(2 ** 22 + 1)}\n${JSON.stringify(plain('a'))}\n`);
   expect(doneNames(await openAt())).toEqual(['a']);
+});
+
+test('journal: a run whose file another run replaced continues, and adds nothing to that file', async () => {
+  const first = await openAt();
+  const second = await openAt(NOW_MS, 'eu-west-1');
+  first.add(plain('a'));
+  second.add(plain('b'));
+  await first.close();
+  await second.close();
+  expect(doneNames(await openAt(NOW_MS, 'eu-west-1'))).toEqual(['b']);
+});
+
+test('journal: a run whose file was deleted continues, and does not create it again', async () => {
+  const journal = await openAt();
+  await rm(file);
+  journal.add(plain('a'));
+  await journal.close();
+  await expect(readFile(file)).rejects.toThrow('ENOENT');
 });
 
 test('journal: a complete run removes the file; only its owner can read it before', async () => {
