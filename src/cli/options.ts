@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Thresholds } from '../core/guard.ts';
 import { type Endpoint, RISKS, RISKS_WITH_SUBJECT } from '../core/resource.ts';
-import { checkDuration, parseDuration } from '../spec/patterns.ts';
+import { DURATION_PATTERN, parseDuration } from '../spec/patterns.ts';
 import type { Selection } from '../spec/select.ts';
 import type { VariableInput } from '../spec/variables.ts';
 import { shellQuote } from '../util/escape.ts';
@@ -351,25 +351,27 @@ function parseMaxChanges(text: string): NonNullable<Thresholds['maxChanges']> {
 }
 
 /**
- * Parses a duration: seconds without a unit (`30`, `0.5`), or with a unit (`30s`, `5m`, `1h`).
+ * Parses a duration: seconds without a unit (`30`, `0.5`), or a whole number with a unit (`30s`, `5m`, `1h`).
  *
  * @returns milliseconds
  */
-export function parseDurationMs(text: string): number {
-  if (/^\d{1,6}(\.\d{1,3})?$/.test(text)) return Math.round(Number(text) * 1000);
-  if (checkDuration(text) !== undefined)
+function parseDurationUpTo(maxHours: number, text: string): number {
+  const isBare = /^\d{1,6}(\.\d{1,3})?$/.test(text);
+  if (!isBare && !DURATION_PATTERN.test(text))
     throw new InvalidArgumentError(
       'Expected a duration, for example 30s, 5m or 1h; without a unit, seconds.',
     );
-  return parseDuration(text);
+  const durationMs = isBare ? Math.round(Number(text) * 1000) : parseDuration(text);
+  if (durationMs > maxHours * 3_600_000)
+    throw new InvalidArgumentError(`Expected a duration of at most ${maxHours}h.`);
+  return durationMs;
 }
 
+/** Parses a duration of at most a week, as in specs. Returns milliseconds. */
+export const parseDurationMs = (text: string): number => parseDurationUpTo(168, text);
+
 /** Parses a duration of at most a day. Returns seconds. */
-export function parseSeconds(text: string): number {
-  const seconds = parseDurationMs(text) / 1000;
-  if (seconds > 86_400) throw new InvalidArgumentError('Expected a duration of at most 24h.');
-  return seconds;
-}
+export const parseSeconds = (text: string): number => parseDurationUpTo(24, text) / 1000;
 
 export function parsePort(text: string): number {
   const value = Number(text);

@@ -222,6 +222,8 @@ const usage: [string, string[], RegExp][] = [
     /Expected a duration, for example 30s, 5m or 1h/,
   ],
   ['too long a duration', ['--once', '--wait', '25h', '-'], /Expected a duration of at most 24h/],
+  ['too long a drain', ['plan', '--drain', '169h', '-'], /Expected a duration of at most 168h/],
+  ['too long a drain in seconds', ['plan', '--drain', '604801', '-'], /Expected a duration of at most 168h/],
   ['an option without effect', ['plan', '--wait', '5', '-'], /unknown option '--wait'/],
   ['an invalid port', ['sandbox', '--port', '65536'], /a port, 0 to 65535/],
   ['an unknown output format', ['plan', '-o', 'yaml', '-'], /Allowed choices are text, json/],
