@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Thresholds } from '../core/guard.ts';
 import { type Endpoint, RISKS, RISKS_WITH_SUBJECT } from '../core/resource.ts';
+import { EXIT, UserError } from '../errors.ts';
 import { DURATION_PATTERN, parseDuration } from '../spec/patterns.ts';
 import type { Selection } from '../spec/select.ts';
 import type { VariableInput } from '../spec/variables.ts';
@@ -266,6 +267,20 @@ export function collectQueues(value: string, previous: string[]): string[] {
     throw new InvalidArgumentError((error as Error).message);
   }
   return [...previous, value];
+}
+
+/**
+ * Rejects options of the command line.
+ *
+ * @throws UserError that names the first of them, and the reason
+ */
+export function rejectOptions(command: Command, names: readonly string[], reason: string): void {
+  const option = command.options.find(
+    (candidate) =>
+      names.includes(candidate.long ?? '') &&
+      command.getOptionValueSource(candidate.attributeName()) === 'cli',
+  );
+  if (option) throw new UserError(EXIT.usage, `${option.long} ${reason}`);
 }
 
 /** Gives `--quiet` its effect. An implied option would conflict with itself. */

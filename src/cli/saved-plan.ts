@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import * as z from 'zod';
 import { affectedPairs } from '../core/batches.ts';
 import type { Plan } from '../core/resource.ts';
@@ -47,17 +48,57 @@ export function toSavedPlan(planDocument: object, specs: Specs, plan: Plan, isPr
   return { ...document, integrity: integrityOf(document) };
 }
 
+/** A JSON file that is not a spec. */
+export interface PlanFile {
+  file: string;
+  document: unknown;
+}
+
 /**
- * Reads a file that `plan --out` wrote.
+ * Finds the saved plan among paths of specs by its content, and reads it once, because it may be a pipe.
+ *
+ * @throws UserError if there are other paths beside it, or if a path that ends in .json cannot be read
+ */
+export async function findPlanFile(paths: readonly string[]): Promise<PlanFile | undefined> {
+  for (const file of paths) {
+    const document = await readPlanDocument(file, { isAlone: paths.length === 1 });
+    if (document === undefined) continue;
+    if (paths.length > 1)
+      throw new UserError(EXIT.usage, `${file} is a saved plan, which contains its specs: apply it alone`);
+    return { file, document };
+  }
+  return undefined;
+}
+
+/**
+ * Returns the JSON of a file; undefined for specs, and for what the loader of specs must read or report.
+ *
+ * @param isAlone whether it may be a pipe: beside other paths, reading one would wait for its writer
+ */
+async function readPlanDocument(file: string, { isAlone }: { isAlone: boolean }): Promise<unknown> {
+  const stats = file === '-' ? undefined : await stat(file).catch(() => undefined);
+  const isOther = stats !== undefined && !stats.isFile() && (stats.isDirectory() || !isAlone);
+  if (file === '-' || isOther) return undefined;
+  const isJsonName = file.endsWith('.json');
+  const document = await readJson(file).catch((error: unknown) => {
+    if (isJsonName) throw error;
+    return undefined;
+  });
+  const isMapping = typeof document === 'object' && document !== null && !Array.isArray(document);
+  if (!isMapping) return isJsonName ? document : undefined;
+  return Object.hasOwn(document, 'apiVersion') ? undefined : document;
+}
+
+/**
+ * Validates a file that `plan --out` wrote.
  *
  * @throws UserError for any other file, for a file that was changed after it was saved, and for a plan whose accounts are
  * not verified
  */
-export async function readSavedPlan(file: string): Promise<SavedPlan> {
+export function parseSavedPlan({ file, document }: PlanFile): SavedPlan {
   const reject = (reason: string): never => {
     throw new UserError(EXIT.usage, `${file} ${reason}; create a plan with reconcile plan --out`);
   };
-  const document = await readJson(file);
   const parsed = planDocumentSchema.safeParse(document);
   const [issue] = parsed.error?.issues ?? [];
   if (issue) reject(`is not a saved plan: ${issue.path.join('.') || 'the document'}: ${issue.message}`);

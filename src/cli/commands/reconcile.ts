@@ -17,6 +17,7 @@ import {
   parsePages,
   parsePort,
   parseSeconds,
+  rejectOptions,
 } from '../options.ts';
 
 /** The program itself, without a command: one pass, or the controller. */
@@ -73,21 +74,20 @@ const isController = ({ once, dryRun }: RunOptions): boolean => !once && !dryRun
  * @throws UserError that names the option
  */
 function rejectIneffectiveOptions(options: RunOptions, command: Command): void {
-  const rejectAny = (candidates: Command, reason: string) => {
-    const option = candidates.options.find(
-      (candidate) =>
-        // The command has already checked the source of specs.
-        candidate.long !== '--source' && command.getOptionValueSource(candidate.attributeName()) === 'cli',
-    );
-    if (option) throw new UserError(EXIT.usage, `${option.long} ${reason}: remove it`);
-  };
   if (isController(options)) return;
+  const namesOf = ({ options: candidates }: Command) => candidates.map(({ long }) => long ?? '');
   const mode = options.dryRun ? '--dry-run' : '--once';
-  rejectAny(addControllerOptions(new Command()), `has no effect with ${mode}, which runs a single pass`);
+  rejectOptions(
+    command,
+    // The command has already checked the source of specs.
+    namesOf(addControllerOptions(new Command())).filter((name) => name !== '--source'),
+    `has no effect with ${mode}, which runs a single pass: remove it`,
+  );
   if (options.dryRun)
-    rejectAny(
-      addConfirmOption(addLockOptions(new Command())),
-      'has no effect with --dry-run, which changes nothing',
+    rejectOptions(
+      command,
+      namesOf(addConfirmOption(addLockOptions(new Command()))),
+      'has no effect with --dry-run, which changes nothing: remove it',
     );
 }
 

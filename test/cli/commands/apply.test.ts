@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { runCli } from '../../support/cli.ts';
+import { childEnvironment, MAIN, runCli } from '../../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../../support/env.ts';
 
 let folder: string;
@@ -37,6 +39,18 @@ it('apply: finds a saved plan by its content, under any name', async () => {
     stderr: 'reviewed is a saved plan, which contains its specs: apply it alone\n',
   });
   expect((await runCli(['apply', 'reviewed'], options)).stdout).toContain('Converged: 13 applied');
+});
+
+it('apply: finds a saved plan behind a link, and in a pipe that can be read once', async () => {
+  await using env = await testEnv();
+  const options = { endpoint: env.sandbox.endpoint, cwd: folder };
+  await runCli(['plan', 'specs/', '--out', 'plan.json'], options);
+  await symlink('plan.json', path.join(folder, 'reviewed'));
+  expect((await runCli(['apply', 'reviewed'], options)).stdout).toContain('Converged: 13 applied');
+  // A pipe of a shell: the standard input of runCli is a socket, which has no path.
+  const pipe = ['-c', 'cat plan.json | "$0" "$1" apply /dev/stdin', process.execPath, MAIN];
+  const again = promisify(execFile)('sh', pipe, { cwd: folder, env: childEnvironment(env.sandbox.endpoint) });
+  expect((await again).stdout).toContain('Nothing to do: 13 resources are as declared.');
 });
 
 it.each([['--prune'], ['--only', 'tax'], ['--var', 'a=b'], ['--account', '111122223333'], ['--explain']])(
