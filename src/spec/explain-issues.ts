@@ -121,7 +121,7 @@ function unknownKeyProblem(key: string, { parsed, path, schema }: IssueContext):
     parent === '' ? 'at the top level' : `in ${parent}`,
   );
   const hint =
-    (spelling === undefined && otherParents.length === 0 ? hintForField(key) : undefined) ??
+    (spelling === undefined && otherParents.length === 0 ? hintForField(key, path) : undefined) ??
     (suggestion !== undefined
       ? `did you mean ${suggestion}?`
       : otherParents.length > 0

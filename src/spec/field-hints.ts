@@ -19,7 +19,7 @@ const REPLICA_KEY_ADVICE: FieldHint = {
   ...REPLICA_KEY_EXAMPLE,
 };
 const REPLICATES_KMS: FieldHint = {
-  advice: 'remove it, because rules replicate KMS-encrypted objects by default; to skip them, write',
+  advice: 'remove it: rules replicate KMS-encrypted objects by default, and a rule can skip them',
   example: 'sseKmsEncryptedObjects: false',
   place: 'spec.rules[]',
 };
@@ -124,9 +124,15 @@ export const fieldHints = (): [name: string, hint: FieldHint][] => [...FIELD_HIN
 /** Returns a name as it is compared: `kms_key_id` and `KmsKeyId` are one name. */
 export const normalizeFieldName = (name: string): string => name.toLowerCase().replace(/[_-]/g, '');
 
-/** Returns what to write in place of an unknown field, if users know it from other tools. */
-export function hintForField(name: string): string | undefined {
-  const hint = FIELD_HINTS.get(normalizeFieldName(name));
+/**
+ * Returns what to write in place of an unknown field, if users know it from other tools.
+ *
+ * @param parent path of the mapping that contains it
+ */
+export function hintForField(name: string, parent: readonly PropertyKey[] = []): string | undefined {
+  const found = FIELD_HINTS.get(normalizeFieldName(name));
+  // Below the destination, a key is that of the replicas.
+  const hint = found === KEY_ADVICE && parent[1] === 'destination' ? REPLICA_KEY_ADVICE : found;
   if (hint === undefined) return undefined;
   return hint.example === undefined ? hint.advice : `${hint.advice}, in ${hint.place}: ${hint.example}`;
 }

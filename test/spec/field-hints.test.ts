@@ -33,6 +33,23 @@ test.each([
   expect(problem).toMatchObject({ message: 'unknown field', hint: expect.stringContaining(hint) });
 });
 
+test('kms_key_id below the destination: the hint names the key of the replicas', async () => {
+  const yaml = TAX.replace(
+    '    bucket: acme-tax-replica\n',
+    '    bucket: acme-tax-replica\n    kms_key_id: x\n',
+  );
+  const [problem] = await problemsOf(yaml);
+  expect(problem?.hint).toBe(
+    'name the key of the replicas beside their bucket, in spec.destination: key: alias/acme-tax-replica',
+  );
+});
+
+test('source_selection_criteria: the hint is a sentence with its example', () => {
+  expect(hintForField('source_selection_criteria')).toBe(
+    'remove it: rules replicate KMS-encrypted objects by default, and a rule can skip them, in spec.rules[]: sseKmsEncryptedObjects: false',
+  );
+});
+
 test.each(['storage_class', 'StorageClass', 'storage-class'])(
   '%s: another spelling of a field of the same mapping is corrected',
   async (field) => {
