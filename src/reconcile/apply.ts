@@ -46,24 +46,8 @@ import { formatPointer } from '../util/json-pointer.ts';
 import { type CanaryFirstOptions, planCanaryFirst, runCanaryFirst } from './canary-first.ts';
 import { observe, observeResource } from './observe.ts';
 import { documentsNeededBy, type Propagation, REPORT_INTERVAL_MS } from './propagation.ts';
+import { INTERRUPTED, notAppliedReason, type StepResult } from './step-result.ts';
 import { type SwitchCheck, SwitchError } from './switch-check.ts';
-
-/** Reasons of steps that an interruption stopped. */
-export const INTERRUPTED = {
-  notStarted: 'interrupted before it started',
-  inFlight: 'interrupted: the call in flight was finished, and the next run continues from the actual state',
-} as const;
-
-/** The result of one step. */
-export interface StepResult {
-  id: Id;
-  action: Step['action'];
-  result: 'applied' | 'failed' | 'skipped';
-  /** The cause and the remedy, for a failed or skipped step. */
-  why?: string;
-  /** What the step created and nothing uses, and how a person deletes it. */
-  leftBehind?: ManualStep[];
-}
 
 export interface ApplyOptions {
   resources: readonly Resource[];
@@ -148,7 +132,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       const blockedReason = blockedReasons.get(need);
       if (blockedReason) return skip(blockedReason);
       const dependency = await run;
-      if (dependency && dependency.result !== 'applied') return skip(`${need} was not applied`);
+      if (dependency && dependency.result !== 'applied') return skip(notAppliedReason(need));
     }
     if (signal?.aborted) return skip(INTERRUPTED.notStarted);
     const resource = resourcesById.get(id);

@@ -4,8 +4,9 @@ import type { ApprovedPlan, Refusal, Thresholds } from '../core/guard.ts';
 import type { Kind } from '../core/kind.ts';
 import type { ActualState, Plan, Resource } from '../core/resource.ts';
 import type { RuleProof, RuleProofSummary } from '../proof/types.ts';
-import type { ApplyEvent, StepResult } from './apply.ts';
+import type { ApplyEvent } from './apply.ts';
 import type { Propagation } from './propagation.ts';
+import type { StepResult } from './step-result.ts';
 
 /** Options of one pass. */
 export interface PassOptions {

@@ -7,12 +7,13 @@ import { seal, sealInputsOf } from '../core/seal.ts';
 import { JOB_RISKS, withoutJobs } from '../proof/job-guard.ts';
 import { unprovenRefusals } from '../proof/plan-proof.ts';
 import type { Specs } from '../spec/types.ts';
-import { apply, applyInStages, type StepResult } from './apply.ts';
+import { apply, applyInStages } from './apply.ts';
 import { type Draft, draftPlan } from './batches.ts';
 import { CANARY_TIMEOUT_MS } from './canary-first.ts';
 import { observe, readTags } from './observe.ts';
 import type { Outcome, PassOptions } from './pass.ts';
 import type { PrunePlan } from './prune.ts';
+import type { StepResult } from './step-result.ts';
 
 /** Runs one pass. A dry run is the same pass, returned before apply. */
 export async function reconcile(specs: Specs, options: PassOptions): Promise<Outcome> {

@@ -4,7 +4,7 @@ import {
   PutBucketVersioningCommand,
 } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
-import { INTERRUPTED } from '../../src/reconcile/apply.ts';
+import { INTERRUPTED } from '../../src/reconcile/step-result.ts';
 import { outcomeJson, planJson } from '../../src/report/json.ts';
 import { outcomeText } from '../../src/report/outcome-text.ts';
 import { planText } from '../../src/report/plan-text.ts';
