@@ -4,11 +4,11 @@ import { safeJson } from '../../util/escape.ts';
 import type { CommandDefinition } from '../command-model.ts';
 import { outputOption } from '../options.ts';
 
-/** Prints what a report of a bug needs, without AWS, credentials or network. */
+/** Prints what a bug report needs, without AWS, credentials or network. */
 export const versionCommand: CommandDefinition = {
   name: 'version',
   description: 'print the version; with -o json, also those of Node and of the AWS SDK',
-  examples: [['reconcile version -o json', 'for the report of a bug']],
+  examples: [['reconcile version -o json', 'for a bug report']],
   configure: (command) => command.addOption(outputOption()),
   async run({ io }, options: { output: 'text' | 'json' }) {
     io.stdout.write(
