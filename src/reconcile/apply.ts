@@ -46,7 +46,7 @@ import { formatPointer } from '../util/json-pointer.ts';
 import { type CanaryFirstOptions, planCanaryFirst, runCanaryFirst } from './canary-first.ts';
 import { observe, observeResource } from './observe.ts';
 import { documentsNeededBy, type Propagation, REPORT_INTERVAL_MS } from './propagation.ts';
-import { INTERRUPTED, notAppliedReason, type StepResult } from './step-result.ts';
+import { INTERRUPTED, missingNeedReason, type StepResult } from './step-result.ts';
 import { type SwitchCheck, SwitchError } from './switch-check.ts';
 
 export interface ApplyOptions {
@@ -132,7 +132,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       const blockedReason = blockedReasons.get(need);
       if (blockedReason) return skip(blockedReason);
       const dependency = await run;
-      if (dependency && dependency.result !== 'applied') return skip(notAppliedReason(need));
+      if (dependency && dependency.result !== 'applied') return skip(missingNeedReason(need));
     }
     if (signal?.aborted) return skip(INTERRUPTED.notStarted);
     const resource = resourcesById.get(id);

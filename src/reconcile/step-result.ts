@@ -7,7 +7,7 @@ export const INTERRUPTED = {
 } as const;
 
 /** Returns the reason of a step that is skipped because it needs this resource. */
-export const notAppliedReason = (need: Id): string => `${need} was not applied`;
+export const missingNeedReason = (need: Id): string => `${need} was not applied`;
 
 /** The result of one step. */
 export interface StepResult {

@@ -2,7 +2,7 @@ import type { CanaryResult } from '../canary/canary.ts';
 import type { Refusal } from '../core/guard.ts';
 import { allowanceOf, RISKS } from '../core/resource.ts';
 import type { Outcome } from '../reconcile/pass.ts';
-import { INTERRUPTED, notAppliedReason } from '../reconcile/step-result.ts';
+import { INTERRUPTED, missingNeedReason } from '../reconcile/step-result.ts';
 import { escapeUnprintable, shellQuote } from '../util/escape.ts';
 import { groupByReason } from './plan-text.ts';
 import { expiryLine, leftByInterruptLines, removedText, stillGrantedLines } from './retained-text.ts';
@@ -21,7 +21,7 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
   const unapplied = results.filter(({ result }) => result === 'skipped');
   const isInterrupted = inFlight.length > 0 || unapplied.some(({ why }) => why === INTERRUPTED.notStarted);
   // After an interruption, a step is skipped because of a failure only if it names the failed step.
-  const failureReasons = new Set(failed.map(({ id }) => notAppliedReason(id)));
+  const failureReasons = new Set(failed.map(({ id }) => missingNeedReason(id)));
   const skipped = isInterrupted ? unapplied.filter(({ why = '' }) => failureReasons.has(why)) : unapplied;
   const notStarted = unapplied.length - skipped.length;
   const applied = results.length - failed.length - unapplied.length - inFlight.length;

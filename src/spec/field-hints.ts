@@ -130,9 +130,9 @@ export const normalizeFieldName = (name: string): string => name.toLowerCase().r
  * @param parent path of the mapping that contains it
  */
 export function hintForField(name: string, parent: readonly PropertyKey[] = []): string | undefined {
-  const found = FIELD_HINTS.get(normalizeFieldName(name));
+  const generalHint = FIELD_HINTS.get(normalizeFieldName(name));
   // Below the destination, a key is that of the replicas.
-  const hint = found === KEY_ADVICE && parent[1] === 'destination' ? REPLICA_KEY_ADVICE : found;
+  const hint = generalHint === KEY_ADVICE && parent[1] === 'destination' ? REPLICA_KEY_ADVICE : generalHint;
   if (hint === undefined) return undefined;
   return hint.example === undefined ? hint.advice : `${hint.advice}, in ${hint.place}: ${hint.example}`;
 }
